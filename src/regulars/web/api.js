@@ -69,10 +69,15 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const post = (query, variables, headers, options) => request("/api/v2", { ...postOptions({ query, variables }, headers), ...options });
+const post = (query, variables, headers, options) =>
+  request("/api/v2", { ...postOptions({ query, variables }, headers), ...options });
 
 /** The options of a request that posts JSON. */
-export const postOptions = (payload, headers) => ({ method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(payload) });
+export const postOptions = (payload, headers) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json", ...headers },
+  body: JSON.stringify(payload),
+});
 
 function dataOf({ data, errors }) {
   if (errors) throw new ApiError(errors);
@@ -120,7 +125,8 @@ async function sleep(seconds, signal) {
 }
 
 const needsSession = (status, url) => status === 401 && renewSession && url !== "/session";
-const errorOf = (status, body) => new ApiError(body?.errors ?? [{ key: String(status), message: t.errors.status(status), extensions: {} }]);
+const errorOf = (status, body) =>
+  new ApiError(body?.errors ?? [{ key: String(status), message: t.errors.status(status), extensions: {} }]);
 
 /** Uploads a file; `onProgress(sent, total)` is called with bytes. Throws ApiError. */
 export function uploadFile(url, file, { onProgress, signal }) {
@@ -133,7 +139,10 @@ export function uploadFile(url, file, { onProgress, signal }) {
     upload.addEventListener("load", () => {
       const { status, response } = upload;
       if (status < 300 && response) resolve(response.data);
-      else if (needsSession(status, url)) renewSession().then(() => uploadFile(url, file, { onProgress, signal })).then(resolve, reject);
+      else if (needsSession(status, url))
+        renewSession()
+          .then(() => uploadFile(url, file, { onProgress, signal }))
+          .then(resolve, reject);
       else reject(errorOf(status, response));
     });
     upload.addEventListener("error", () => reject(offlineError()));

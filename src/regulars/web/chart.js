@@ -33,18 +33,44 @@ export function barChart(caption, rows, { headings, tick }) {
   const bars = rows.map((row, index) => {
     const x = LEFT + index * step;
     const height = barHeight(row.value);
-    return svg("g", { class: "bar" },
+    return svg(
+      "g",
+      { class: "bar" },
       svg("title", null, row.title),
       svg("rect", { class: "hover", x, y: TOP, width: step, height: baseline - TOP }),
-      svg("rect", { x: x + step * 0.15, y: baseline - height, width: step * 0.7, height, rx: Math.min(3, step * 0.2) }));
+      svg("rect", { x: x + step * 0.15, y: baseline - height, width: step * 0.7, height, rx: Math.min(3, step * 0.2) }),
+    );
   });
-  const labels = rows.map((row, index) => (index % labelInterval ? null
-    : svg("text", { class: "tick", x: LEFT + (index + 0.5) * step, y: HEIGHT - 6, "text-anchor": "middle" }, row.label)));
-  return h("figure", { class: "chart" },
+  const labels = rows.map((row, index) =>
+    index % labelInterval
+      ? null
+      : svg(
+          "text",
+          { class: "tick", x: LEFT + (index + 0.5) * step, y: HEIGHT - 6, "text-anchor": "middle" },
+          row.label,
+        ),
+  );
+  return h(
+    "figure",
+    { class: "chart" },
     h("figcaption", { id: captionId }, caption),
     svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-labelledby": captionId }, lines, bars, labels),
-    h("details", null, h("summary", null, t.chart.table),
-      tableBox({ "aria-label": caption }, null, headingRow(headings), h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.full ?? row.label), h("td", null, row.shown)))))));
+    h(
+      "details",
+      null,
+      h("summary", null, t.chart.table),
+      tableBox(
+        { "aria-label": caption },
+        null,
+        headingRow(headings),
+        h(
+          "tbody",
+          null,
+          rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.full ?? row.label), h("td", null, row.shown))),
+        ),
+      ),
+    ),
+  );
 }
 
 /**
@@ -53,13 +79,32 @@ export function barChart(caption, rows, { headings, tick }) {
  */
 export function shareTable(caption, rows, headings) {
   const maximum = Math.max(...rows.filter((row) => !row.rest).map((row) => row.value), 1);
-  return h("table", { class: "shares", "aria-label": caption },
+  return h(
+    "table",
+    { class: "shares", "aria-label": caption },
     h("thead", { class: "unseen" }, headingRow(headings, h("td"))),
-    h("tbody", null, rows.map((row) => h("tr", null,
-      h("th", { scope: "row" }, row.label),
-      h("td", null, row.shown),
-      h("td", { class: "share", "aria-hidden": "true" },
-        svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none" }, svg("rect", { width: Math.min(100, (100 * row.value) / maximum), height: 8, rx: 1 })))))));
+    h(
+      "tbody",
+      null,
+      rows.map((row) =>
+        h(
+          "tr",
+          null,
+          h("th", { scope: "row" }, row.label),
+          h("td", null, row.shown),
+          h(
+            "td",
+            { class: "share", "aria-hidden": "true" },
+            svg(
+              "svg",
+              { viewBox: "0 0 100 8", preserveAspectRatio: "none" },
+              svg("rect", { width: Math.min(100, (100 * row.value) / maximum), height: 8, rx: 1 }),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Rounds a value up to 1, 2, 2.5, 4, 5, 8 or 10 times a power of ten. */

@@ -5,14 +5,41 @@ import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from ".
 import { barChart } from "./chart.js";
 import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
-import { avatar, displayName, formatAmount, formatCompact, formatMoney, formatMonth, formatNumber, formatValue, relativeTime } from "./format.js";
+import {
+  avatar,
+  displayName,
+  formatAmount,
+  formatCompact,
+  formatMoney,
+  formatMonth,
+  formatNumber,
+  formatValue,
+  relativeTime,
+} from "./format.js";
 import { icon } from "./icons.js";
 import { checkValues, customerUrl, KINDS, splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, scheduleDeletion } from "./selection.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, copyToClipboard, errorNotice, formField, headingRow, iconButton, pageHeader, runAction, showError, showFieldErrors, showMissing, tableBox, toast, withBusy } from "./ui.js";
+import {
+  button,
+  checkbox,
+  chip,
+  copyToClipboard,
+  errorNotice,
+  formField,
+  headingRow,
+  iconButton,
+  pageHeader,
+  runAction,
+  showError,
+  showFieldErrors,
+  showMissing,
+  tableBox,
+  toast,
+  withBusy,
+} from "./ui.js";
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
@@ -27,7 +54,8 @@ const SELECTION = `id _id ${ALL_FIELDS}
   summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
     financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
 const READ = `query($id: ID!) { node(id: $id) { ... on Customer { ${SELECTION} } } }`;
-const POLL = "query($id: ID!) { node(id: $id) { ... on Customer { version changes(first: 1) { edges { node { actor { name } } } } } } }";
+const POLL =
+  "query($id: ID!) { node(id: $id) { ... on Customer { version changes(first: 1) { edges { node { actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
@@ -53,7 +81,8 @@ async function showCustomer({ main, signal, params, setTitle }) {
   return { hasUnsavedInput: () => page.hasUnsavedInput };
 }
 
-const showMissingCustomer = (page, text) => showMissing(page, "customers", t.customer.missing, text, "/customers", t.customer.toList);
+const showMissingCustomer = (page, text) =>
+  showMissing(page, "customers", t.customer.missing, text, "/customers", t.customer.toList);
 
 class CustomerPage {
   constructor(main, setTitle, customer, canWrite, signal) {
@@ -72,12 +101,27 @@ class CustomerPage {
     this.identity = h("div", { class: "identity" });
     this.editors = EDITABLE_FIELDS.map((field) => this.editorOf(field));
     const sections = SECTIONS.map((name) => {
-      const elements = EDITABLE_FIELDS.flatMap((field, index) => (KINDS[field.kind].section === name ? [this.editors[index].element] : []));
-      return h("section", { class: "card", "aria-labelledby": name }, h("h2", { id: name }, t.customer.sections[name]),
-        name === "more" ? [elements, this.identity] : h("div", { class: "editables" }, elements));
+      const elements = EDITABLE_FIELDS.flatMap((field, index) =>
+        KINDS[field.kind].section === name ? [this.editors[index].element] : [],
+      );
+      return h(
+        "section",
+        { class: "card", "aria-labelledby": name },
+        h("h2", { id: name }, t.customer.sections[name]),
+        name === "more" ? [elements, this.identity] : h("div", { class: "editables" }, elements),
+      );
     });
-    replace(main, this.head, this.notice,
-      h("div", { class: "columns" }, h("div", null, sections), h("div", null, this.figures, this.orders, this.leads, this.history.element)));
+    replace(
+      main,
+      this.head,
+      this.notice,
+      h(
+        "div",
+        { class: "columns" },
+        h("div", null, sections),
+        h("div", null, this.figures, this.orders, this.leads, this.history.element),
+      ),
+    );
     this.render();
   }
 
@@ -86,7 +130,9 @@ class CustomerPage {
     if (field.kind === "Flag") return this.flagEditor(field);
     if (field.kind === "Tags") return this.tagsEditor(field);
     return new InlineField(field, {
-      getCustomer: () => this.customer, canWrite: this.canWrite, save: (node, base, isForced) => this.save(node, base, isForced),
+      getCustomer: () => this.customer,
+      canWrite: this.canWrite,
+      save: (node, base, isForced) => this.save(node, base, isForced),
     });
   }
 
@@ -104,7 +150,11 @@ class CustomerPage {
       const conflicts = isForced ? [] : conflictingChanges(base, this.customer, node);
       if (conflicts.length) throw new ConflictError(conflicts);
       try {
-        const { updateCustomer } = await runMutation(UPDATE, { id: this.customer.id, node, version: this.customer.version });
+        const { updateCustomer } = await runMutation(UPDATE, {
+          id: this.customer.id,
+          node,
+          version: this.customer.version,
+        });
         this.setCustomer(updateCustomer);
         await this.history.read();
         return;
@@ -124,18 +174,38 @@ class CustomerPage {
     const { customer } = this;
     const name = displayName(customer);
     this.setTitle(name);
-    replace(this.head,
-      h("a", { class: "icon-button", href: "/customers", "aria-label": t.customer.toList, title: t.customer.toList }, icon("back")),
+    replace(
+      this.head,
+      h(
+        "a",
+        { class: "icon-button", href: "/customers", "aria-label": t.customer.toList, title: t.customer.toList },
+        icon("back"),
+      ),
       avatar(customer, true),
-      h("div", { class: "grow" },
+      h(
+        "div",
+        { class: "grow" },
         h("h1", { tabindex: "-1" }, userText(name)),
-        h("p", { class: "hint" }, h("a", { href: `mailto:${customer.email}` }, userText(customer.email)),
-          customer.location ? [" · ", userText(customer.location)] : null, ` · ${t.customer.since} `, relativeTime(customer, "created_at"))),
-      this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null);
+        h(
+          "p",
+          { class: "hint" },
+          h("a", { href: `mailto:${customer.email}` }, userText(customer.email)),
+          customer.location ? [" · ", userText(customer.location)] : null,
+          ` · ${t.customer.since} `,
+          relativeTime(customer, "created_at"),
+        ),
+      ),
+      this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null,
+    );
     for (const editor of this.editors) editor.render();
-    replace(this.identity, h("span", { class: "hint" }, `_id ${customer._id} · id `, h("code", null, customer.id)),
+    replace(
+      this.identity,
+      h("span", { class: "hint" }, `_id ${customer._id} · id `, h("code", null, customer.id)),
       iconButton("copy", t.customer.copyId, () => copyToClipboard(customer.id)),
-      TIMESTAMPS.filter((field) => field.name !== "created_at").map((field) => h("span", { class: "hint" }, `${t.fieldName(field.name)} `, relativeTime(customer, field.name))));
+      TIMESTAMPS.filter((field) => field.name !== "created_at").map((field) =>
+        h("span", { class: "hint" }, `${t.fieldName(field.name)} `, relativeTime(customer, field.name)),
+      ),
+    );
     this.renderFigures();
     this.renderOrders();
     this.renderLeads();
@@ -145,7 +215,11 @@ class CustomerPage {
   flagEditor({ name }) {
     const element = h("div", { class: "editable" });
     const render = () => {
-      const label = checkbox(t.fieldName(name), { role: "switch", checked: this.customer[name], disabled: !this.canWrite });
+      const label = checkbox(t.fieldName(name), {
+        role: "switch",
+        checked: this.customer[name],
+        disabled: !this.canWrite,
+      });
       const { input } = label;
       input.addEventListener("change", async () => {
         try {
@@ -169,24 +243,48 @@ class CustomerPage {
     const render = () => {
       const tags = /** @type {any} */ (this.customer)[name];
       const previous = element.querySelector("input");
-      if (previous?.value) return;  // the person is typing
+      if (previous?.value) return; // the person is typing
       const isFocused = previous && document.activeElement === previous;
-      const input = h("input", { type: "text", "aria-label": t.tags.add, placeholder: t.tags.add, dir: "auto", autocomplete: "off" });
+      const input = h("input", {
+        type: "text",
+        "aria-label": t.tags.add,
+        placeholder: t.tags.add,
+        dir: "auto",
+        autocomplete: "off",
+      });
       const field = formField(t.tags.add, input);
       const change = (mutation, changedTags) => this.changeTags(mutation, changedTags, field);
-      const form = h("form", {
-        class: "tag-form",
-        onsubmit: async (event) => {
-          event.preventDefault();
-          const newTags = splitTags(input.value);
-          if (newTags.length) await change("addTags", newTags);
+      const form = h(
+        "form",
+        {
+          class: "tag-form",
+          onsubmit: async (event) => {
+            event.preventDefault();
+            const newTags = splitTags(input.value);
+            if (newTags.length) await change("addTags", newTags);
+          },
         },
-      }, field);
-      replace(element,
+        field,
+      );
+      replace(
+        element,
         h("div", { class: "label" }, label),
-        tags.length ? h("ul", { class: "tags", "aria-label": label }, tags.map((tag) => h("li", { class: "chip" }, userText(tag),
-          this.canWrite ? iconButton("close", t.tags.remove(tag), () => change("removeTags", [tag])) : null))) : h("p", { class: "empty" }, t.nothing),
-        this.canWrite ? form : null);
+        tags.length
+          ? h(
+              "ul",
+              { class: "tags", "aria-label": label },
+              tags.map((tag) =>
+                h(
+                  "li",
+                  { class: "chip" },
+                  userText(tag),
+                  this.canWrite ? iconButton("close", t.tags.remove(tag), () => change("removeTags", [tag])) : null,
+                ),
+              ),
+            )
+          : h("p", { class: "empty" }, t.nothing),
+        this.canWrite ? form : null,
+      );
       if (isFocused) input.focus();
     };
     return { element, render };
@@ -195,8 +293,13 @@ class CustomerPage {
   /** Adds or removes tags. The server merges both with other changes. */
   async changeTags(mutation, tags, field) {
     try {
-      const data = await withBusy(field.input, () => runMutation(`mutation($items: [ID!]!, $tags: [String!]!) {
-        ${mutation}(items: $items, tags: $tags) { ${SELECTION} } }`, { items: [this.customer.id], tags }));
+      const data = await withBusy(field.input, () =>
+        runMutation(
+          `mutation($items: [ID!]!, $tags: [String!]!) {
+        ${mutation}(items: $items, tags: $tags) { ${SELECTION} } }`,
+          { items: [this.customer.id], tags },
+        ),
+      );
       field.input.value = "";
       this.setCustomer(data[mutation][0]);
       this.main.querySelector(".tag-form input")?.focus();
@@ -210,33 +313,81 @@ class CustomerPage {
   renderFigures() {
     const { customer } = this;
     const figure = (label, value) => h("div", null, h("dt", null, label), h("dd", null, value));
-    replace(this.figures, h("dl", null,
-      FIGURES.map(({ kind, name }) => figure(t.fieldName(name), KINDS[kind].view(customer[name]))),
-      figure(t.figures.average, customer.orders_count ? formatAmount(customer.expenses / customer.orders_count) : "–"),
-      figure(t.figures.visits, formatNumber(customer.summary.visits))));
+    replace(
+      this.figures,
+      h(
+        "dl",
+        null,
+        FIGURES.map(({ kind, name }) => figure(t.fieldName(name), KINDS[kind].view(customer[name]))),
+        figure(
+          t.figures.average,
+          customer.orders_count ? formatAmount(customer.expenses / customer.orders_count) : "–",
+        ),
+        figure(t.figures.visits, formatNumber(customer.summary.visits)),
+      ),
+    );
   }
 
   renderOrders() {
     const orders = this.customer.summary.orders.list;
     const body = h("tbody", null, orders.slice(0, SHOWN_ORDERS).map(orderRow));
-    const more = orders.length > SHOWN_ORDERS ? button((orders.length < MAX_ORDERS ? t.orders.all : t.orders.newest)(formatNumber(orders.length)), () => {
-      replace(body, orders.map(orderRow));
-      more.remove();
-    }, { class: "plain" }) : null;
-    replace(this.orders, h("h2", { id: "orders" }, t.orders.title),
-      orders.length ? [spendChart(orders), tableBox({ "aria-labelledby": "orders" }, "plain-table stack",
-        headingRow(t.orders.columns.slice(0, -1), h("th", { scope: "col", class: "number" }, t.orders.columns.at(-1))), body), more]
-        : h("p", { class: "empty" }, t.orders.none));
+    const more =
+      orders.length > SHOWN_ORDERS
+        ? button(
+            (orders.length < MAX_ORDERS ? t.orders.all : t.orders.newest)(formatNumber(orders.length)),
+            () => {
+              replace(body, orders.map(orderRow));
+              more.remove();
+            },
+            { class: "plain" },
+          )
+        : null;
+    replace(
+      this.orders,
+      h("h2", { id: "orders" }, t.orders.title),
+      orders.length
+        ? [
+            spendChart(orders),
+            tableBox(
+              { "aria-labelledby": "orders" },
+              "plain-table stack",
+              headingRow(
+                t.orders.columns.slice(0, -1),
+                h("th", { scope: "col", class: "number" }, t.orders.columns.at(-1)),
+              ),
+              body,
+            ),
+            more,
+          ]
+        : h("p", { class: "empty" }, t.orders.none),
+    );
   }
 
   renderLeads() {
     const { leads } = this.customer;
     setAttribute(this.leads, "hidden", !leads.length);
-    replace(this.leads, h("h2", { id: "leads" }, t.leads.title),
-      leads.map((lead) => h("article", { class: "lead" },
-        h("h3", null, lead.subject ? userText(lead.subject) : t.leads.noSubject), h("p", { class: "hint" }, relativeTime(lead, "created_at")),
-        h("p", { class: "lines" }, userText(lead.message)),
-        lead.custom ? h("dl", { class: "pairs" }, Object.entries(lead.custom).map(([key, value]) => h("div", null, h("dt", { class: "hint" }, userText(key)), h("dd", null, formatValue(value))))) : null)));
+    replace(
+      this.leads,
+      h("h2", { id: "leads" }, t.leads.title),
+      leads.map((lead) =>
+        h(
+          "article",
+          { class: "lead" },
+          h("h3", null, lead.subject ? userText(lead.subject) : t.leads.noSubject),
+          h("p", { class: "hint" }, relativeTime(lead, "created_at")),
+          h("p", { class: "lines" }, userText(lead.message)),
+          lead.custom
+            ? h(
+                "dl",
+                { class: "pairs" },
+                Object.entries(lead.custom).map(([key, value]) =>
+                  h("div", null, h("dt", { class: "hint" }, userText(key)), h("dd", null, formatValue(value))),
+                ),
+              )
+            : null,
+        ),
+      ),
+    );
   }
 
   remove() {
@@ -249,17 +400,24 @@ class CustomerPage {
   /** Checks at intervals whether another person has changed the customer. */
   startPolling() {
     let offlineToast = null;
-    const hideToast = () => { offlineToast?.close(); offlineToast = null; };
+    const hideToast = () => {
+      offlineToast?.close();
+      offlineToast = null;
+    };
     const timer = setInterval(async () => {
       if (document.hidden) return;
       try {
         await this.poll();
         hideToast();
       } catch (error) {
-        if (error instanceof ApiError && error.has(OFFLINE)) offlineToast ??= toast(t.errors.offlineWatch, { isError: true, isLasting: true });
+        if (error instanceof ApiError && error.has(OFFLINE))
+          offlineToast ??= toast(t.errors.offlineWatch, { isError: true, isLasting: true });
       }
     }, POLL_MS);
-    this.signal.addEventListener("abort", () => { clearInterval(timer); hideToast(); });
+    this.signal.addEventListener("abort", () => {
+      clearInterval(timer);
+      hideToast();
+    });
   }
 
   async poll() {
@@ -277,14 +435,21 @@ class CustomerPage {
     if (!after || after.version <= this.customer.version) return;
     this.setCustomer(after);
     await this.history.read();
-    const labels = EDITABLE_FIELDS.filter(({ name }) => differ(before[name], after[name])).map(({ name }) => t.fieldName(name));
+    const labels = EDITABLE_FIELDS.filter(({ name }) => differ(before[name], after[name])).map(({ name }) =>
+      t.fieldName(name),
+    );
     const actor = node.changes.edges[0]?.node.actor.name ?? "";
     this.showNotice(t.customer.changedBy, " ", userText(actor), ": ", labels.join(", ") || t.customer.otherThings, ".");
   }
 
   /** Shows the action of another person above the page. */
   showNotice(...content) {
-    showContent(this.notice, icon("history"), h("span", null, content), iconButton("close", t.close, () => setAttribute(this.notice, "hidden", true)));
+    showContent(
+      this.notice,
+      icon("history"),
+      h("span", null, content),
+      iconButton("close", t.close, () => setAttribute(this.notice, "hidden", true)),
+    );
   }
 }
 
@@ -305,7 +470,8 @@ function conflictingChanges(before, after, node) {
       continue;
     }
     for (const part of Object.keys(node[name])) {
-      if (differ(before[name]?.[part], after[name]?.[part])) conflicts.push([kind === "Address" ? t.address[part] : part, after[name]?.[part]]);
+      if (differ(before[name]?.[part], after[name]?.[part]))
+        conflicts.push([kind === "Address" ? t.address[part] : part, after[name]?.[part]]);
     }
   }
   return conflicts;
@@ -314,14 +480,28 @@ function conflictingChanges(before, after, node) {
 function orderRow({ order, referrer }) {
   const states = [t.orders.financial[order.financial_status], t.orders.fulfillment[order.fulfillment_status]];
   const cell = (index, ...content) => h("td", { "data-label": t.orders.columns[index] }, content);
-  return h("tr", null,
-    h("th", { scope: "row" }, userText(order.name), order.test ? chip(t.orders.test) : null,
+  return h(
+    "tr",
+    null,
+    h(
+      "th",
+      { scope: "row" },
+      userText(order.name),
+      order.test ? chip(t.orders.test) : null,
       order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null,
-      order.tags.length ? h("div", { class: "hint" }, userText(order.tags.join(", "))) : null),
+      order.tags.length ? h("div", { class: "hint" }, userText(order.tags.join(", "))) : null,
+    ),
     cell(1, relativeTime(order, "created_at"), referrer ? h("div", { class: "hint" }, userText(referrer)) : null),
     cell(2, states.join(" · ")),
-    h("td", { class: "number", "data-label": t.orders.columns[3] }, formatMoney(order.total, order.currency),
-      order.refunded_amount ? h("div", { class: "hint" }, t.orders.refunded(formatMoney(order.refunded_amount, order.currency))) : null));
+    h(
+      "td",
+      { class: "number", "data-label": t.orders.columns[3] },
+      formatMoney(order.total, order.currency),
+      order.refunded_amount
+        ? h("div", { class: "hint" }, t.orders.refunded(formatMoney(order.refunded_amount, order.currency)))
+        : null,
+    ),
+  );
 }
 
 /** The chart of the spend in the last twelve months with orders, in the most frequent currency. */
@@ -330,9 +510,17 @@ function spendChart(entries) {
   if (!orders.length) return null;
   const count = (currency) => orders.filter((order) => order.currency === currency).length;
   const { currency } = orders.toSorted((left, right) => count(right.currency) - count(left.currency))[0];
-  const last = new Date(orders.map((order) => order.created_at_iso).toSorted().at(-1));
+  const last = new Date(
+    orders
+      .map((order) => order.created_at_iso)
+      .toSorted()
+      .at(-1),
+  );
   const months = Array.from({ length: CHART_MONTHS }, (_, index) =>
-    new Date(Date.UTC(last.getUTCFullYear(), last.getUTCMonth() - CHART_MONTHS + 1 + index, 1)).toISOString().slice(0, 7));
+    new Date(Date.UTC(last.getUTCFullYear(), last.getUTCMonth() - CHART_MONTHS + 1 + index, 1))
+      .toISOString()
+      .slice(0, 7),
+  );
   const sums = Object.fromEntries(months.map((month) => [month, 0]));
   for (const order of orders) {
     const month = order.created_at_iso.slice(0, 7);
@@ -378,10 +566,19 @@ class InlineField {
     if (this.control) return;
     const { kind, name } = this.field;
     const content = KINDS[kind].view(this.getCustomer()[name]);
-    replace(this.element,
+    replace(
+      this.element,
       h("div", { class: "label", id: uniqueId("label") }, this.label),
-      !this.canWrite ? h("div", { class: "value" }, content) : h("button", { type: "button", class: "value", onclick: () => this.open() },
-        h("span", { class: "unseen" }, t.customer.edit(this.label)), content, icon("edit")));
+      !this.canWrite
+        ? h("div", { class: "value" }, content)
+        : h(
+            "button",
+            { type: "button", class: "value", onclick: () => this.open() },
+            h("span", { class: "unseen" }, t.customer.edit(this.label)),
+            content,
+            icon("edit"),
+          ),
+    );
   }
 
   get hasUnsavedInput() {
@@ -395,12 +592,35 @@ class InlineField {
     this.control = build(this.field, this.base[name]);
     const notice = h("div", { class: "notice", role: "alert", hidden: true });
     const submit = h("button", { type: "submit", class: "primary" }, t.save);
-    replace(this.element, h("form", {
-      "aria-label": this.label, novalidate: true,
-      onsubmit: (event) => { event.preventDefault(); this.submit(submit, notice, false); },
-      onkeydown: (event) => { if (event.key === "Escape" && !event.isComposing) { event.stopPropagation(); this.close(); } },
-    }, hasParts ? h("div", { class: "label" }, this.label) : null, this.control.content, notice,
-    h("div", { class: "row" }, submit, button(t.cancel, () => this.close()))));
+    replace(
+      this.element,
+      h(
+        "form",
+        {
+          "aria-label": this.label,
+          novalidate: true,
+          onsubmit: (event) => {
+            event.preventDefault();
+            this.submit(submit, notice, false);
+          },
+          onkeydown: (event) => {
+            if (event.key === "Escape" && !event.isComposing) {
+              event.stopPropagation();
+              this.close();
+            }
+          },
+        },
+        hasParts ? h("div", { class: "label" }, this.label) : null,
+        this.control.content,
+        notice,
+        h(
+          "div",
+          { class: "row" },
+          submit,
+          button(t.cancel, () => this.close()),
+        ),
+      ),
+    );
     const { input } = Object.values(this.control.fields)[0];
     input.focus();
     input.select?.();
@@ -427,12 +647,21 @@ class InlineField {
 
   /** Shows the change of the other person, and asks which value counts. */
   showConflict({ changes }, control, notice) {
-    showContent(notice,
+    showContent(
+      notice,
       h("p", null, icon("warning"), t.customer.conflict),
-      h("dl", { class: "theirs" }, changes.map(([label, value]) => [h("dt", null, label), h("dd", null, formatValue(value))])),
-      h("div", { class: "row" },
+      h(
+        "dl",
+        { class: "theirs" },
+        changes.map(([label, value]) => [h("dt", null, label), h("dd", null, formatValue(value))]),
+      ),
+      h(
+        "div",
+        { class: "row" },
         button(t.customer.keepTheirs, () => this.close()),
-        button(t.customer.saveMine, () => this.submit(control, notice, true))));
+        button(t.customer.saveMine, () => this.submit(control, notice, true)),
+      ),
+    );
   }
 
   /** Closes the form without a question. */
@@ -452,16 +681,30 @@ class InlineField {
 function timeline(id) {
   const list = h("ol", { class: "timeline" });
   const foot = h("div");
-  const element = h("section", { class: "card", "aria-labelledby": "timeline" },
-    h("h2", { id: "timeline" }, t.timeline.title), list, foot);
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "timeline" },
+    h("h2", { id: "timeline" }, t.timeline.title),
+    list,
+    foot,
+  );
 
   /** Shows a page of changes: after a cursor below the shown changes, otherwise in their place. */
   async function showChanges(after, first) {
     const { node } = await runQuery(CHANGES, { id, first, after });
     if (!node) return;
     const { edges, pageInfo } = node.changes;
-    replace(list, after ? [...list.children] : [], edges.map((edge) => changeView(edge.node)));
-    replace(foot, pageInfo.hasNextPage ? button(t.timeline.more, (event) => showMore(event.currentTarget, pageInfo.endCursor), { class: "plain" }) : []);
+    replace(
+      list,
+      after ? [...list.children] : [],
+      edges.map((edge) => changeView(edge.node)),
+    );
+    replace(
+      foot,
+      pageInfo.hasNextPage
+        ? button(t.timeline.more, (event) => showMore(event.currentTarget, pageInfo.endCursor), { class: "plain" })
+        : [],
+    );
   }
 
   function showMore(control, after) {
@@ -472,32 +715,68 @@ function timeline(id) {
     });
   }
 
-  return { element, read: () => showChanges(null, Math.max(SHOWN_CHANGES, Math.min(list.children.length, MAX_CHANGES))) };
+  return {
+    element,
+    read: () => showChanges(null, Math.max(SHOWN_CHANGES, Math.min(list.children.length, MAX_CHANGES))),
+  };
 }
 
 function changeView(change) {
-  return h("li", { class: change.kind },
+  return h(
+    "li",
+    { class: change.kind },
     h("span", { class: "dot" }, icon(CHANGE_ICONS[change.kind] ?? "history")),
-    h("div", null,
-      h("p", { tabindex: "-1" }, h("strong", null, t.timeline.kinds[change.kind](change.order?.name)), " ", h("span", { class: "hint" }, t.timeline.by, " ", userText(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, relativeTime(change, "at"), change.silent ? [", ", t.timeline.silent] : null)),
-      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null));
+    h(
+      "div",
+      null,
+      h(
+        "p",
+        { tabindex: "-1" },
+        h("strong", null, t.timeline.kinds[change.kind](change.order?.name)),
+        " ",
+        h(
+          "span",
+          { class: "hint" },
+          t.timeline.by,
+          " ",
+          userText(change.actor.name),
+          ` (${t.timeline.actors[change.actor.kind]}), `,
+          relativeTime(change, "at"),
+          change.silent ? [", ", t.timeline.silent] : null,
+        ),
+      ),
+      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
+    ),
+  );
 }
 
 /** The changed parts of a field: of an object, each key separately. */
 function changedParts({ name, before, after }) {
-  const isWhole = [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) || (before ?? after) === null;
+  const isWhole =
+    [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
+    (before ?? after) === null;
   if (isWhole) return [{ name, before, after }];
-  const keys = Object.keys({ ...before, ...after }).filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]));
+  const keys = Object.keys({ ...before, ...after }).filter(
+    (key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]),
+  );
   return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
 }
 
 function differenceView({ name, before, after }) {
-  return h("div", null,
+  return h(
+    "div",
+    null,
     h("dt", null, t.fieldName(name)),
-    h("dd", null,
-      h("span", { class: "unseen" }, t.timeline.before), h("del", null, formatValue(before)),
+    h(
+      "dd",
+      null,
+      h("span", { class: "unseen" }, t.timeline.before),
+      h("del", null, formatValue(before)),
       h("span", { "aria-hidden": "true" }, " → "),
-      h("span", { class: "unseen" }, t.timeline.after), h("ins", null, formatValue(after))));
+      h("span", { class: "unseen" }, t.timeline.after),
+      h("ins", null, formatValue(after)),
+    ),
+  );
 }
 
 /** Shows the form for a new customer. */
@@ -513,7 +792,10 @@ function showNewForm({ main, setTitle }) {
   const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
   let isSaved = false;
 
-  const input = () => Object.fromEntries([...controls].map(([name, control]) => [name, control.change()]).filter(([, value]) => value !== undefined));
+  const input = () =>
+    Object.fromEntries(
+      [...controls].map(([name, control]) => [name, control.change()]).filter(([, value]) => value !== undefined),
+    );
 
   async function create(event) {
     event.preventDefault();
@@ -522,7 +804,9 @@ function showNewForm({ main, setTitle }) {
     let customer;
     try {
       checkValues(node);
-      ({ createCustomer: customer } = await withBusy(submit, () => runMutation(CREATE, { node: { email: "", ...node } })));
+      ({ createCustomer: customer } = await withBusy(submit, () =>
+        runMutation(CREATE, { node: { email: "", ...node } }),
+      ));
     } catch (error) {
       showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), notice.setText);
       // An error may be in a closed section.
@@ -535,13 +819,20 @@ function showNewForm({ main, setTitle }) {
     navigate(customerUrl(customer));
   }
 
-  replace(main,
+  replace(
+    main,
     pageHeader(t.create.title),
-    h("form", { class: "narrow", novalidate: true, onsubmit: create },
+    h(
+      "form",
+      { class: "narrow", novalidate: true, onsubmit: create },
       h("section", { class: "card" }, h("div", { class: "fields" }, content(lines)), content(blocks)),
-      folded.map((field) => h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field]))),
+      folded.map((field) =>
+        h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field])),
+      ),
       notice,
-      h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel))));
+      h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel)),
+    ),
+  );
   controls.get("email").fields.email.input.focus();
   return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
 }

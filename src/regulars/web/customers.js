@@ -12,7 +12,17 @@ import { announce } from "./progress.js";
 import { searchBox } from "./search-box.js";
 import { confirmDeletion, DELETED_EVENT, isDeleted, openExportDialog, openTagDialog, Selection } from "./selection.js";
 import { t } from "./texts.js";
-import { button, checkbox, emptyAccount, emptyState, errorState, newCustomerLink, openDialog, pageHeader, selectOptions } from "./ui.js";
+import {
+  button,
+  checkbox,
+  emptyAccount,
+  emptyState,
+  errorState,
+  newCustomerLink,
+  openDialog,
+  pageHeader,
+  selectOptions,
+} from "./ui.js";
 
 const SKELETON_AFTER_MS = 300;
 
@@ -26,7 +36,7 @@ export async function show({ main, url, signal, setTitle }) {
   let reading = null; // aborts the last request
   let isSearchComplete = true; // false while the person is typing it
   const firstPage = takeFirstPage(url, () => runQuery(...listQuery.toRequest(), { signal }));
-  firstPage.catch(() => {});  // handled where it is awaited
+  firstPage.catch(() => {}); // handled where it is awaited
   const { scopes } = await getViewer();
   const canWrite = scopes.includes("customers:write");
   const search = searchBox({
@@ -35,28 +45,47 @@ export async function show({ main, url, signal, setTitle }) {
     onSearch: async (text, isComplete) => {
       isSearchComplete = isComplete;
       // The letters of one search are one entry of the history.
-      if (text !== listQuery.text) await navigate(listQuery.toUrl({ text }), { replace: history.state?.isTyping, state: { isTyping: true } });
+      if (text !== listQuery.text)
+        await navigate(listQuery.toUrl({ text }), { replace: history.state?.isTyping, state: { isTyping: true } });
       else if (isComplete) await read();
       if (isComplete && history.state?.isTyping) history.replaceState({ ...history.state, isTyping: false }, "");
     },
   });
   const count = h("p", { class: "count", role: "status" });
-  const sortBy = h("select", { "aria-label": t.list.sortBy, onchange: () => sort(sortBy.value) },
-    selectOptions(SORT_KEYS.map((key) => [key, t.list.orders[key] ?? t.fieldName(key)])));
-  const direction = button("", () => sort(listQuery.order.sortKey, !listQuery.order.isAscending), { class: "icon-button" });
+  const sortBy = h(
+    "select",
+    { "aria-label": t.list.sortBy, onchange: () => sort(sortBy.value) },
+    selectOptions(SORT_KEYS.map((key) => [key, t.list.orders[key] ?? t.fieldName(key)])),
+  );
+  const direction = button("", () => sort(listQuery.order.sortKey, !listQuery.order.isAscending), {
+    class: "icon-button",
+  });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
   const foot = h("div", { class: "pager" });
-  const head = pageHeader(t.nav.customers,
+  const head = pageHeader(
+    t.nav.customers,
     button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.query, total)),
-    canWrite ? newCustomerLink() : null);
-  replace(main, head, search, h("div", { class: "list-head" }, count, h("div", { class: "row sorting" }, sortBy, direction)), bar, body, foot);
+    canWrite ? newCustomerLink() : null,
+  );
+  replace(
+    main,
+    head,
+    search,
+    h("div", { class: "list-head" }, count, h("div", { class: "row sorting" }, sortBy, direction)),
+    bar,
+    body,
+    foot,
+  );
 
   function shownTags() {
     return [...new Set(customers.flatMap(({ tags }) => tags))].sort();
   }
 
-  function sort(sortKey, isAscending = sortKey === listQuery.order.sortKey ? !listQuery.order.isAscending : isTextField(sortKey)) {
+  function sort(
+    sortKey,
+    isAscending = sortKey === listQuery.order.sortKey ? !listQuery.order.isAscending : isTextField(sortKey),
+  ) {
     const text = listQuery.hasOwnOrder ? listQuery.condition : listQuery.text;
     search.input.value = text;
     navigate(listQuery.toUrl({ text, sortKey, isAscending }));
@@ -94,7 +123,10 @@ export async function show({ main, url, signal, setTitle }) {
     } else if (error instanceof ApiError && error.has("errors_invalid_cursor")) {
       navigate(listQuery.toUrl(), { replace: true });
     } else {
-      replace(body, errorState(error, () => read()));
+      replace(
+        body,
+        errorState(error, () => read()),
+      );
       replace(foot);
     }
   }
@@ -105,8 +137,16 @@ export async function show({ main, url, signal, setTitle }) {
     const shown = shownCustomers();
     const focusedId = document.activeElement?.closest?.("tr")?.dataset.id;
     showOrder();
-    replace(count, listQuery.condition ? t.list.found(formatNumber(total), total) : t.list.count(formatNumber(total), total));
-    replace(body, shown.length ? customerTable(shown, { order: listQuery.order, sort, selection, onSelect: showSelection }) : emptyList());
+    replace(
+      count,
+      listQuery.condition ? t.list.found(formatNumber(total), total) : t.list.count(formatNumber(total), total),
+    );
+    replace(
+      body,
+      shown.length
+        ? customerTable(shown, { order: listQuery.order, sort, selection, onSelect: showSelection })
+        : emptyList(),
+    );
     replace(foot, pager(pageInfo));
     body.querySelector(`tr[data-id="${CSS.escape(focusedId ?? "")}"] .row-link`)?.focus();
     showSelection(false);
@@ -124,21 +164,45 @@ export async function show({ main, url, signal, setTitle }) {
   function emptyList() {
     if (customers.length) return emptyState("trash", t.list.going, t.list.goingText);
     if (listQuery.condition) {
-      return emptyState("search", t.list.noneFound, t.list.noneFoundText, button(t.search.clear, () => { search.input.value = ""; navigate(listQuery.toUrl({ text: "" })); }));
+      return emptyState(
+        "search",
+        t.list.noneFound,
+        t.list.noneFoundText,
+        button(t.search.clear, () => {
+          search.input.value = "";
+          navigate(listQuery.toUrl({ text: "" }));
+        }),
+      );
     }
     return emptyAccount("customers", canWrite);
   }
 
   function pager({ hasPreviousPage, hasNextPage, startCursor, endCursor }) {
-    const link = (isEnabled, rel, content, changes) => (isEnabled
-      ? h("a", { class: "button", href: listQuery.toUrl(changes), rel }, content)
-      : h("span", { class: "button", "aria-disabled": "true", role: "link" }, content));
-    const size = h("select", {
-      "aria-label": t.list.size,
-      onchange: () => { localStorage.setItem("page-size", size.value); navigate(listQuery.toUrl(), { replace: true }); },
-    }, selectOptions(PAGE_SIZES.map((option) => [option, t.list.each(option)]), pageSize()));
+    const link = (isEnabled, rel, content, changes) =>
+      isEnabled
+        ? h("a", { class: "button", href: listQuery.toUrl(changes), rel }, content)
+        : h("span", { class: "button", "aria-disabled": "true", role: "link" }, content);
+    const size = h(
+      "select",
+      {
+        "aria-label": t.list.size,
+        onchange: () => {
+          localStorage.setItem("page-size", size.value);
+          navigate(listQuery.toUrl(), { replace: true });
+        },
+      },
+      selectOptions(
+        PAGE_SIZES.map((option) => [option, t.list.each(option)]),
+        pageSize(),
+      ),
+    );
     return [
-      link(hasPreviousPage || Boolean(listQuery.after), "prev", [icon("back"), t.list.previous], startCursor ? { before: startCursor } : {}),
+      link(
+        hasPreviousPage || Boolean(listQuery.after),
+        "prev",
+        [icon("back"), t.list.previous],
+        startCursor ? { before: startCursor } : {},
+      ),
       size,
       link(hasNextPage, "next", [t.list.next, icon("forward")], { after: endCursor }),
     ];
@@ -160,26 +224,62 @@ export async function show({ main, url, signal, setTitle }) {
     setAttribute(bar, "hidden", !selection.size);
     if (!selection.size) return;
     const canSelectAll = selection.query === null && count === shown.length && total > selection.size;
-    const clear = () => { selection.clear(); showSelection(); };
-    const readIf = (isDone) => { if (isDone) { clear(); read(); } };
-    replace(bar,
+    const clear = () => {
+      selection.clear();
+      showSelection();
+    };
+    const readIf = (isDone) => {
+      if (isDone) {
+        clear();
+        read();
+      }
+    };
+    replace(
+      bar,
       h("strong", null, t.selection.size(formatNumber(selection.size))),
-      canSelectAll ? button(t.selection.all(formatNumber(total)), () => { selection.selectAll(listQuery.query, total); showSelection(); }, { class: "plain" }) : null,
-      h("div", { class: "row" },
-        canWrite ? [
-          button([icon("tag"), t.selection.add], () => openTagDialog(selection, shownTags(), true).then(readIf)),
-          button([icon("tag"), t.selection.remove], () => openTagDialog(selection, shownTags(), false).then(readIf)),
-        ] : null,
+      canSelectAll
+        ? button(
+            t.selection.all(formatNumber(total)),
+            () => {
+              selection.selectAll(listQuery.query, total);
+              showSelection();
+            },
+            { class: "plain" },
+          )
+        : null,
+      h(
+        "div",
+        { class: "row" },
+        canWrite
+          ? [
+              button([icon("tag"), t.selection.add], () => openTagDialog(selection, shownTags(), true).then(readIf)),
+              button([icon("tag"), t.selection.remove], () =>
+                openTagDialog(selection, shownTags(), false).then(readIf),
+              ),
+            ]
+          : null,
         button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.query, total)),
-        canWrite ? button([icon("trash"), t.selection.delete], () => confirmDeletion(selection).then((isDone) => { if (isDone) clear(); }), { class: "danger" }) : null,
-        button(t.selection.clear, clear, { class: "plain" })));
+        canWrite
+          ? button(
+              [icon("trash"), t.selection.delete],
+              () =>
+                confirmDeletion(selection).then((isDone) => {
+                  if (isDone) clear();
+                }),
+              { class: "danger" },
+            )
+          : null,
+        button(t.selection.clear, clear, { class: "plain" }),
+      ),
+    );
     if (isAnnounced) announce(t.selection.size(formatNumber(selection.size)));
   }
 
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
   document.addEventListener("keydown", (event) => handleKey(event, search, body), { signal });
   showOrder();
-  const updateTitle = () => setTitle(listQuery.condition ? `${listQuery.condition} · ${t.nav.customers}` : t.nav.customers);
+  const updateTitle = () =>
+    setTitle(listQuery.condition ? `${listQuery.condition} · ${t.nav.customers}` : t.nav.customers);
   updateTitle();
   await read(false, firstPage);
   return {
@@ -209,8 +309,10 @@ function handleKey(event, search, body) {
   else if (event.key === "Home" && index >= 0) focusRow(0);
   else if (event.key === "End" && index >= 0) focusRow(links.length);
   else if (isOff && event.key !== "?") return;
-  else if (event.key === "/") { search.input.focus(); search.input.select(); }
-  else if (event.key === "j") focusRow(index + 1);
+  else if (event.key === "/") {
+    search.input.focus();
+    search.input.select();
+  } else if (event.key === "j") focusRow(index + 1);
   else if (event.key === "k" && index >= 0) focusRow(index - 1);
   else if (event.key === "x" && index >= 0) links[index].closest("tr").querySelector("input").click();
   else if (event.key === "n") navigate("/customers/new");
@@ -224,9 +326,25 @@ function showShortcuts() {
     checked: localStorage.getItem("keys") !== "off",
     onchange: (event) => localStorage.setItem("keys", event.target.checked ? "on" : "off"),
   });
-  return openDialog(t.keys.title, () => h("div", null,
-    h("dl", { class: "keys" }, t.keys.list.map(([keys, action]) => [h("dt", null, keys.split(" ").map((key) => h("kbd", null, key))), h("dd", null, action)])),
-    enabled));
+  return openDialog(t.keys.title, () =>
+    h(
+      "div",
+      null,
+      h(
+        "dl",
+        { class: "keys" },
+        t.keys.list.map(([keys, action]) => [
+          h(
+            "dt",
+            null,
+            keys.split(" ").map((key) => h("kbd", null, key)),
+          ),
+          h("dd", null, action),
+        ]),
+      ),
+      enabled,
+    ),
+  );
 }
 
 /**
@@ -236,36 +354,74 @@ function showShortcuts() {
  */
 function customerTable(customers, { order, sort, selection, onSelect }) {
   const all = h("input", {
-    type: "checkbox", "aria-label": t.list.choosePage, checked: customers.length > 0 && customers.every(({ id }) => selection.has(id)),
+    type: "checkbox",
+    "aria-label": t.list.choosePage,
+    checked: customers.length > 0 && customers.every(({ id }) => selection.has(id)),
     onchange: (event) => {
       for (const { id } of customers) selection.set(id, event.target.checked);
       onSelect();
     },
   });
-  return h("table", { class: "customers", role: "table", "aria-label": t.nav.customers },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      h("th", { scope: "col", class: "choose", role: "columnheader" }, all),
-      COLUMNS.map((field) => columnHeading(field, order, sort)))),
-    h("tbody", { role: "rowgroup" }, customers.map((customer) => customerRow(customer, selection, onSelect))));
+  return h(
+    "table",
+    { class: "customers", role: "table", "aria-label": t.nav.customers },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        h("th", { scope: "col", class: "choose", role: "columnheader" }, all),
+        COLUMNS.map((field) => columnHeading(field, order, sort)),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      customers.map((customer) => customerRow(customer, selection, onSelect)),
+    ),
+  );
 }
 
 function columnHeading({ kind, name, sort: canSort }, order, sort) {
   const isSorted = canSort && order.sortKey === name;
   const label = t.list.columns[name] ?? t.fieldName(name);
-  return h("th", { scope: "col", class: KINDS[kind].column, role: "columnheader", "aria-sort": isSorted ? (order.isAscending ? "ascending" : "descending") : null },
-    canSort ? h("button", { type: "button", class: "sort", onclick: () => sort(name) }, label,
-      isSorted ? icon(order.isAscending ? "up" : "down") : null) : label);
+  return h(
+    "th",
+    {
+      scope: "col",
+      class: KINDS[kind].column,
+      role: "columnheader",
+      "aria-sort": isSorted ? (order.isAscending ? "ascending" : "descending") : null,
+    },
+    canSort
+      ? h(
+          "button",
+          { type: "button", class: "sort", onclick: () => sort(name) },
+          label,
+          isSorted ? icon(order.isAscending ? "up" : "down") : null,
+        )
+      : label,
+  );
 }
 
 function customerRow(customer, selection, onSelect) {
   const box = h("input", {
-    type: "checkbox", "aria-label": t.list.choose(displayName(customer)), checked: selection.has(customer.id),
-    onchange: () => { selection.set(customer.id, box.checked); onSelect(); },
+    type: "checkbox",
+    "aria-label": t.list.choose(displayName(customer)),
+    checked: selection.has(customer.id),
+    onchange: () => {
+      selection.set(customer.id, box.checked);
+      onSelect();
+    },
   });
   const cell = (name, ...content) => h("td", { class: name, role: "cell" }, content);
-  const element = h("tr", { role: "row", class: box.checked ? "chosen" : null, "data-id": customer.id },
+  const element = h(
+    "tr",
+    { role: "row", class: box.checked ? "chosen" : null, "data-id": customer.id },
     cell("choose", box),
-    COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))));
+    COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))),
+  );
   // A click anywhere in the row opens the customer.
   element.addEventListener("click", (event) => {
     if (event.target.closest("a, input, label, button") || getSelection().toString()) return;
@@ -277,5 +433,9 @@ function customerRow(customer, selection, onSelect) {
 
 /** Grey bars in the place of a table that is loading. */
 function skeleton(rows) {
-  return h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: rows }, () => h("div")));
+  return h(
+    "div",
+    { class: "skeleton", "aria-hidden": "true" },
+    Array.from({ length: rows }, () => h("div")),
+  );
 }

@@ -1,7 +1,9 @@
 // Example operations for the explorer.
 
 export const EXAMPLES = [
-  ["list", `query Customers($query: String!, $first: Int) {
+  [
+    "list",
+    `query Customers($query: String!, $first: Int) {
   customers(query: $query, first: $first) {
     totalCount
     edges {
@@ -19,8 +21,12 @@ export const EXAMPLES = [
       endCursor
     }
   }
-}`, { query: "order_by:id order_dir:desc", first: 10 }],
-  ["search", `query Search($query: String!) {
+}`,
+    { query: "order_by:id order_dir:desc", first: 10 },
+  ],
+  [
+    "search",
+    `query Search($query: String!) {
   customers(query: $query, first: 10) {
     totalCount
     edges {
@@ -32,8 +38,12 @@ export const EXAMPLES = [
       }
     }
   }
-}`, { query: "orders_count:>=2 accepts_marketing:true order_by:expenses" }],
-  ["get", `query Customer($id: ID!) {
+}`,
+    { query: "orders_count:>=2 accepts_marketing:true order_by:expenses" },
+  ],
+  [
+    "get",
+    `query Customer($id: ID!) {
   node(id: $id) {
     ... on Customer {
       id
@@ -59,26 +69,42 @@ export const EXAMPLES = [
       }
     }
   }
-}`, { id: "Q3VzdG9tZXI6MQ==" }],
-  ["create", `mutation Create($node: InputCustomer!) {
+}`,
+    { id: "Q3VzdG9tZXI6MQ==" },
+  ],
+  [
+    "create",
+    `mutation Create($node: InputCustomer!) {
   createCustomer(node: $node) {
     id
     full_name
     created_at
   }
-}`, { node: { email: "ana@example.com", first_name: "Ana", tags: ["vip"], custom: { loyalty: "gold" } } }],
-  ["update", `mutation Update($id: ID!, $node: InputUpdateCustomer!) {
+}`,
+    { node: { email: "ana@example.com", first_name: "Ana", tags: ["vip"], custom: { loyalty: "gold" } } },
+  ],
+  [
+    "update",
+    `mutation Update($id: ID!, $node: InputUpdateCustomer!) {
   updateCustomer(id: $id, node: $node) {
     id
     phone
     version
     updated_at
   }
-}`, { id: "Q3VzdG9tZXI6MQ==", node: { phone: "+212 612 345678" } }],
-  ["remove", `mutation Delete($items: [ID!]!) {
+}`,
+    { id: "Q3VzdG9tZXI6MQ==", node: { phone: "+212 612 345678" } },
+  ],
+  [
+    "remove",
+    `mutation Delete($items: [ID!]!) {
   deleteCustomers(items: $items)
-}`, { items: ["Q3VzdG9tZXI6MQ=="] }],
-  ["changes", `query Changes($after: String) {
+}`,
+    { items: ["Q3VzdG9tZXI6MQ=="] },
+  ],
+  [
+    "changes",
+    `query Changes($after: String) {
   customerChanges(first: 20, after: $after) {
     edges {
       node {
@@ -100,8 +126,12 @@ export const EXAMPLES = [
       endCursor
     }
   }
-}`, { after: null }],
-  ["statistics", `query Statistics {
+}`,
+    { after: null },
+  ],
+  [
+    "statistics",
+    `query Statistics {
   statistics {
     customers
     accepts_marketing
@@ -111,5 +141,7 @@ export const EXAMPLES = [
       customers
     }
   }
-}`, {}],
+}`,
+    {},
+  ],
 ];

@@ -9,7 +9,16 @@ import { complete, INTROSPECTION, namedType, operationNames, Schema, tokenize, t
 import { icon } from "./icons.js";
 import { EXPLORER_STORAGE_KEY } from "./navigation-bar.js";
 import { t } from "./texts.js";
-import { button, showError, copyToClipboard, openDialog, selectOptions, SuggestionList, withBusy, pageHeader } from "./ui.js";
+import {
+  button,
+  showError,
+  copyToClipboard,
+  openDialog,
+  selectOptions,
+  SuggestionList,
+  withBusy,
+  pageHeader,
+} from "./ui.js";
 
 const MAX_HISTORY = 30;
 const MAX_COLOURED_CHARACTERS = 200_000;
@@ -22,11 +31,30 @@ export async function show({ main, url, signal, setTitle }) {
   setTitle(t.nav.explorer);
   const saved = loadState();
   const [, exampleQuery, exampleVariables] = EXAMPLES[0];
-  const schema = request(API_PATH, { ...postOptions({ query: INTROSPECTION }), signal }).then(({ data }) => new Schema(data));
-  const query = editor({ label: t.explorer.query, value: url.searchParams.get("query") ?? saved.query ?? exampleQuery, tokenize, rows: 18, run, getSuggestions: async (text, document) => complete(text, document, await schema) });
-  const variables = editor({ label: t.explorer.variables, value: url.searchParams.get("variables") ?? saved.variables ?? formatJson(exampleVariables), tokenize: tokenizeJson, rows: 6, run });
+  const schema = request(API_PATH, { ...postOptions({ query: INTROSPECTION }), signal }).then(
+    ({ data }) => new Schema(data),
+  );
+  const query = editor({
+    label: t.explorer.query,
+    value: url.searchParams.get("query") ?? saved.query ?? exampleQuery,
+    tokenize,
+    rows: 18,
+    run,
+    getSuggestions: async (text, document) => complete(text, document, await schema),
+  });
+  const variables = editor({
+    label: t.explorer.variables,
+    value: url.searchParams.get("variables") ?? saved.variables ?? formatJson(exampleVariables),
+    tokenize: tokenizeJson,
+    rows: 6,
+    run,
+  });
   const operation = h("select", { "aria-label": t.explorer.operation, hidden: true });
-  const answer = h("pre", { class: "answer", tabindex: "0", "aria-label": t.explorer.answer }, h("span", { class: "hint" }, t.explorer.nothing));
+  const answer = h(
+    "pre",
+    { class: "answer", tabindex: "0", "aria-label": t.explorer.answer },
+    h("span", { class: "hint" }, t.explorer.nothing),
+  );
   const facts = h("p", { class: "hint", role: "status" });
   const problem = h("p", { class: "problem", role: "alert" });
   const runButton = button([icon("send"), t.explorer.run, h("kbd", null, "Ctrl ↵")], run, { class: "primary" });
@@ -38,15 +66,24 @@ export async function show({ main, url, signal, setTitle }) {
     replace(operation, selectOptions(names, selectedName));
     setAttribute(operation, "hidden", names.length < 2);
   };
-  const saveLater = debounce(SAVE_DELAY_MS, () => saveState({ query: query.input.value, variables: variables.input.value }));
-  for (const { input } of [query, variables]) input.addEventListener("input", () => { saveLater(); showOperations(); });
+  const saveLater = debounce(SAVE_DELAY_MS, () =>
+    saveState({ query: query.input.value, variables: variables.input.value }),
+  );
+  for (const { input } of [query, variables])
+    input.addEventListener("input", () => {
+      saveLater();
+      showOperations();
+    });
   showOperations();
 
   /** Returns the body of the request, or null after an error in the variables, which is shown. */
   function readBody() {
     replace(problem);
     try {
-      const body = { query: query.input.value, variables: variables.input.value.trim() ? JSON.parse(variables.input.value) : {} };
+      const body = {
+        query: query.input.value,
+        variables: variables.input.value.trim() ? JSON.parse(variables.input.value) : {},
+      };
       if (!operation.hidden && operation.value) body.operationName = operation.value;
       return body;
     } catch (error) {
@@ -73,10 +110,18 @@ export async function show({ main, url, signal, setTitle }) {
     if (response.extensions && !Object.keys(response.extensions).length) delete response.extensions;
     const text = formatJson(response);
     replace(answer, text.length > MAX_COLOURED_CHARACTERS ? text : colourTokens(text, tokenizeJson(text)));
-    facts.textContent = t.explorer.facts(formatNumber(Math.round(milliseconds)), cost === undefined ? null : formatNumber(cost));
-    announce(response.errors ? t.explorer.errors(response.errors.length) : t.explorer.answered, Boolean(response.errors));
+    facts.textContent = t.explorer.facts(
+      formatNumber(Math.round(milliseconds)),
+      cost === undefined ? null : formatNumber(cost),
+    );
+    announce(
+      response.errors ? t.explorer.errors(response.errors.length) : t.explorer.answered,
+      Boolean(response.errors),
+    );
     const entry = { query: body.query, variables: variables.input.value, at: new Date().toISOString() };
-    const others = (loadState().history ?? []).filter((other) => other.query !== entry.query || other.variables !== entry.variables);
+    const others = (loadState().history ?? []).filter(
+      (other) => other.query !== entry.query || other.variables !== entry.variables,
+    );
     saveState({ history: [entry, ...others].slice(0, MAX_HISTORY) });
   }
 
@@ -92,15 +137,33 @@ export async function show({ main, url, signal, setTitle }) {
     if (body) copyToClipboard(format(body));
   };
 
-  replace(main,
-    pageHeader(t.nav.explorer,
-      menu(t.explorer.examples, "code", EXAMPLES.map(([name, text, values]) => [t.explorer.names[name], () => setOperation(text, Object.keys(values).length ? formatJson(values) : "")])),
+  replace(
+    main,
+    pageHeader(
+      t.nav.explorer,
+      menu(
+        t.explorer.examples,
+        "code",
+        EXAMPLES.map(([name, text, values]) => [
+          t.explorer.names[name],
+          () => setOperation(text, Object.keys(values).length ? formatJson(values) : ""),
+        ]),
+      ),
       button([icon("history"), t.explorer.history], () => openHistory(setOperation)),
-      menu(t.explorer.copyAs, "copy", [["curl", copyAs(formatCurl)], ["Python", copyAs(formatPython)], ["JavaScript", copyAs(formatJavaScript)]])),
-    h("div", { class: "explorer" },
+      menu(t.explorer.copyAs, "copy", [
+        ["curl", copyAs(formatCurl)],
+        ["Python", copyAs(formatPython)],
+        ["JavaScript", copyAs(formatJavaScript)],
+      ]),
+    ),
+    h(
+      "div",
+      { class: "explorer" },
       h("div", { class: "pane" }, query, variables, problem, h("div", { class: "row" }, runButton, operation)),
       h("div", { class: "pane" }, h("div", { class: "label" }, t.explorer.answer), answer, facts),
-      schemaBrowser(schema)));
+      schemaBrowser(schema),
+    ),
+  );
   schema.catch(showError);
 }
 
@@ -108,10 +171,30 @@ const formatJson = (value) => JSON.stringify(value, null, 2);
 
 /** A button that opens a menu of pairs of a label and a function. */
 function menu(label, name, items) {
-  const element = h("details", { class: "menu-button" }, h("summary", { class: "button" }, icon(name), label, icon("down")),
-    h("div", { class: "menu-list" }, items.map(([text, act]) => button(text, () => { element.open = false; act(); }))));
-  element.addEventListener("focusout", (event) => { if (!element.contains(event.relatedTarget)) element.open = false; });
-  element.addEventListener("keydown", (event) => { if (event.key === "Escape") { element.open = false; element.firstChild.focus(); } });
+  const element = h(
+    "details",
+    { class: "menu-button" },
+    h("summary", { class: "button" }, icon(name), label, icon("down")),
+    h(
+      "div",
+      { class: "menu-list" },
+      items.map(([text, act]) =>
+        button(text, () => {
+          element.open = false;
+          act();
+        }),
+      ),
+    ),
+  );
+  element.addEventListener("focusout", (event) => {
+    if (!element.contains(event.relatedTarget)) element.open = false;
+  });
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      element.open = false;
+      element.firstChild.focus();
+    }
+  });
   return element;
 }
 
@@ -131,10 +214,27 @@ function saveState(changes) {
 /** An editor with coloured text: a transparent textarea over the same text in colours. */
 function editor({ label, value, tokenize: findTokens, rows, run, getSuggestions = null }) {
   const background = h("pre", { "aria-hidden": "true" });
-  const input = h("textarea", { rows, spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-label": label, value, wrap: "off" });
+  const input = h("textarea", {
+    rows,
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+    "aria-label": label,
+    value,
+    wrap: "off",
+  });
   let word = "";
-  const list = getSuggestions && new SuggestionList(input, ({ label: text, insertText = text }) => insert(insertText, input.selectionStart - word.length, input.selectionStart));
-  const element = h("div", { class: "editor" }, h("div", { class: "label" }, label), h("div", { class: "code" }, background, input, list?.element));
+  const list =
+    getSuggestions &&
+    new SuggestionList(input, ({ label: text, insertText = text }) =>
+      insert(insertText, input.selectionStart - word.length, input.selectionStart),
+    );
+  const element = h(
+    "div",
+    { class: "editor" },
+    h("div", { class: "label" }, label),
+    h("div", { class: "code" }, background, input, list?.element),
+  );
   const paint = () => replace(background, colourTokens(input.value, findTokens(input.value)), "\n");
   const textBeforeCursor = () => input.value.slice(0, input.selectionStart);
 
@@ -145,7 +245,7 @@ function editor({ label, value, tokenize: findTokens, rows, run, getSuggestions 
     try {
       suggestions = await getSuggestions(text, input.value);
     } catch {
-      return;  // the editor works without suggestions
+      return; // the editor works without suggestions
     }
     if (document.activeElement !== input || text !== textBeforeCursor()) return;
     ({ word } = suggestions);
@@ -163,8 +263,15 @@ function editor({ label, value, tokenize: findTokens, rows, run, getSuggestions 
     paint();
   }
 
-  input.addEventListener("input", () => { paint(); suggest(); });
-  input.addEventListener("scroll", () => { background.scrollTop = input.scrollTop; background.scrollLeft = input.scrollLeft; list?.hide(); });
+  input.addEventListener("input", () => {
+    paint();
+    suggest();
+  });
+  input.addEventListener("scroll", () => {
+    background.scrollTop = input.scrollTop;
+    background.scrollLeft = input.scrollLeft;
+    list?.hide();
+  });
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
@@ -226,40 +333,96 @@ function tokenizeJson(text) {
 
 function openHistory(setOperation) {
   const entries = loadState().history ?? [];
-  return openDialog(t.explorer.history, (close) => (entries.length
-    ? h("div", null,
-      h("ul", { class: "history" }, entries.map(({ query, variables, at }) => h("li", null, button([h("code", null, query.replace(/\s+/g, " ").slice(0, 120)), h("span", { class: "hint" }, formatDateTime(at))], () => { close(); setOperation(query, variables); })))),
-      h("div", { class: "row end" }, button(t.explorer.forget, () => { saveState({ history: [] }); close(); })))
-    : h("p", { class: "empty" }, t.explorer.noHistory)), { isWide: true });
+  return openDialog(
+    t.explorer.history,
+    (close) =>
+      entries.length
+        ? h(
+            "div",
+            null,
+            h(
+              "ul",
+              { class: "history" },
+              entries.map(({ query, variables, at }) =>
+                h(
+                  "li",
+                  null,
+                  button(
+                    [
+                      h("code", null, query.replace(/\s+/g, " ").slice(0, 120)),
+                      h("span", { class: "hint" }, formatDateTime(at)),
+                    ],
+                    () => {
+                      close();
+                      setOperation(query, variables);
+                    },
+                  ),
+                ),
+              ),
+            ),
+            h(
+              "div",
+              { class: "row end" },
+              button(t.explorer.forget, () => {
+                saveState({ history: [] });
+                close();
+              }),
+            ),
+          )
+        : h("p", { class: "empty" }, t.explorer.noHistory),
+    { isWide: true },
+  );
 }
 
 /** The types of the schema, with a filter. */
 function schemaBrowser(schema) {
   const body = h("div", { class: "types" });
-  const filter = h("input", { type: "text", "aria-label": t.explorer.find, placeholder: t.explorer.find, spellcheck: "false" });
-  const element = h("section", { class: "pane schema", "aria-labelledby": "schema" }, h("h2", { id: "schema" }, t.explorer.schema), filter, body);
-  schema.then(({ types, roots }) => {
-    const allTypes = [...types.values()].filter(({ name }) => !["String", "Int", "Float", "Boolean", "ID"].includes(name));
-    const rank = ({ name }) => (name === roots.query ? 0 : name === roots.mutation ? 1 : 2);
-    allTypes.sort((left, right) => rank(left) - rank(right) || left.name.localeCompare(right.name));
-    const showTypes = () => {
-      const text = filter.value.trim().toLowerCase();
-      const matches = allTypes.filter((type) => [type, ...fieldsOf(type)].some((item) => nameContains(item, text)));
-      replace(body, matches.map((type) => typeView(type, text)));
-    };
-    filter.addEventListener("input", debounce(FILTER_DELAY_MS, showTypes));
-    body.addEventListener("click", (event) => {
-      const name = event.target.closest("button.type")?.dataset.type;
-      if (!name) return;
-      if (filter.value) { filter.value = ""; showTypes(); }
-      const details = body.querySelector(`details[data-name="${CSS.escape(name)}"]`);
-      if (!details) return;
-      details.open = true;
-      details.firstChild.focus();
-      details.scrollIntoView({ block: "nearest" });
-    });
-    showTypes();
-  }, () => {});
+  const filter = h("input", {
+    type: "text",
+    "aria-label": t.explorer.find,
+    placeholder: t.explorer.find,
+    spellcheck: "false",
+  });
+  const element = h(
+    "section",
+    { class: "pane schema", "aria-labelledby": "schema" },
+    h("h2", { id: "schema" }, t.explorer.schema),
+    filter,
+    body,
+  );
+  schema.then(
+    ({ types, roots }) => {
+      const allTypes = [...types.values()].filter(
+        ({ name }) => !["String", "Int", "Float", "Boolean", "ID"].includes(name),
+      );
+      const rank = ({ name }) => (name === roots.query ? 0 : name === roots.mutation ? 1 : 2);
+      allTypes.sort((left, right) => rank(left) - rank(right) || left.name.localeCompare(right.name));
+      const showTypes = () => {
+        const text = filter.value.trim().toLowerCase();
+        const matches = allTypes.filter((type) => [type, ...fieldsOf(type)].some((item) => nameContains(item, text)));
+        replace(
+          body,
+          matches.map((type) => typeView(type, text)),
+        );
+      };
+      filter.addEventListener("input", debounce(FILTER_DELAY_MS, showTypes));
+      body.addEventListener("click", (event) => {
+        const name = event.target.closest("button.type")?.dataset.type;
+        if (!name) return;
+        if (filter.value) {
+          filter.value = "";
+          showTypes();
+        }
+        const details = body.querySelector(`details[data-name="${CSS.escape(name)}"]`);
+        if (!details) return;
+        details.open = true;
+        details.firstChild.focus();
+        details.scrollIntoView({ block: "nearest" });
+      });
+      showTypes();
+    },
+    () => {},
+  );
   return element;
 }
 
@@ -268,16 +431,40 @@ const nameContains = ({ name }, text) => name.toLowerCase().includes(text);
 
 /** A type with its fields. Those whose name contains `text`, the filter, are marked. */
 function typeView(type, text) {
-  const reference = (other) => h("button", { type: "button", class: "type", "data-type": namedType(other) }, typeText(other));
-  const view = (field) => h("li", { class: text && nameContains(field, text) ? "hit" : null },
-    h("code", null, field.name,
-      field.args?.length ? ["(", field.args.map((argument, index) => [index ? ", " : "", argument.name, ": ", reference(argument.type), argument.defaultValue === null ? null : ` = ${argument.defaultValue}`]), ")"] : null,
-      field.type ? [": ", reference(field.type), field.defaultValue ? ` = ${field.defaultValue}` : null] : null),
-    field.description ? h("p", { class: "hint" }, field.description) : null);
-  return h("details", { "data-name": type.name, open: Boolean(text) },
+  const reference = (other) =>
+    h("button", { type: "button", class: "type", "data-type": namedType(other) }, typeText(other));
+  const view = (field) =>
+    h(
+      "li",
+      { class: text && nameContains(field, text) ? "hit" : null },
+      h(
+        "code",
+        null,
+        field.name,
+        field.args?.length
+          ? [
+              "(",
+              field.args.map((argument, index) => [
+                index ? ", " : "",
+                argument.name,
+                ": ",
+                reference(argument.type),
+                argument.defaultValue === null ? null : ` = ${argument.defaultValue}`,
+              ]),
+              ")",
+            ]
+          : null,
+        field.type ? [": ", reference(field.type), field.defaultValue ? ` = ${field.defaultValue}` : null] : null,
+      ),
+      field.description ? h("p", { class: "hint" }, field.description) : null,
+    );
+  return h(
+    "details",
+    { "data-name": type.name, open: Boolean(text) },
     h("summary", null, h("code", null, type.name), h("span", { class: "hint" }, t.explorer.kinds[type.kind])),
     type.description ? h("p", { class: "hint" }, type.description) : null,
-    h("ul", null, [...fieldsOf(type), ...(type.enumValues ?? [])].map(view)));
+    h("ul", null, [...fieldsOf(type), ...(type.enumValues ?? [])].map(view)),
+  );
 }
 
 const apiUrl = () => location.origin + API_PATH;

@@ -4,11 +4,36 @@
 export const FIELDS = DECLARED_FIELDS;
 
 // The order of the kinds in the customer page and the sort menu.
-const KIND_ORDER = ["FullName", "Text", "Email", "Phone", "Flag", "Tags", "Address", "LongText", "Json", "Timestamp", "Money", "Count"];
+const KIND_ORDER = [
+  "FullName",
+  "Text",
+  "Email",
+  "Phone",
+  "Flag",
+  "Tags",
+  "Address",
+  "LongText",
+  "Json",
+  "Timestamp",
+  "Money",
+  "Count",
+];
 // The kinds that can have a column in the list, in the order of the columns.
 const COLUMN_ORDER = ["FullName", "Location", "Text", "Phone", "Flag", "Tags", "Count", "Money", "Timestamp"];
 /** The parts of an address. */
-export const ADDRESS_PARTS = ["first_name", "last_name", "line1", "line2", "zip", "city", "area", "state", "country", "phone", "email"];
+export const ADDRESS_PARTS = [
+  "first_name",
+  "last_name",
+  "line1",
+  "line2",
+  "zip",
+  "city",
+  "area",
+  "state",
+  "country",
+  "phone",
+  "email",
+];
 /** The selection of times in a query; `relativeTime` of format.js shows one. */
 export const selectTimes = (...names) => names.map((name) => `${name} ${name}_iso: ${name}(format: "ISO")`).join(" ");
 const SELECTIONS = {
@@ -20,17 +45,30 @@ const byKind = (fields, order) => order.flatMap((kind) => fields.filter((field) 
 const sources = FIELDS.flatMap((field) => field.sources ?? []);
 
 /** The fields that a person edits. */
-export const EDITABLE_FIELDS = byKind(FIELDS.filter((field) => field.is_writable), KIND_ORDER);
+export const EDITABLE_FIELDS = byKind(
+  FIELDS.filter((field) => field.is_writable),
+  KIND_ORDER,
+);
 /** The fields by which the list can be sorted. */
-export const SORT_FIELDS = byKind(FIELDS.filter((field) => field.sort), KIND_ORDER);
+export const SORT_FIELDS = byKind(
+  FIELDS.filter((field) => field.sort),
+  KIND_ORDER,
+);
 /** Whether the list is sorted by a text, which starts with A. */
-export const isTextField = (key) => SORT_FIELDS.some(({ kind, name }) => name === key && ["FullName", "Text", "Email"].includes(kind));
+export const isTextField = (key) =>
+  SORT_FIELDS.some(({ kind, name }) => name === key && ["FullName", "Text", "Email"].includes(kind));
 /** The columns of the list. A source of a computed field, as a first name, has none of its own. */
-export const COLUMNS = byKind(FIELDS.filter((field) => field.in_list && !sources.includes(field.name)), COLUMN_ORDER);
+export const COLUMNS = byKind(
+  FIELDS.filter((field) => field.in_list && !sources.includes(field.name)),
+  COLUMN_ORDER,
+);
 /** The columns, and the other fields that the column of the name shows. */
 export const ROW_FIELDS = [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...COLUMNS])];
 /** The numbers that the server counts for each customer. */
-export const FIGURES = byKind(FIELDS.filter((field) => field.in_history), ["Money", "Count"]);
+export const FIGURES = byKind(
+  FIELDS.filter((field) => field.in_history),
+  ["Money", "Count"],
+);
 /** The times of a customer. */
 export const TIMESTAMPS = byKind(FIELDS, ["Timestamp"]);
 

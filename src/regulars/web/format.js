@@ -15,10 +15,13 @@ const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(LANG
 const TONES = 8;
 
 export const formatNumber = (value) => numbers("number").format(value);
-export const formatAmount = (value) => numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
-export const formatCompact = (value) => numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
+export const formatAmount = (value) =>
+  numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
+export const formatCompact = (value) =>
+  numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
-export const formatMonth = (text) => dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
+export const formatMonth = (text) =>
+  dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
 export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
 /** An amount with its currency, as in €12.50, or as in 12.50 XXX if the browser does not know the currency. */
@@ -50,14 +53,32 @@ export function countries() {
   if (!sortedCountries) {
     const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
     const codes = letters.flatMap((first) => letters.map((second) => first + second));
-    sortedCountries = codes.filter(isCountry).map((code) => [code, countryName(code)])
+    sortedCountries = codes
+      .filter(isCountry)
+      .map((code) => [code, countryName(code)])
       .sort(([, left], [, right]) => left.localeCompare(right, LANGUAGE));
   }
   return sortedCountries;
 }
 
 // Codes with a name in browsers that are not in ISO 3166-1.
-const NO_COUNTRIES = new Set(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"]);
+const NO_COUNTRIES = new Set([
+  "AC",
+  "CP",
+  "CQ",
+  "DG",
+  "EA",
+  "EU",
+  "EZ",
+  "IC",
+  "QO",
+  "TA",
+  "UN",
+  "XA",
+  "XB",
+  "XK",
+  "ZZ",
+]);
 
 function isCountry(code) {
   if (NO_COUNTRIES.has(code) || countryName(code) === code) return false;
@@ -72,7 +93,10 @@ export const displayName = (customer) => customer.full_name || customer.email;
 function initials(customer) {
   const words = (customer.full_name || customer.email).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
   if (!customer.full_name) return words[0].toUpperCase();
-  const parts = customer.full_name.split(" ").map((part) => part.match(/[\p{L}\p{N}]\p{M}*/u)?.[0]).filter(Boolean);
+  const parts = customer.full_name
+    .split(" ")
+    .map((part) => part.match(/[\p{L}\p{N}]\p{M}*/u)?.[0])
+    .filter(Boolean);
   const letters = parts.length > 1 ? [parts[0], parts.at(-1)] : [parts[0] ?? words[0]];
   return letters.join("").toUpperCase();
 }
@@ -81,7 +105,11 @@ const PICTURES = document.querySelector("meta[name=regulars-pictures]").getAttri
 
 /** A customer's picture: initials, and over them the picture at gravatar.com if the server permits it. */
 export function avatar(customer, isLarge = false) {
-  const element = h("span", { class: `avatar tone-${customer._id % TONES}${isLarge ? " large" : ""}`, "aria-hidden": "true" }, initials(customer));
+  const element = h(
+    "span",
+    { class: `avatar tone-${customer._id % TONES}${isLarge ? " large" : ""}`, "aria-hidden": "true" },
+    initials(customer),
+  );
   if (PICTURES) {
     const source = `https:${customer.avatar}?d=404&s=${isLarge ? 144 : 72}`;
     const picture = h("img", { src: source, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });

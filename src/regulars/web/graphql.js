@@ -1,6 +1,7 @@
 // GraphQL for the explorer: the tokens of a document, and completions.
 
-const TOKEN = /"""(?:[^"\\]|\\.|"(?!""))*(?:"""|$)|"(?:[^"\\\n]|\\.)*(?:"|$)|#[^\n]*|\.\.\.|\$?[A-Za-z_]\w*|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|@[A-Za-z_]?\w*|[{}()[\]:=!|&]/g;
+const TOKEN =
+  /"""(?:[^"\\]|\\.|"(?!""))*(?:"""|$)|"(?:[^"\\\n]|\\.)*(?:"|$)|#[^\n]*|\.\.\.|\$?[A-Za-z_]\w*|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|@[A-Za-z_]?\w*|[{}()[\]:=!|&]/g;
 
 export const INTROSPECTION = `query Introspection { __schema { queryType { name } mutationType { name }
   directives { name description args { ...Value } }
@@ -51,7 +52,8 @@ function kindOf(text) {
   if (text[0] === "$") return "variable";
   if (text[0] === "@") return "directive";
   if (/^-?\d/.test(text)) return "number";
-  if (/^[A-Za-z_]/.test(text)) return ["query", "mutation", "fragment", "on", "true", "false", "null"].includes(text) ? "keyword" : "name";
+  if (/^[A-Za-z_]/.test(text))
+    return ["query", "mutation", "fragment", "on", "true", "false", "null"].includes(text) ? "keyword" : "name";
   return "mark";
 }
 
@@ -81,7 +83,9 @@ export function complete(text, document, schema) {
   if (isInComment || (last?.kind === "string" && !/^".*"$/s.test(last.text))) return { word: "", options: [] };
   const word = last && last.start + last.text.length === text.length && /^[$@]?\w/.test(last.text) ? last.text : "";
   const context = contextAfter(word ? tokens.slice(0, -1) : tokens, schema);
-  const options = optionsFor(context, document, schema).filter(({ label }) => label.toLowerCase().startsWith(word.toLowerCase()) && label !== word);
+  const options = optionsFor(context, document, schema).filter(
+    ({ label }) => label.toLowerCase().startsWith(word.toLowerCase()) && label !== word,
+  );
   return { word, options };
 }
 
@@ -90,12 +94,21 @@ function contextAfter(tokens, schema) {
   const stack = [{ kind: "document", root: "query" }];
   tokens.forEach((token, index) => {
     const context = stack.at(-1);
-    STEPS[context.kind]({ token, before: tokens[index - 1]?.text, next: tokens[index + 1]?.text, context, stack, schema });
+    STEPS[context.kind]({
+      token,
+      before: tokens[index - 1]?.text,
+      next: tokens[index + 1]?.text,
+      context,
+      stack,
+      schema,
+    });
   });
   return { ...stack.at(-1), before: tokens.at(-1)?.text ?? "", earlier: tokens.at(-2)?.text ?? "" };
 }
 
-const pop = (stack) => { if (stack.length > 1) stack.pop(); };
+const pop = (stack) => {
+  if (stack.length > 1) stack.pop();
+};
 
 /** For each kind of context, the function that updates the context after a token. */
 const STEPS = {
@@ -112,7 +125,8 @@ const STEPS = {
     if (token.text === ")") pop(stack);
   },
   selection({ token, before, next, context, stack, schema }) {
-    if (token.kind === "directive") context.args = schema.directives.find(({ name }) => `@${name}` === token.text)?.args ?? [];
+    if (token.kind === "directive")
+      context.args = schema.directives.find(({ name }) => `@${name}` === token.text)?.args ?? [];
     else if (before === "on") context.childType = schema.type(token.text);
     else if (token.text === "on" && before === "...") context.childType = context.type;
     else if (token.kind === "name" || token.kind === "keyword") {
@@ -139,31 +153,47 @@ function optionsFor(context, document, schema) {
     if (before === "on") return typeOptions(schema, ["OBJECT", "INTERFACE"]);
     return ["query", "mutation", "fragment"].map((label) => ({ label }));
   }
-  if (kind === "variables") return before === ":" || earlier === ":[" || before === "[" ? typeOptions(schema, ["SCALAR", "ENUM", "INPUT_OBJECT"]) : [];
+  if (kind === "variables")
+    return before === ":" || earlier === ":[" || before === "["
+      ? typeOptions(schema, ["SCALAR", "ENUM", "INPUT_OBJECT"])
+      : [];
   if (kind === "selection") {
-    if (before === "on") return typeOptions(schema, ["OBJECT", "INTERFACE"]).filter(({ label }) => !type || canBe(type, label));
+    if (before === "on")
+      return typeOptions(schema, ["OBJECT", "INTERFACE"]).filter(({ label }) => !type || canBe(type, label));
     if (before === "...") return [{ label: "on" }, ...nameOptions(document, /\bfragment\s+(\w+)/g)];
     if (before === "@") return [];
-    return [...(type?.fields ?? []).map(fieldOption), { label: "__typename", hint: "String!" },
-      ...schema.directives.filter(({ name }) => ["skip", "include"].includes(name)).map(({ name, description }) => ({ label: `@${name}`, description }))];
+    return [
+      ...(type?.fields ?? []).map(fieldOption),
+      { label: "__typename", hint: "String!" },
+      ...schema.directives
+        .filter(({ name }) => ["skip", "include"].includes(name))
+        .map(({ name, description }) => ({ label: `@${name}`, description })),
+    ];
   }
   if (before === ":" || before === "[") return valueOptions(context.input, document, schema);
   return context.inputs.map((input) => ({ ...fieldOption(input), insertText: `${input.name}: ` }));
 }
 
 const fieldOption = ({ name, type, description }) => ({ label: name, hint: typeText(type), description });
-const canBe = (type, name) => type.name === name || (type.possibleTypes ?? []).some((possible) => possible.name === name);
+const canBe = (type, name) =>
+  type.name === name || (type.possibleTypes ?? []).some((possible) => possible.name === name);
 const nameOptions = (document, pattern) => Array.from(document.matchAll(pattern), ([, label]) => ({ label }));
 
 function typeOptions(schema, kinds) {
-  return [...schema.types.values()].filter(({ kind }) => kinds.includes(kind)).map(({ name, description }) => ({ label: name, description }));
+  return [...schema.types.values()]
+    .filter(({ kind }) => kinds.includes(kind))
+    .map(({ name, description }) => ({ label: name, description }));
 }
 
 function valueOptions(input, document, schema) {
   if (!input) return [];
   const type = schema.type(namedType(input.type));
   const variables = nameOptions(document, /(\$\w+)\s*:/g);
-  if (type?.kind === "ENUM") return [...type.enumValues.map(({ name, description }) => ({ label: name, hint: type.name, description })), ...variables];
+  if (type?.kind === "ENUM")
+    return [
+      ...type.enumValues.map(({ name, description }) => ({ label: name, hint: type.name, description })),
+      ...variables,
+    ];
   if (type?.name === "Boolean") return [{ label: "true" }, { label: "false" }, ...variables];
   return variables;
 }

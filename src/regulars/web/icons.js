@@ -9,7 +9,8 @@ const PATHS = {
   close: "M6 6l12 12M18 6L6 18",
   code: "M8 7l-5 5 5 5M16 7l5 5-5 5",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
-  customers: "M9 11a3.5 3.5 0 100-7 3.5 3.5 0 000 7zM2.5 20c.6-3.5 3-5.5 6.5-5.5s5.9 2 6.5 5.5M16 4.3a3.5 3.5 0 010 6.4M18 14.9c2 .8 3.2 2.6 3.5 5.1",
+  customers:
+    "M9 11a3.5 3.5 0 100-7 3.5 3.5 0 000 7zM2.5 20c.6-3.5 3-5.5 6.5-5.5s5.9 2 6.5 5.5M16 4.3a3.5 3.5 0 010 6.4M18 14.9c2 .8 3.2 2.6 3.5 5.1",
   download: "M12 4v11M7 10.5l5 5 5-5M5 20h14",
   down: "M6 9l6 6 6-6",
   edit: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
@@ -32,6 +33,9 @@ const PATHS = {
 
 /** An icon. Screen readers skip it: there is a text beside it. */
 export function icon(name) {
-  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": true, focusable: "false" },
-    svg("path", { d: PATHS[name] }));
+  return svg(
+    "svg",
+    { class: "icon", viewBox: "0 0 24 24", "aria-hidden": true, focusable: "false" },
+    svg("path", { d: PATHS[name] }),
+  );
 }

@@ -7,7 +7,26 @@ import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format
 import { icon } from "./icons.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, showError, withBusy, emptyState, errorNotice, errorState, formField, errorMessage, headingRow, iconButton, openFormDialog, pageHeader, runAction, selectOptions, stateBadge, tableBox } from "./ui.js";
+import {
+  button,
+  checkbox,
+  chip,
+  showError,
+  withBusy,
+  emptyState,
+  errorNotice,
+  errorState,
+  formField,
+  errorMessage,
+  headingRow,
+  iconButton,
+  openFormDialog,
+  pageHeader,
+  runAction,
+  selectOptions,
+  stateBadge,
+  tableBox,
+} from "./ui.js";
 
 const PREVIEW_BYTES = 256 * 1024;
 const POLL_MS = 500;
@@ -16,7 +35,19 @@ const IGNORED_COLUMN = "-";
 // Their columns can only be read from the whole file; the server takes so much of it.
 const READ_AS_A_WHOLE = /\.(xls[xmb]?|ods|zip)$/i;
 const MAX_PREVIEW_BYTES = 1024 * 1024;
-const OPTIONS = { map: {}, header: true, encoding: "", dates: "", sheet: "", match: "email", empty: "keep", consent: "keep", tags: "add", silent: false, strict: false };
+const OPTIONS = {
+  map: {},
+  header: true,
+  encoding: "",
+  dates: "",
+  sheet: "",
+  match: "email",
+  empty: "keep",
+  consent: "keep",
+  tags: "add",
+  silent: false,
+  strict: false,
+};
 const ENCODINGS = ["utf-8", "cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030", "big5", "cp949"];
 // The parts of messages that are about the command line.
 const DATES_HINT = /: `--dates.*`(?=\.)/;
@@ -65,17 +96,34 @@ class ImportPage {
   }
 
   async start() {
-    const input = h("input", { type: "file", class: "unseen", id: uniqueId("file"), accept: ".csv,.tsv,.txt,.json,.jsonl,.ndjson,.vcf,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,.gz", onchange: () => input.files[0] && this.openFile(input.files[0]) });
-    const zone = h("div", {
-      class: "drop",
-      ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
-      ondragleave: () => zone.classList.remove("over"),
-      ondrop: (event) => {
-        event.preventDefault();
-        zone.classList.remove("over");
-        if (event.dataTransfer.files[0]) this.openFile(event.dataTransfer.files[0]);
+    const input = h("input", {
+      type: "file",
+      class: "unseen",
+      id: uniqueId("file"),
+      accept: ".csv,.tsv,.txt,.json,.jsonl,.ndjson,.vcf,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,.gz",
+      onchange: () => input.files[0] && this.openFile(input.files[0]),
+    });
+    const zone = h(
+      "div",
+      {
+        class: "drop",
+        ondragover: (event) => {
+          event.preventDefault();
+          zone.classList.add("over");
+        },
+        ondragleave: () => zone.classList.remove("over"),
+        ondrop: (event) => {
+          event.preventDefault();
+          zone.classList.remove("over");
+          if (event.dataTransfer.files[0]) this.openFile(event.dataTransfer.files[0]);
+        },
       },
-    }, icon("upload"), h("p", null, t.imports.drop), input, h("label", { class: "button primary", for: input.id }, t.imports.choose), h("p", { class: "hint" }, t.imports.kinds));
+      icon("upload"),
+      h("p", null, t.imports.drop),
+      input,
+      h("label", { class: "button primary", for: input.id }, t.imports.choose),
+      h("p", { class: "hint" }, t.imports.kinds),
+    );
     this.problem = errorNotice();
     const recent = h("section", { "aria-labelledby": "recent" });
     replace(this.body, zone, this.problem, recent);
@@ -114,9 +162,15 @@ class ImportPage {
     const bytes = READ_AS_A_WHOLE.test(this.file.name) ? MAX_PREVIEW_BYTES : PREVIEW_BYTES;
     const { silent, ...options } = this.options;
     const params = this.buildParams({ ...options, whole: this.file.size <= bytes });
-    const { data } = await request(`/import/preview?${params}`, { method: "POST", body: this.file.slice(0, bytes), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
+    const { data } = await request(`/import/preview?${params}`, {
+      method: "POST",
+      body: this.file.slice(0, bytes),
+      headers: { "Content-Type": "application/octet-stream" },
+      signal: this.signal,
+    });
     this.preview = data;
-    for (const { heading, field } of data.problem ? [] : data.columns) if (!(heading in options.map)) this.detected[heading] = field ?? IGNORED_COLUMN;
+    for (const { heading, field } of data.problem ? [] : data.columns)
+      if (!(heading in options.map)) this.detected[heading] = field ?? IGNORED_COLUMN;
     if (data.encodings.length) this.encodings = data.encodings;
     if (data.undecided_dates.length) this.undecided = data.undecided_dates;
   }
@@ -134,7 +188,10 @@ class ImportPage {
     }
     const key = document.activeElement?.getAttribute("data-key");
     this.showPreview();
-    if (key) /** @type {HTMLElement} */ (this.body.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus({ preventScroll: true });
+    if (key)
+      /** @type {HTMLElement} */ (this.body.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus({
+        preventScroll: true,
+      });
   }
 
   /** Says which field a column is. What is detected is no choice: the server knows more about it. */
@@ -147,54 +204,159 @@ class ImportPage {
   showPreview() {
     const { columns, fields, problem, summary, format, sheet, encodings, is_incomplete: isIncomplete } = this.preview;
     const { options } = this;
-    const selectField = (name, [label, pairs]) => formField(label, h("select", { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) }, selectOptions(pairs, options[name])));
+    const selectField = (name, [label, pairs]) =>
+      formField(
+        label,
+        h(
+          "select",
+          { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) },
+          selectOptions(pairs, options[name]),
+        ),
+      );
     const settingField = (name) => selectField(name, t.imports.settings[name]);
-    const settingCheck = (name) => checkbox(t.imports.checks[name], { "data-key": name, checked: options[name], onchange: (event) => this.change({ [name]: event.target.checked }) });
-    const encodingField = selectField("encoding", [t.imports.encoding, [["", t.imports.detect],
-      ...this.encodings.map(({ encoding, samples }) => [encoding, [encoding, ...samples].join(" · ")]),
-      ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name))]]);
-    const sheetField = formField(t.imports.sheet, h("input", { type: "text", "data-key": "sheet", value: sheet ?? "", onchange: (event) => this.change({ sheet: event.target.value }) }));
-    const start = (dryRun, label, isPrimary) => button(label, (event) => this.send(dryRun, event.currentTarget), { class: isPrimary ? "primary" : null, disabled: Boolean(problem) });
-    const row = ({ heading, field, note, samples, warnings }) => h("tr", null,
-      h("th", { scope: "row" }, userText(heading)),
-      h("td", null, h("select", {
-        "aria-label": t.imports.columnIs(heading), "data-key": `map ${heading}`,
-        onchange: (event) => this.chooseField(heading, event.target.value),
-      }, columnOptions(heading, field, fields))),
-      h("td", { "data-label": t.imports.fieldColumns[2] }, h("div", null, samples.map((sample) => h("div", null, userText(sample))))),
-      h("td", null, warnings ? h("div", null, icon("warning"), " ", t.imports.toCheck(formatNumber(warnings), warnings)) : null,
-        note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null));
-    replace(this.body,
-      h("section", { class: "card preview", "aria-labelledby": "preview" },
+    const settingCheck = (name) =>
+      checkbox(t.imports.checks[name], {
+        "data-key": name,
+        checked: options[name],
+        onchange: (event) => this.change({ [name]: event.target.checked }),
+      });
+    const encodingField = selectField("encoding", [
+      t.imports.encoding,
+      [
+        ["", t.imports.detect],
+        ...this.encodings.map(({ encoding, samples }) => [encoding, [encoding, ...samples].join(" · ")]),
+        ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name)),
+      ],
+    ]);
+    const sheetField = formField(
+      t.imports.sheet,
+      h("input", {
+        type: "text",
+        "data-key": "sheet",
+        value: sheet ?? "",
+        onchange: (event) => this.change({ sheet: event.target.value }),
+      }),
+    );
+    const start = (dryRun, label, isPrimary) =>
+      button(label, (event) => this.send(dryRun, event.currentTarget), {
+        class: isPrimary ? "primary" : null,
+        disabled: Boolean(problem),
+      });
+    const row = ({ heading, field, note, samples, warnings }) =>
+      h(
+        "tr",
+        null,
+        h("th", { scope: "row" }, userText(heading)),
+        h(
+          "td",
+          null,
+          h(
+            "select",
+            {
+              "aria-label": t.imports.columnIs(heading),
+              "data-key": `map ${heading}`,
+              onchange: (event) => this.chooseField(heading, event.target.value),
+            },
+            columnOptions(heading, field, fields),
+          ),
+        ),
+        h(
+          "td",
+          { "data-label": t.imports.fieldColumns[2] },
+          h(
+            "div",
+            null,
+            samples.map((sample) => h("div", null, userText(sample))),
+          ),
+        ),
+        h(
+          "td",
+          null,
+          warnings ? h("div", null, icon("warning"), " ", t.imports.toCheck(formatNumber(warnings), warnings)) : null,
+          note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null,
+        ),
+      );
+    replace(
+      this.body,
+      h(
+        "section",
+        { class: "card preview", "aria-labelledby": "preview" },
         h("h2", { id: "preview", tabindex: "-1" }, userText(this.file.name)),
         h("p", { class: "hint" }, userText(summary)),
         isIncomplete ? h("p", { class: "notice" }, t.imports.incomplete) : null,
-        problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), encodings.length ? t.imports.unclear : problem.replace(COMMAND_HINT, ` ${t.imports.sayWhich}`)) : null,
+        problem
+          ? h(
+              "p",
+              { class: "notice wrong", role: "alert" },
+              icon("warning"),
+              encodings.length ? t.imports.unclear : problem.replace(COMMAND_HINT, ` ${t.imports.sayWhich}`),
+            )
+          : null,
         this.encodings.length ? encodingField : null,
-        this.undecided.length ? selectField("dates", [t.imports.dates(this.undecided.join(", ")), t.imports.orders]) : null,
-        columns.length ? [this.savedMappings(), tableBox({ "aria-label": t.imports.fields }, "plain-table stack", headingRow(t.imports.fieldColumns), h("tbody", null, columns.map(row)))] : null,
-        format === "csv" ? checkbox(t.imports.headings, { "data-key": "header", checked: options.header, onchange: (event) => this.change({ header: event.target.checked, map: {} }) }) : null,
-        h("div", { class: "fields" }, ["match", "empty", "consent", "tags"].map(settingField),
-          sheet || options.sheet ? sheetField : this.encodings.length ? null : encodingField),
-        ["strict", "silent"].map(settingCheck)),
-      h("div", { class: "row" },
+        this.undecided.length
+          ? selectField("dates", [t.imports.dates(this.undecided.join(", ")), t.imports.orders])
+          : null,
+        columns.length
+          ? [
+              this.savedMappings(),
+              tableBox(
+                { "aria-label": t.imports.fields },
+                "plain-table stack",
+                headingRow(t.imports.fieldColumns),
+                h("tbody", null, columns.map(row)),
+              ),
+            ]
+          : null,
+        format === "csv"
+          ? checkbox(t.imports.headings, {
+              "data-key": "header",
+              checked: options.header,
+              onchange: (event) => this.change({ header: event.target.checked, map: {} }),
+            })
+          : null,
+        h(
+          "div",
+          { class: "fields" },
+          ["match", "empty", "consent", "tags"].map(settingField),
+          sheet || options.sheet ? sheetField : this.encodings.length ? null : encodingField,
+        ),
+        ["strict", "silent"].map(settingCheck),
+      ),
+      h(
+        "div",
+        { class: "row" },
         start(true, t.imports.try, true),
         start(false, t.imports.take),
         button(t.imports.saveMapping, () => this.saveMapping()),
-        button(t.imports.other, () => this.start(), { class: "plain" })));
+        button(t.imports.other, () => this.start(), { class: "plain" }),
+      ),
+    );
   }
 
   /** The mappings that were saved for files with these headings. */
   savedMappings() {
     const headings = headingsOf(this.preview);
-    return loadMappings(this.accountId).filter((saved) => saved.headings === headings).map(({ name, options }) => h("div", { class: "row" },
-      button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
-      iconButton("trash", t.imports.forgetMapping(name), () => this.storeMapping(name, null))));
+    return loadMappings(this.accountId)
+      .filter((saved) => saved.headings === headings)
+      .map(({ name, options }) =>
+        h(
+          "div",
+          { class: "row" },
+          button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
+          iconButton("trash", t.imports.forgetMapping(name), () => this.storeMapping(name, null)),
+        ),
+      );
   }
 
   async saveMapping() {
     const field = formField(t.imports.mappingName, h("input", { type: "text" }));
-    const name = await openFormDialog(t.imports.saveMapping, t.save, field, { field }, async () => field.input.value.trim() || field.setError(t.imports.noName));
+    const name = await openFormDialog(
+      t.imports.saveMapping,
+      t.save,
+      field,
+      { field },
+      async () => field.input.value.trim() || field.setError(t.imports.noName),
+    );
     if (name) this.storeMapping(name, this.options);
   }
 
@@ -202,7 +364,10 @@ class ImportPage {
   storeMapping(name, options) {
     const headings = headingsOf(this.preview);
     const others = loadMappings(this.accountId).filter((saved) => saved.name !== name || saved.headings !== headings);
-    localStorage.setItem(`mappings-${this.accountId}`, JSON.stringify([...(options ? [{ name, headings, options }] : []), ...others].slice(0, MAX_MAPPINGS)));
+    localStorage.setItem(
+      `mappings-${this.accountId}`,
+      JSON.stringify([...(options ? [{ name, headings, options }] : []), ...others].slice(0, MAX_MAPPINGS)),
+    );
     this.showPreview();
     this.body.querySelector("h2").focus();
   }
@@ -216,8 +381,17 @@ class ImportPage {
     const preview = [...this.body.childNodes];
     await withBusy(control, async () => {
       this.isSending = true;
-      const section = h("section", { class: "card" }, h("h2", { tabindex: "-1" }, userText(this.file.name)), bar, text,
-        button(t.cancel, () => { abort.abort(); replace(this.body, preview); }));
+      const section = h(
+        "section",
+        { class: "card" },
+        h("h2", { tabindex: "-1" }, userText(this.file.name)),
+        bar,
+        text,
+        button(t.cancel, () => {
+          abort.abort();
+          replace(this.body, preview);
+        }),
+      );
       replace(this.body, section);
       section.querySelector("h2").focus();
       const onProgress = (sentBytes, totalBytes) => {
@@ -244,7 +418,11 @@ class ImportPage {
       run = (await request(`/import/${encodeURIComponent(id)}`, { signal: this.signal, quiet: !isFirst })).data;
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (isFirst) replace(this.body, errorState(error, () => this.watch(id, true)));
+      if (isFirst)
+        replace(
+          this.body,
+          errorState(error, () => this.watch(id, true)),
+        );
       else this.timer = setTimeout(() => this.watch(id), POLL_MS * 4);
       return;
     }
@@ -255,29 +433,80 @@ class ImportPage {
   }
 
   showRun(run, isRunning, isFirst) {
-    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, run[name] === null ? "–" : formatNumber(run[name])));
+    const figure = (name) =>
+      h(
+        "div",
+        null,
+        h("dt", null, t.imports.outcomes[name]),
+        h("dd", null, run[name] === null ? "–" : formatNumber(run[name])),
+      );
     const focused = document.activeElement;
     const canImportNow = run.dry_run && run.state === "done" && this.file?.name === run.name;
     const url = `/import/${encodeURIComponent(run.id)}`;
     const cancel = button(t.cancel, () => runAction(cancel, () => request(url, { method: "DELETE" })));
-    const problems = (part, count, title, kinds) => (kinds.length ? [h("h3", null, title(formatNumber(count), count)),
-      isRunning || !count ? null : h("p", null, t.imports.fix, " ", h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part])),
-      problemList(kinds)] : null);
-    replace(this.body,
-      h("section", { class: "card", "aria-labelledby": "run" },
-        h("h2", { id: "run", tabindex: "-1" }, userText(run.name), run.dry_run ? chip(t.imports.dry) : null, run.silent ? chip(t.imports.isSilent) : null),
+    const problems = (part, count, title, kinds) =>
+      kinds.length
+        ? [
+            h("h3", null, title(formatNumber(count), count)),
+            isRunning || !count
+              ? null
+              : h(
+                  "p",
+                  null,
+                  t.imports.fix,
+                  " ",
+                  h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part]),
+                ),
+            problemList(kinds),
+          ]
+        : null;
+    replace(
+      this.body,
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "run" },
+        h(
+          "h2",
+          { id: "run", tabindex: "-1" },
+          userText(run.name),
+          run.dry_run ? chip(t.imports.dry) : null,
+          run.silent ? chip(t.imports.isSilent) : null,
+        ),
         h("p", null, runState(run), run.message && run.state === "failed" ? [" ", run.message] : null),
-        isRunning ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
-        h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected", "rows_with_warnings"].map(figure)),
+        isRunning
+          ? h("progress", {
+              max: run.bytes || 1,
+              value: run.state === "running" ? run.bytes_read : 0,
+              "aria-label": t.imports.progress,
+            })
+          : null,
+        h(
+          "dl",
+          { class: "tiles small" },
+          ["created", "updated", "unchanged", "rejected", "rows_with_warnings"].map(figure),
+        ),
         run.dry_run && !isRunning ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
         problems("rejected", run.rejected, t.imports.problems, run.problems),
-        problems("warnings", run.rows_with_warnings, t.imports.warnings, run.warnings)),
-      h("div", { class: "row" },
+        problems("warnings", run.rows_with_warnings, t.imports.warnings, run.warnings),
+      ),
+      h(
+        "div",
+        { class: "row" },
         isRunning ? cancel : null,
-        canImportNow ? [button(t.imports.now, (event) => this.send(false, event.currentTarget), { class: "primary" }), button(t.imports.back, () => this.showPreview())] : null,
-        isRunning ? null : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
-        h("a", { class: "button plain", href: "/imports" }, t.imports.another)));
-    if (isFirst || focused === document.body || !document.contains(focused)) this.body.querySelector("h2").focus({ preventScroll: true });
+        canImportNow
+          ? [
+              button(t.imports.now, (event) => this.send(false, event.currentTarget), { class: "primary" }),
+              button(t.imports.back, () => this.showPreview()),
+            ]
+          : null,
+        isRunning
+          ? null
+          : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
+        h("a", { class: "button plain", href: "/imports" }, t.imports.another),
+      ),
+    );
+    if (isFirst || focused === document.body || !document.contains(focused))
+      this.body.querySelector("h2").focus({ preventScroll: true });
   }
 }
 
@@ -286,19 +515,70 @@ const runState = ({ state }) => stateBadge(state, t.imports.states[state] ?? sta
 
 /** The table of recent imports. */
 function runTable(runs) {
-  return tableBox({ class: "card table-wrap", "aria-labelledby": "recent" }, "plain-table stack", headingRow(t.imports.columns),
-    h("tbody", null, runs.map((run) => h("tr", null,
-      h("th", { scope: "row" }, h("a", { href: runUrl(run.id) }, userText(run.name)), run.dry_run ? chip(t.imports.dry) : null),
-      h("td", null, runState(run)),
-      h("td", null, run.created === null ? null : t.imports.counts(formatNumber(run.created), formatNumber(run.updated), formatNumber(run.rejected))),
-      h("td", null, timeElement(formatDateTime(run.created_at), run.created_at))))));
+  return tableBox(
+    { class: "card table-wrap", "aria-labelledby": "recent" },
+    "plain-table stack",
+    headingRow(t.imports.columns),
+    h(
+      "tbody",
+      null,
+      runs.map((run) =>
+        h(
+          "tr",
+          null,
+          h(
+            "th",
+            { scope: "row" },
+            h("a", { href: runUrl(run.id) }, userText(run.name)),
+            run.dry_run ? chip(t.imports.dry) : null,
+          ),
+          h("td", null, runState(run)),
+          h(
+            "td",
+            null,
+            run.created === null
+              ? null
+              : t.imports.counts(formatNumber(run.created), formatNumber(run.updated), formatNumber(run.rejected)),
+          ),
+          h("td", null, timeElement(formatDateTime(run.created_at), run.created_at)),
+        ),
+      ),
+    ),
+  );
 }
 
 /** The kinds of problems, each with its column, its number of rows and examples. */
 function problemList(kinds) {
-  return h("ul", { class: "problems" }, kinds.map(({ count, kind, examples }) => h("li", null,
-    h("strong", null, userText(kind.replace(/^\S+ ?/, "")), " ", h("span", { class: "hint" }, t.imports.rows(formatNumber(count), count))),
-    h("ul", null, examples.map(({ line, message }) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(line))), " ", message.replace(DATES_HINT, "")))))));
+  return h(
+    "ul",
+    { class: "problems" },
+    kinds.map(({ count, kind, examples }) =>
+      h(
+        "li",
+        null,
+        h(
+          "strong",
+          null,
+          userText(kind.replace(/^\S+ ?/, "")),
+          " ",
+          h("span", { class: "hint" }, t.imports.rows(formatNumber(count), count)),
+        ),
+        h(
+          "ul",
+          null,
+          examples.map(({ line, message }) =>
+            h(
+              "li",
+              null,
+              h("span", { class: "hint" }, t.imports.line(formatNumber(line))),
+              " ",
+              message.replace(DATES_HINT, ""),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 const headingsOf = ({ columns }) => JSON.stringify(columns.map(({ heading }) => heading));
@@ -316,5 +596,12 @@ function loadMappings(accountId) {
 function columnOptions(heading, field, fields) {
   const custom = `custom.${heading}`;
   const names = field?.startsWith("custom.") && field !== custom ? [...fields, field] : fields;
-  return selectOptions([[IGNORED_COLUMN, t.imports.leaveOut], [custom, t.fieldName(custom)], ...names.map((name) => [name, t.fieldName(name)])], field ?? IGNORED_COLUMN);
+  return selectOptions(
+    [
+      [IGNORED_COLUMN, t.imports.leaveOut],
+      [custom, t.fieldName(custom)],
+      ...names.map((name) => [name, t.fieldName(name)]),
+    ],
+    field ?? IGNORED_COLUMN,
+  );
 }

@@ -7,7 +7,16 @@
 import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
 import { ADDRESS_PARTS } from "./fields.js";
-import { avatar, countries, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
+import {
+  avatar,
+  countries,
+  countryName,
+  displayName,
+  formatAmount,
+  formatNumber,
+  formatValue,
+  relativeTime,
+} from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
@@ -24,50 +33,83 @@ function inputControl(input, { read = (text) => text, write = (value) => value ?
     const initial = write(value);
     element.value = initial;
     const content = formField(t.fieldName(name), element, { hint });
-    return { content, fields: { [name]: content }, change: () => (element.value === initial ? undefined : read(element.value)) };
+    return {
+      content,
+      fields: { [name]: content },
+      change: () => (element.value === initial ? undefined : read(element.value)),
+    };
   };
 }
 
-const lineControl = (inputmode, properties = {}) => inputControl(() => h("input", { type: "text", inputmode, autocomplete: "off", dir: "auto", spellcheck: "false", ...properties }));
+const lineControl = (inputmode, properties = {}) =>
+  inputControl(() =>
+    h("input", { type: "text", inputmode, autocomplete: "off", dir: "auto", spellcheck: "false", ...properties }),
+  );
 const plainCell = (customer, { name }) => userText(customer[name] ?? "");
 /** The tags of a text in which commas separate them. */
-export const splitTags = (text) => text.split(",").map((tag) => tag.trim()).filter(Boolean);
+export const splitTags = (text) =>
+  text
+    .split(",")
+    .map((tag) => tag.trim())
+    .filter(Boolean);
 
 function flagControl({ name }, value) {
   const content = checkbox(t.fieldName(name), { checked: value });
-  return { content, fields: {}, change: () => (content.input.checked === Boolean(value) ? undefined : content.input.checked) };
+  return {
+    content,
+    fields: {},
+    change: () => (content.input.checked === Boolean(value) ? undefined : content.input.checked),
+  };
 }
 
 function tagsCell(customer, { name }) {
   const tags = customer[name];
   const rest = tags.slice(SHOWN_TAGS);
-  return h("div", { class: "tags" },
+  return h(
+    "div",
+    { class: "tags" },
     tags.slice(0, SHOWN_TAGS).map((tag) => userText(tag, { class: "chip", title: tag })),
-    rest.length ? h("span", { class: "hint", title: rest.join(", ") }, t.list.moreTags(rest.length)) : null);
+    rest.length ? h("span", { class: "hint", title: rest.join(", ") }, t.list.moreTags(rest.length)) : null,
+  );
 }
 
 function personCell(customer) {
   const name = displayName(customer);
-  return h("div", { class: "person" }, avatar(customer),
-    h("div", null,
+  return h(
+    "div",
+    { class: "person" },
+    avatar(customer),
+    h(
+      "div",
+      null,
       h("a", { href: customerUrl(customer), class: "row-link", title: name }, userText(name)),
-      customer.full_name ? userText(customer.email, { class: "email" }) : null));
+      customer.full_name ? userText(customer.email, { class: "email" }) : null,
+    ),
+  );
 }
 
 function countCell(customer, { name }) {
   const count = customer[name];
-  return [formatNumber(count), h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`)];
+  return [
+    formatNumber(count),
+    h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`),
+  ];
 }
 
 /** The changes of an object, or undefined if there are none. */
 const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
 
 function addressControl({ name }, address) {
-  const fields = Object.fromEntries(ADDRESS_PARTS.map((part) => {
-    const value = address?.[part] ?? "";
-    const input = part === "country" ? countrySelect(value) : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
-    return [`${name}.${part}`, formField(t.address[part], input)];
-  }));
+  const fields = Object.fromEntries(
+    ADDRESS_PARTS.map((part) => {
+      const value = address?.[part] ?? "";
+      const input =
+        part === "country"
+          ? countrySelect(value)
+          : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
+      return [`${name}.${part}`, formField(t.address[part], input)];
+    }),
+  );
   const removal = address ? checkbox(t.address.remove) : null;
   const change = () => {
     if (removal?.input.checked) return null;
@@ -91,8 +133,22 @@ function addressView(address) {
   if (!address) return formatValue(null);
   const join = (...parts) => parts.filter(Boolean).join(" ");
   const { first_name: first, last_name: last, line1, line2, zip, city, area, state, country, phone, email } = address;
-  const lines = [join(first, last), line1, line2, join(zip, city), area, state, country && countryName(country), phone, email];
-  return h("span", { class: "address" }, lines.filter(Boolean).map((line) => h("span", null, userText(line))));
+  const lines = [
+    join(first, last),
+    line1,
+    line2,
+    join(zip, city),
+    area,
+    state,
+    country && countryName(country),
+    phone,
+    email,
+  ];
+  return h(
+    "span",
+    { class: "address" },
+    lines.filter(Boolean).map((line) => h("span", null, userText(line))),
+  );
 }
 
 // The types of a custom field, and how each is read and written as text.
@@ -102,12 +158,18 @@ const CUSTOM_TYPES = {
   text: { has: (value) => typeof value === "string", read: (text) => text, write: (value) => value },
   number: {
     has: (value) => typeof value === "number",
-    read: (text) => { if (!text.trim() || !Number.isFinite(Number(text))) throw new SyntaxError(); return Number(text); },
+    read: (text) => {
+      if (!text.trim() || !Number.isFinite(Number(text))) throw new SyntaxError();
+      return Number(text);
+    },
     write: String,
   },
   yes: {
     has: (value) => typeof value === "boolean",
-    read: (text) => { if (!isYes(text) && !isNo(text)) throw new SyntaxError(); return isYes(text); },
+    read: (text) => {
+      if (!isYes(text) && !isNo(text)) throw new SyntaxError();
+      return isYes(text);
+    },
     write: (value) => (value ? t.yes : t.no),
   },
   json: { has: () => true, read: JSON.parse, write: JSON.stringify },
@@ -119,12 +181,42 @@ function customControl({ name: fieldName }, custom) {
   const problem = formField(t.custom.label, h("input", { type: "hidden" }));
   const addRow = (key, value) => {
     const type = Object.keys(CUSTOM_TYPES).find((other) => CUSTOM_TYPES[other].has(value));
-    const name = h("input", { type: "text", value: key, "aria-label": t.custom.name, placeholder: t.custom.name, dir: "auto", readonly: key !== "" });
-    const types = h("select", { "aria-label": t.custom.kind }, selectOptions(Object.keys(CUSTOM_TYPES).map((other) => [other, t.custom.kinds[other]]), type));
-    const text = h("input", { type: "text", value: CUSTOM_TYPES[type].write(value), "aria-label": t.custom.value(key), placeholder: t.custom.value(""), dir: "auto" });
+    const name = h("input", {
+      type: "text",
+      value: key,
+      "aria-label": t.custom.name,
+      placeholder: t.custom.name,
+      dir: "auto",
+      readonly: key !== "",
+    });
+    const types = h(
+      "select",
+      { "aria-label": t.custom.kind },
+      selectOptions(
+        Object.keys(CUSTOM_TYPES).map((other) => [other, t.custom.kinds[other]]),
+        type,
+      ),
+    );
+    const text = h("input", {
+      type: "text",
+      value: CUSTOM_TYPES[type].write(value),
+      "aria-label": t.custom.value(key),
+      placeholder: t.custom.value(""),
+      dir: "auto",
+    });
     const row = { key, name, types, text, isRemoved: false };
-    const element = h("div", { class: "custom-row" }, name, types, text,
-      iconButton("trash", t.custom.remove(key), () => { row.isRemoved = true; element.remove(); body.parentElement.querySelector("button.add").focus(); }));
+    const element = h(
+      "div",
+      { class: "custom-row" },
+      name,
+      types,
+      text,
+      iconButton("trash", t.custom.remove(key), () => {
+        row.isRemoved = true;
+        element.remove();
+        body.parentElement.querySelector("button.add").focus();
+      }),
+    );
     rows.push(row);
     body.append(element);
     return name;
@@ -166,16 +258,22 @@ function readCustom(type, text, key) {
 
 /** Throws ApiError if a value that is about to be saved is invalid. */
 export function checkValues(node) {
-  const errors = Object.entries(node).flatMap(([name, value]) => Object.values(value ?? {})
-    .filter((part) => part instanceof InvalidValue)
-    .map(({ message }) => ({ message, key: "errors_invalid_input", extensions: { input_path: [name] } })));
+  const errors = Object.entries(node).flatMap(([name, value]) =>
+    Object.values(value ?? {})
+      .filter((part) => part instanceof InvalidValue)
+      .map(({ message }) => ({ message, key: "errors_invalid_input", extensions: { input_path: [name] } })),
+  );
   if (errors.length) throw new ApiError(errors);
 }
 
 function customView(custom) {
   const entries = Object.entries(custom ?? {});
   if (!entries.length) return formatValue(null);
-  return h("span", { class: "pairs" }, entries.map(([key, value]) => h("span", null, userText(key, { class: "hint" }), " ", formatValue(value))));
+  return h(
+    "span",
+    { class: "pairs" },
+    entries.map(([key, value]) => h("span", null, userText(key, { class: "hint" }), " ", formatValue(value))),
+  );
 }
 
 /**
@@ -184,13 +282,40 @@ function customView(custom) {
  * class of the list's column.
  */
 export const KINDS = {
-  Text: { section: "profile", isLine: true, control: lineControl("text"), view: formatValue, cell: plainCell, column: "text-cell" },
+  Text: {
+    section: "profile",
+    isLine: true,
+    control: lineControl("text"),
+    view: formatValue,
+    cell: plainCell,
+    column: "text-cell",
+  },
   Email: { section: "profile", isLine: true, control: lineControl("email", { required: true }), view: formatValue },
-  Phone: { section: "profile", isLine: true, control: lineControl("tel"), view: formatValue, cell: plainCell, column: "text-cell" },
-  Flag: { section: "profile", control: flagControl, view: formatValue, cell: (customer, { name }) => formatValue(customer[name]), column: "text-cell" },
+  Phone: {
+    section: "profile",
+    isLine: true,
+    control: lineControl("tel"),
+    view: formatValue,
+    cell: plainCell,
+    column: "text-cell",
+  },
+  Flag: {
+    section: "profile",
+    control: flagControl,
+    view: formatValue,
+    cell: (customer, { name }) => formatValue(customer[name]),
+    column: "text-cell",
+  },
   Tags: {
-    section: "profile", column: "tags-cell", view: formatValue, cell: tagsCell,
-    control: inputControl(() => h("input", { type: "text", autocomplete: "off", dir: "auto" }), { read: splitTags, write: (tags) => tags?.join(", ") ?? "", hint: t.create.tagsHint }),
+    section: "profile",
+    column: "tags-cell",
+    view: formatValue,
+    cell: tagsCell,
+    control: inputControl(() => h("input", { type: "text", autocomplete: "off", dir: "auto" }), {
+      read: splitTags,
+      write: (tags) => tags?.join(", ") ?? "",
+      hint: t.create.tagsHint,
+    }),
   },
   Address: { section: "addresses", hasParts: true, control: addressControl, view: addressView },
   LongText: {

@@ -77,7 +77,7 @@ export function pageSize() {
 // The first page of the list and the viewer; null on other pages.
 const firstRequest = ["/", "/customers"].includes(location.pathname) ? requestFirstPage() : null;
 let isFirstPageTaken = firstRequest === null;
-firstRequest?.catch(() => {});  // handled where the result is awaited
+firstRequest?.catch(() => {}); // handled where the result is awaited
 
 async function requestFirstPage() {
   const { href, search } = location;

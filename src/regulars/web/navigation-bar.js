@@ -22,25 +22,51 @@ export function setRoutes(routes) {
 }
 
 /** The image of the product. */
-export const logo = (size) => h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: size, height: size });
+export const logo = (size) =>
+  h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: size, height: size });
 
 /** Shows the bar for the person who is signed in. */
 export async function showNavigationBar() {
   const { account, token, scopes } = await getViewer();
   accountName = account.name;
   const allowed = links.filter(({ scope }) => scope === null || scopes.includes(scope));
-  const toggle = h("button", {
-    type: "button", class: "icon-button menu", "aria-label": t.menu, "aria-expanded": "false", "aria-controls": "pages",
-    onclick: () => toggle.setAttribute("aria-expanded", String(bar.classList.toggle("open"))),
-  }, icon("menu"));
-  replace(bar,
+  const toggle = h(
+    "button",
+    {
+      type: "button",
+      class: "icon-button menu",
+      "aria-label": t.menu,
+      "aria-expanded": "false",
+      "aria-controls": "pages",
+      onclick: () => toggle.setAttribute("aria-expanded", String(bar.classList.toggle("open"))),
+    },
+    icon("menu"),
+  );
+  replace(
+    bar,
     h("a", { class: "brand", href: "/customers" }, logo(28), t.name),
     toggle,
-    h("div", { class: "menu-body", id: "pages" },
-      h("nav", { "aria-label": t.pages }, allowed.map(({ path, icon: name }) => h("a", { href: path }, icon(name), t.nav[path.slice(1)]))),
-      h("div", { class: "who" },
-        h("div", null, userText(account.name, { class: "account" }), h("span", { class: "token" }, userText(token.name))),
-        button([icon("sign_out"), t.signOut], (event) => leave(event.currentTarget), { class: "plain" }))));
+    h(
+      "div",
+      { class: "menu-body", id: "pages" },
+      h(
+        "nav",
+        { "aria-label": t.pages },
+        allowed.map(({ path, icon: name }) => h("a", { href: path }, icon(name), t.nav[path.slice(1)])),
+      ),
+      h(
+        "div",
+        { class: "who" },
+        h(
+          "div",
+          null,
+          userText(account.name, { class: "account" }),
+          h("span", { class: "token" }, userText(token.name)),
+        ),
+        button([icon("sign_out"), t.signOut], (event) => leave(event.currentTarget), { class: "plain" }),
+      ),
+    ),
+  );
   markLink(markedPath);
 }
 

@@ -71,7 +71,9 @@ async function showPage(isBack = false) {
   const loadError = offlineError();
   const stopProgress = startProgress();
   try {
-    const page = await route.load().catch(() => { throw loadError; });
+    const page = await route.load().catch(() => {
+      throw loadError;
+    });
     const shown = await page.show({ main, url, signal: controller.signal, params, setTitle });
     if (navigation !== navigationCount) return null;
     Object.assign(current, shown);
@@ -79,7 +81,11 @@ async function showPage(isBack = false) {
     else if (!isFirst) focusTop();
   } catch (error) {
     if (error.name === "AbortError" || navigation !== navigationCount) return null;
-    replace(main, h("h1", { class: "unseen", tabindex: "-1" }, t.errors.title), errorState(error, error === loadError ? reload : showAgain));
+    replace(
+      main,
+      h("h1", { class: "unseen", tabindex: "-1" }, t.errors.title),
+      errorState(error, error === loadError ? reload : showAgain),
+    );
     setTitle(t.errors.title);
     if (!isFirst) focusTop();
   } finally {
@@ -108,7 +114,8 @@ function setTitle(text) {
 function focusTop() {
   window.scrollTo(0, 0);
   const { activeElement } = document;
-  if (activeElement === main || !main.contains(activeElement)) /** @type {HTMLElement} */ (main.querySelector("h1"))?.focus({ preventScroll: true });
+  if (activeElement === main || !main.contains(activeElement))
+    /** @type {HTMLElement} */ (main.querySelector("h1"))?.focus({ preventScroll: true });
 }
 
 /** Moves the focus to the link that was followed, and restores the scroll position. */
@@ -119,7 +126,8 @@ function restorePosition(followedPath) {
 
 function followLink(event) {
   const link = event.target.closest?.("a[href]");
-  const isHandled = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.defaultPrevented;
+  const isHandled =
+    event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.defaultPrevented;
   if (!link || isHandled || link.hasAttribute("download") || link.target || link.origin !== location.origin) return;
   event.preventDefault();
   if (link.classList.contains("skip")) main.focus();

@@ -3,7 +3,15 @@
 import { runQuery } from "./api.js";
 import { barChart, shareTable } from "./chart.js";
 import { h, replace } from "./dom.js";
-import { formatAmount, formatCompact, countryName, formatDay, formatMoney, formatMonth, formatNumber } from "./format.js";
+import {
+  formatAmount,
+  formatCompact,
+  countryName,
+  formatDay,
+  formatMoney,
+  formatMonth,
+  formatNumber,
+} from "./format.js";
 import { t } from "./texts.js";
 import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
 
@@ -21,26 +29,63 @@ export async function show({ main, signal, setTitle }) {
     return;
   }
   const percentage = (value) => formatPercentage(value, customers);
-  const figure = (label, value, more) => h("div", { class: "card" }, h("dt", null, label), h("dd", null, value), more ? h("dd", { class: "hint" }, more) : null);
+  const figure = (label, value, more) =>
+    h(
+      "div",
+      { class: "card" },
+      h("dt", null, label),
+      h("dd", null, value),
+      more ? h("dd", { class: "hint" }, more) : null,
+    );
   const weeks = statistics.new_by_week.map((week) => ({
-    label: formatDay(week.start).replace(/,? \d{4}$/, ""), full: formatDay(week.start), value: week.customers, shown: formatNumber(week.customers),
+    label: formatDay(week.start).replace(/,? \d{4}$/, ""),
+    full: formatDay(week.start),
+    value: week.customers,
+    shown: formatNumber(week.customers),
     title: t.overview.week(formatDay(week.start), formatNumber(week.customers), week.customers),
   }));
-  replace(main,
+  replace(
+    main,
     pageHeader(t.nav.overview),
-    h("dl", { class: "tiles" },
+    h(
+      "dl",
+      { class: "tiles" },
       figure(t.overview.customers, formatNumber(customers), t.overview.newThisWeek(formatNumber(weeks.at(-1).value))),
       figure(t.overview.consent, percentage(consents), t.overview.people(formatNumber(consents))),
       figure(t.overview.ordered, percentage(ordered), t.overview.people(formatNumber(ordered))),
-      figure(t.overview.spend, formatAmount(expenses), t.overview.average(formatAmount(expenses / customers)))),
-    h("div", { class: "columns even" },
-      h("section", { class: "card" }, h("h2", null, t.overview.newTitle), barChart(t.overview.newCaption, weeks, { headings: [t.chart.week, t.chart.customers], tick: formatCompact })),
+      figure(t.overview.spend, formatAmount(expenses), t.overview.average(formatAmount(expenses / customers))),
+    ),
+    h(
+      "div",
+      { class: "columns even" },
+      h(
+        "section",
+        { class: "card" },
+        h("h2", null, t.overview.newTitle),
+        barChart(t.overview.newCaption, weeks, { headings: [t.chart.week, t.chart.customers], tick: formatCompact }),
+      ),
       h("section", { class: "card" }, h("h2", null, t.overview.spendTitle), spendChart(statistics.spend_by_month)),
-      h("section", { class: "card" }, h("h2", null, t.overview.countries), countryTable(statistics.countries, customers)),
-      h("section", { class: "card" }, h("h2", null, t.overview.consentTitle), shareTable(t.overview.consentTitle, [
-        { label: t.overview.yes, value: consents, shown: formatNumber(consents) },
-        { label: t.overview.no, value: customers - consents, shown: formatNumber(customers - consents) },
-      ], [t.overview.consentTitle, t.chart.customers]))));
+      h(
+        "section",
+        { class: "card" },
+        h("h2", null, t.overview.countries),
+        countryTable(statistics.countries, customers),
+      ),
+      h(
+        "section",
+        { class: "card" },
+        h("h2", null, t.overview.consentTitle),
+        shareTable(
+          t.overview.consentTitle,
+          [
+            { label: t.overview.yes, value: consents, shown: formatNumber(consents) },
+            { label: t.overview.no, value: customers - consents, shown: formatNumber(customers - consents) },
+          ],
+          [t.overview.consentTitle, t.chart.customers],
+        ),
+      ),
+    ),
+  );
 }
 
 const formatPercentage = (value, total) => `${formatNumber(Math.round((100 * value) / total))} %`;
@@ -53,15 +98,32 @@ function spendChart(rows) {
   const currencies = Object.keys(orders).toSorted((left, right) => orders[right] - orders[left]);
   const chart = h("div");
   const draw = (currency) => {
-    const months = rows.filter((row) => row.currency === currency).map((row) => {
-      const shown = formatMoney(row.amount, currency);
-      return { label: formatMonth(row.month), value: row.amount, shown, title: t.overview.month(formatMonth(row.month), shown, row.orders) };
-    });
-    replace(chart, barChart(t.overview.spendCaption(currency), months, { headings: [t.chart.month, t.chart.spend], tick: formatCompact }));
+    const months = rows
+      .filter((row) => row.currency === currency)
+      .map((row) => {
+        const shown = formatMoney(row.amount, currency);
+        return {
+          label: formatMonth(row.month),
+          value: row.amount,
+          shown,
+          title: t.overview.month(formatMonth(row.month), shown, row.orders),
+        };
+      });
+    replace(
+      chart,
+      barChart(t.overview.spendCaption(currency), months, {
+        headings: [t.chart.month, t.chart.spend],
+        tick: formatCompact,
+      }),
+    );
   };
   draw(currencies[0]);
   if (currencies.length < 2) return chart;
-  const choice = h("select", { "aria-label": t.overview.currency, onchange: () => draw(choice.value) }, selectOptions(currencies));
+  const choice = h(
+    "select",
+    { "aria-label": t.overview.currency, onchange: () => draw(choice.value) },
+    selectOptions(currencies),
+  );
   return [h("div", { class: "corner" }, choice), chart];
 }
 

@@ -11,7 +11,9 @@ export function announce(text, isUrgent = false) {
   const region = document.querySelector(isUrgent ? "#alert" : "#status");
   // A repeated text is announced only if it was cleared before.
   region.textContent = "";
-  setTimeout(() => { region.textContent = text; }, 50);
+  setTimeout(() => {
+    region.textContent = text;
+  }, 50);
 }
 
 /** Shows the progress bar. Returns the function that ends it. */

@@ -11,8 +11,12 @@ const MAX_SUGGESTIONS = 8;
 let language = null;
 
 function loadLanguage() {
-  language ??= runQuery("{ searchLanguage { words keys { name takes compared values } } }").then((data) => data.searchLanguage);
-  language.catch(() => { language = null; });
+  language ??= runQuery("{ searchLanguage { words keys { name takes compared values } } }").then(
+    (data) => data.searchLanguage,
+  );
+  language.catch(() => {
+    language = null;
+  });
   return language;
 }
 
@@ -23,24 +27,51 @@ function loadLanguage() {
 export function searchBox({ text, onSearch, getTags }) {
   const problem = h("p", { class: "problem", id: uniqueId("problem") });
   const input = h("input", {
-    type: "text", role: "combobox", name: "q", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
-    enterkeyhint: "search", placeholder: t.search.placeholder, "aria-label": t.search.label, "aria-expanded": "false",
-    "aria-describedby": problem.id, value: text,
+    type: "text",
+    role: "combobox",
+    name: "q",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    enterkeyhint: "search",
+    placeholder: t.search.placeholder,
+    "aria-label": t.search.label,
+    "aria-expanded": "false",
+    "aria-describedby": problem.id,
+    value: text,
   });
   const list = new SuggestionList(input, accept);
-  const clear = iconButton("close", t.search.clear, () => { input.value = ""; finish(); input.focus(); }, { hidden: !text });
-  const element = h("div", { class: "search", role: "search" },
-    h("div", { class: "search-line" }, icon("search"), input, clear, list.element), problem);
+  const clear = iconButton(
+    "close",
+    t.search.clear,
+    () => {
+      input.value = "";
+      finish();
+      input.focus();
+    },
+    { hidden: !text },
+  );
+  const element = h(
+    "div",
+    { class: "search", role: "search" },
+    h("div", { class: "search-line" }, icon("search"), input, clear, list.element),
+    problem,
+  );
 
   const searchLater = debounce(DEBOUNCE_MS, () => onSearch(input.value, false));
-  const finish = () => { searchLater.cancel(); list.hide(); setAttribute(clear, "hidden", !input.value); onSearch(input.value, true); };
+  const finish = () => {
+    searchLater.cancel();
+    list.hide();
+    setAttribute(clear, "hidden", !input.value);
+    onSearch(input.value, true);
+  };
 
   async function suggest() {
     let matches;
     try {
       matches = findSuggestions(await loadLanguage(), wordAtCursor(input), getTags());
     } catch {
-      return;  // the search works without suggestions
+      return; // the search works without suggestions
     }
     if (document.activeElement === input) list.show(matches.slice(0, MAX_SUGGESTIONS));
   }
@@ -52,7 +83,11 @@ export function searchBox({ text, onSearch, getTags }) {
     if (/[:.]$/.test(completion)) suggest();
   }
 
-  input.addEventListener("input", () => { setAttribute(clear, "hidden", !input.value); searchLater(); suggest(); });
+  input.addEventListener("input", () => {
+    setAttribute(clear, "hidden", !input.value);
+    searchLater();
+    suggest();
+  });
   input.addEventListener("focus", suggest);
   input.addEventListener("click", suggest);
   input.addEventListener("keydown", (event) => {
@@ -67,7 +102,11 @@ export function searchBox({ text, onSearch, getTags }) {
   });
 
   element.input = input;
-  element.setError = (error) => showSyntaxError(input, problem, error, (corrected) => { input.value = corrected; finish(); });
+  element.setError = (error) =>
+    showSyntaxError(input, problem, error, (corrected) => {
+      input.value = corrected;
+      finish();
+    });
   return element;
 }
 
@@ -80,21 +119,33 @@ function wordAtCursor(input) {
 
 /** The suggestions for a word. */
 function findSuggestions({ keys, words }, { word, start }, tags) {
-  const [name, value] = word.includes(":") ? [word.slice(0, word.indexOf(":")), word.slice(word.indexOf(":") + 1)] : [word, null];
+  const [name, value] = word.includes(":")
+    ? [word.slice(0, word.indexOf(":")), word.slice(word.indexOf(":") + 1)]
+    : [word, null];
   if (value === null) {
-    const matches = keys.filter((key) => key.name.startsWith(name)).map((key) => {
-      const text = key.name.endsWith(".") ? key.name : `${key.name}:`;
-      return { text, label: text, hint: t.search.takes(key.takes, key.compared), start };
-    });
+    const matches = keys
+      .filter((key) => key.name.startsWith(name))
+      .map((key) => {
+        const text = key.name.endsWith(".") ? key.name : `${key.name}:`;
+        return { text, label: text, hint: t.search.takes(key.takes, key.compared), start };
+      });
     const times = words.filter((text) => name && text.startsWith(name) && text !== name);
     return [...times.map((text) => ({ text, label: text, hint: t.search.created, start })), ...matches];
   }
   const key = keys.find((other) => other.name === name);
-  const values = name === "tag" ? tags.map((tag) => (/[\s()"':*\\]/.test(tag) ? `"${tag.replace(/["\\]/g, "\\$&")}"` : tag)) : key?.values ?? [];
+  const values =
+    name === "tag"
+      ? tags.map((tag) => (/[\s()"':*\\]/.test(tag) ? `"${tag.replace(/["\\]/g, "\\$&")}"` : tag))
+      : (key?.values ?? []);
   const typed = value.toLowerCase().replace(/^"/, "");
   return values
     .filter((text) => text.toLowerCase().replace(/^"/, "").startsWith(typed) && text !== value)
-    .map((text) => ({ text, label: `${name}:${text}`, hint: key?.compared ? t.search.example : "", start: start + name.length + 1 }));
+    .map((text) => ({
+      text,
+      label: `${name}:${text}`,
+      hint: key?.compared ? t.search.example : "",
+      start: start + name.length + 1,
+    }));
 }
 
 /** Marks a syntax error in the text, and offers a correction. */
@@ -112,9 +163,15 @@ function showSyntaxError(input, problem, error, correct) {
   }
   const wrong = text.slice(position).match(/^("[^"]*"?|'[^']*'?|[^\s()]+|.)?/)[0];
   const end = position + wrong.length;
-  const corrected = suggestion && wrong ? text.slice(0, position) + wrong.replace(/^[^:\s]+/, suggestion) + text.slice(end) : null;
-  replace(problem, icon("warning"),
+  const corrected =
+    suggestion && wrong ? text.slice(0, position) + wrong.replace(/^[^:\s]+/, suggestion) + text.slice(end) : null;
+  replace(
+    problem,
+    icon("warning"),
     h("code", { class: "where" }, text.slice(0, position), h("mark", null, wrong || "\u00a0"), text.slice(end)),
     h("span", null, error.message),
-    corrected ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.correct(corrected)) : null);
+    corrected
+      ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.correct(corrected))
+      : null,
+  );
 }

@@ -56,9 +56,11 @@ export class Selection {
     const ids = [];
     let after = null;
     do {
-      const { customers } = await runQuery(`query($query: String, $after: String) {
+      const { customers } = await runQuery(
+        `query($query: String, $after: String) {
         customers(query: $query, first: ${BATCH_SIZE}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
-      { query: this.query, after });
+        { query: this.query, after },
+      );
       ids.push(...customers.edges.map((edge) => edge.node.id));
       after = customers.pageInfo.hasNextPage ? customers.pageInfo.endCursor : null;
       announce(t.selection.reading(formatNumber(ids.length)));
@@ -90,43 +92,76 @@ async function forEachBatch(ids, act, onProgress) {
 
 /** Asks for tags to add to the selected customers, or to remove. Resolves with true once that is done. */
 export function openTagDialog(selection, knownTags, isAdding) {
-  const list = h("datalist", { id: uniqueId("tags") }, knownTags.map((value) => h("option", { value })));
+  const list = h(
+    "datalist",
+    { id: uniqueId("tags") },
+    knownTags.map((value) => h("option", { value })),
+  );
   const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
   const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
   const progress = h("p", { class: "hint", role: "status" });
   const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(formatNumber(selection.size));
   const mutation = isAdding ? "addTags" : "removeTags";
-  return openFormDialog(title, isAdding ? t.selection.add : t.selection.remove, [field, list, progress], { tags: field }, async () => {
-    const tags = splitTags(input.value);
-    field.setError(tags.length ? "" : t.selection.noTag);
-    if (!tags.length) return undefined;
-    const ids = await selection.loadIds();
-    const document = `mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`;
-    await forEachBatch(ids, (items) => runMutation(document, { items, tags }), (done) => replace(progress, t.selection.done(formatNumber(done))));
-    toast(t.selection.tagged(formatNumber(ids.length)));
-    return true;
-  });
+  return openFormDialog(
+    title,
+    isAdding ? t.selection.add : t.selection.remove,
+    [field, list, progress],
+    { tags: field },
+    async () => {
+      const tags = splitTags(input.value);
+      field.setError(tags.length ? "" : t.selection.noTag);
+      if (!tags.length) return undefined;
+      const ids = await selection.loadIds();
+      const document = `mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`;
+      await forEachBatch(
+        ids,
+        (items) => runMutation(document, { items, tags }),
+        (done) => replace(progress, t.selection.done(formatNumber(done))),
+      );
+      toast(t.selection.tagged(formatNumber(ids.length)));
+      return true;
+    },
+  );
 }
 
 /** Asks which customers to export, and in which format; then downloads the file. */
 export function openExportDialog(selection, query, matchCount) {
-  const group = (name, legend, choices) => h("fieldset", null, h("legend", null, legend),
-    choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })));
+  const group = (name, legend, choices) =>
+    h(
+      "fieldset",
+      null,
+      h("legend", null, legend),
+      choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })),
+    );
   const all = ["all", (query ? t.exporting.found : t.exporting.all)(formatNumber(matchCount))];
-  return openFormDialog(t.exporting.title, [icon("download"), t.exporting.submit], [
-    group("rows", t.exporting.who, selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size))], all] : [all]),
-    group("format", t.exporting.form, t.exporting.formats),
-    group("columns", t.exporting.columns, [["", t.exporting.everything], [EXPORT_COLUMNS, t.exporting.shown]]),
-  ], {}, async (form) => {
-    const input = new FormData(form);
-    const isSelected = input.get("rows") === "selected";
-    const ids = isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
-    const format = String(input.get("format"));
-    const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
-    if (!ids) params.set("query", isSelected ? selection.query : query);
-    await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
-    return true;
-  });
+  return openFormDialog(
+    t.exporting.title,
+    [icon("download"), t.exporting.submit],
+    [
+      group(
+        "rows",
+        t.exporting.who,
+        selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size))], all] : [all],
+      ),
+      group("format", t.exporting.form, t.exporting.formats),
+      group("columns", t.exporting.columns, [
+        ["", t.exporting.everything],
+        [EXPORT_COLUMNS, t.exporting.shown],
+      ]),
+    ],
+    {},
+    async (form) => {
+      const input = new FormData(form);
+      const isSelected = input.get("rows") === "selected";
+      const ids =
+        isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
+      const format = String(input.get("format"));
+      const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
+      if (!ids) params.set("query", isSelected ? selection.query : query);
+      await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
+      return true;
+    },
+  );
 }
 
 /** Has the browser save the response of a URL; that for these ids, if there are any. Throws ApiError. */
@@ -152,8 +187,14 @@ export function scheduleDeletion(ids, text, version = null) {
   const deletion = { ids, version, run };
   pendingDeletions.add(deletion);
   const timer = setTimeout(run, UNDO_SECONDS * 1000);
-  const finish = () => { clearTimeout(timer); pendingDeletions.delete(deletion); };
-  const restore = () => { for (const id of ids) deletedIds.delete(id); notifyLists(); };
+  const finish = () => {
+    clearTimeout(timer);
+    pendingDeletions.delete(deletion);
+  };
+  const restore = () => {
+    for (const id of ids) deletedIds.delete(id);
+    notifyLists();
+  };
   async function run() {
     finish();
     try {
@@ -166,7 +207,13 @@ export function scheduleDeletion(ids, text, version = null) {
     // The ids stay hidden: a response that is on its way may still contain them.
     notifyLists();
   }
-  const undo = () => { if (pendingDeletions.has(deletion)) { finish(); restore(); announce(t.undone); } };
+  const undo = () => {
+    if (pendingDeletions.has(deletion)) {
+      finish();
+      restore();
+      announce(t.undone);
+    }
+  };
   toast(text, { actions: [[t.undo, undo]], seconds: UNDO_SECONDS });
   notifyLists();
 }
@@ -179,7 +226,11 @@ async function deleteNow(ids, version) {
   const label = (done) => t.selection.deleting(formatNumber(done), formatNumber(ids.length));
   const progress = ids.length > BATCH_SIZE ? toast(label(0), { isLasting: true }) : null;
   try {
-    await forEachBatch(ids, (items) => runMutation(DELETE, { items, version }), (done) => progress?.setText(label(done)));
+    await forEachBatch(
+      ids,
+      (items) => runMutation(DELETE, { items, version }),
+      (done) => progress?.setText(label(done)),
+    );
   } finally {
     runningDeletions -= 1;
     progress?.close();
@@ -202,7 +253,8 @@ window.addEventListener("pagehide", () => {
 /** Deletes the selected customers after a confirmation. Resolves with whether the person confirmed. */
 export async function confirmDeletion(selection) {
   const size = formatNumber(selection.size);
-  if (!(await askConfirmation(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size)))) return false;
+  if (!(await askConfirmation(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size))))
+    return false;
   try {
     const ids = await selection.loadIds();
     scheduleDeletion(ids, t.selection.deleted(formatNumber(ids.length)));

@@ -20,11 +20,17 @@ export async function show({ main, url, signal, setTitle }) {
     await navigate(target, { replace: true });
   };
   const showForm = (problem) => {
-    replace(main, h("div", { class: "sign-in card" },
-      logo(48),
-      h("h1", { tabindex: "-1" }, t.signIn.title),
-      problem ? h("p", { class: "notice wrong", role: "alert" }, problem) : null,
-      signInForm(enter)));
+    replace(
+      main,
+      h(
+        "div",
+        { class: "sign-in card" },
+        logo(48),
+        h("h1", { tabindex: "-1" }, t.signIn.title),
+        problem ? h("p", { class: "notice wrong", role: "alert" }, problem) : null,
+        signInForm(enter),
+      ),
+    );
     if (!problem) main.querySelector("input").focus();
   };
   const openLink = async (code) => {
@@ -45,30 +51,42 @@ export async function show({ main, url, signal, setTitle }) {
 
 /** The form that takes a token; `onSignedIn` is called after it was accepted. */
 function signInForm(onSignedIn) {
-  const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false", autofocus: true });
+  const token = h("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "current-password",
+    required: true,
+    spellcheck: "false",
+    autofocus: true,
+  });
   const field = formField(t.signIn.token, token, { hint: t.signIn.hint });
   const submit = h("button", { type: "submit", class: "primary wide" }, t.signIn.submit);
-  return h("form", {
-    novalidate: true,
-    onsubmit: async (event) => {
-      event.preventDefault();
-      field.setError("");
-      if (!token.value.trim()) {
-        field.setError(t.signIn.missing);
-        token.focus();
-        return;
-      }
-      try {
-        await withBusy(submit, () => signIn({ token: token.value.trim() }));
-      } catch (error) {
-        field.setError(errorMessage(error));
-        token.select();
-        return;
-      }
-      forgetViewer();
-      await onSignedIn();
+  return h(
+    "form",
+    {
+      novalidate: true,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        field.setError("");
+        if (!token.value.trim()) {
+          field.setError(t.signIn.missing);
+          token.focus();
+          return;
+        }
+        try {
+          await withBusy(submit, () => signIn({ token: token.value.trim() }));
+        } catch (error) {
+          field.setError(errorMessage(error));
+          token.select();
+          return;
+        }
+        forgetViewer();
+        await onSignedIn();
+      },
     },
-  }, field, submit);
+    field,
+    submit,
+  );
 }
 
 let renewal = null;
@@ -90,8 +108,11 @@ export async function renewSession() {
 
 function openSignInDialog(account) {
   return new Promise((resolve) => {
-    const dialog = h("dialog", { "aria-label": t.signIn.title, oncancel: (event) => event.preventDefault() },
-      h("h2", null, t.signIn.again), h("p", null, t.signIn.ended),
+    const dialog = h(
+      "dialog",
+      { "aria-label": t.signIn.title, oncancel: (event) => event.preventDefault() },
+      h("h2", null, t.signIn.again),
+      h("p", null, t.signIn.ended),
       signInForm(async () => {
         if ((await getViewer()).account.name !== account) {
           loadDocument(HOME);
@@ -101,7 +122,8 @@ function openSignInDialog(account) {
         dialog.remove();
         renewal = null;
         resolve();
-      }));
+      }),
+    );
     document.body.append(dialog);
     dialog.showModal();
     dialog.querySelector("input").focus();

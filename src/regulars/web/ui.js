@@ -16,14 +16,35 @@ const toasts = document.querySelector("#toasts");
  */
 export function toast(text, { actions = [], isError = false, seconds = TOAST_SECONDS, isLasting = false } = {}) {
   let timer = 0;
-  const close = () => { clearTimeout(timer); element.remove(); };
+  const close = () => {
+    clearTimeout(timer);
+    element.remove();
+  };
   const start = () => {
     clearTimeout(timer);
     if (!isLasting) timer = setTimeout(close, seconds * 1000);
   };
   const content = h("p", null, text);
-  const element = h("div", { class: isError ? "toast wrong" : "toast" }, content, h("div", { class: "row" },
-    actions.map(([label, act]) => button(label, () => { close(); act(); }, { class: "plain" })), iconButton("close", t.close, close)));
+  const element = h(
+    "div",
+    { class: isError ? "toast wrong" : "toast" },
+    content,
+    h(
+      "div",
+      { class: "row" },
+      actions.map(([label, act]) =>
+        button(
+          label,
+          () => {
+            close();
+            act();
+          },
+          { class: "plain" },
+        ),
+      ),
+      iconButton("close", t.close, close),
+    ),
+  );
   toasts.append(element);
   announce(text, isError);
   // A message without actions stays while the person points at it: WCAG 2.2, criterion 2.2.1.
@@ -52,7 +73,11 @@ export function button(label, act, properties = {}) {
 
 /** A button with an icon; its label is the tooltip and the accessible name. */
 export function iconButton(name, label, act, properties = {}) {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick: act, ...properties }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick: act, ...properties },
+    icon(name),
+  );
 }
 
 /** Runs `work`; until it has ended, its control is busy and ignores another press. */
@@ -83,11 +108,26 @@ export async function runAction(control, work) {
 export function openDialog(title, build, { isWide = false } = {}) {
   return new Promise((resolve) => {
     const label = uniqueId("dialog");
-    const close = (result = null) => { element.close(); element.remove(); resolve(result); };
-    const element = h("dialog", { "aria-labelledby": label, class: isWide ? "wide" : null },
-      h("div", { class: "dialog-head" }, h("h2", { id: label }, title), iconButton("close", t.close, () => close())));
+    const close = (result = null) => {
+      element.close();
+      element.remove();
+      resolve(result);
+    };
+    const element = h(
+      "dialog",
+      { "aria-labelledby": label, class: isWide ? "wide" : null },
+      h(
+        "div",
+        { class: "dialog-head" },
+        h("h2", { id: label }, title),
+        iconButton("close", t.close, () => close()),
+      ),
+    );
     element.append(build(close));
-    element.addEventListener("cancel", (event) => { event.preventDefault(); close(); });
+    element.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      close();
+    });
     document.body.append(element);
     element.showModal();
     (element.querySelector("[autofocus]") ?? element.querySelector("input, textarea, select") ?? element).focus();
@@ -96,11 +136,19 @@ export function openDialog(title, build, { isWide = false } = {}) {
 
 /** Asks for confirmation. Resolves with whether the person confirmed. */
 export function askConfirmation(title, text, label) {
-  return openDialog(title, (close) => h("div", null,
-    h("p", null, text),
-    h("div", { class: "row end" },
-      button(t.cancel, () => close(false), { autofocus: true }),
-      button(label, () => close(true), { class: "danger" }))));
+  return openDialog(title, (close) =>
+    h(
+      "div",
+      null,
+      h("p", null, text),
+      h(
+        "div",
+        { class: "row end" },
+        button(t.cancel, () => close(false), { autofocus: true }),
+        button(label, () => close(true), { class: "danger" }),
+      ),
+    ),
+  );
 }
 
 /**
@@ -122,10 +170,11 @@ export function formField(label, input, { hint = null } = {}) {
 }
 
 /** The options of a select: pairs of a value and a label, or values; one is `selected`. */
-export const selectOptions = (choices, selected) => choices.map((choice) => {
-  const [value, label] = Array.isArray(choice) ? choice : [choice, choice];
-  return h("option", { value, selected: value === selected }, label);
-});
+export const selectOptions = (choices, selected) =>
+  choices.map((choice) => {
+    const [value, label] = Array.isArray(choice) ? choice : [choice, choice];
+    return h("option", { value, selected: value === selected }, label);
+  });
 
 /** A checkbox with its label; the element has the `input`. */
 export function checkbox(label, properties = {}) {
@@ -155,8 +204,9 @@ export function showFieldErrors(error, fields, showRest) {
   let first = null;
   for (const entry of error.errors ?? []) {
     const path = entry.extensions?.input_path ?? [];
-    const name = path.map((_, start) => path.slice(start).join(".")).find((part) => part in fields)
-      ?? path.toReversed().find((part) => part in fields);
+    const name =
+      path.map((_, start) => path.slice(start).join(".")).find((part) => part in fields) ??
+      path.toReversed().find((part) => part in fields);
     if (name === undefined) {
       rest.push(entry);
       continue;
@@ -176,36 +226,63 @@ export function showFieldErrors(error, fields, showRest) {
 export function openFormDialog(title, label, content, fields, submit) {
   return openDialog(title, (close) => {
     const control = h("button", { type: "submit", class: "primary" }, label);
-    return h("form", {
-      novalidate: true,
-      onsubmit: async (event) => {
-        event.preventDefault();
-        try {
-          const result = await withBusy(control, () => submit(event.target, close));
-          if (result !== undefined) close(result);
-        } catch (error) {
-          showFieldErrors(error, fields, Object.values(fields)[0]?.setError ?? (() => showError(error)));
-        }
+    return h(
+      "form",
+      {
+        novalidate: true,
+        onsubmit: async (event) => {
+          event.preventDefault();
+          try {
+            const result = await withBusy(control, () => submit(event.target, close));
+            if (result !== undefined) close(result);
+          } catch (error) {
+            showFieldErrors(error, fields, Object.values(fields)[0]?.setError ?? (() => showError(error)));
+          }
+        },
       },
-    }, content, h("div", { class: "row end" }, button(t.cancel, () => close()), control));
+      content,
+      h(
+        "div",
+        { class: "row end" },
+        button(t.cancel, () => close()),
+        control,
+      ),
+    );
   });
 }
 
 /** The state of a page, or a part of it, without content: an icon, a title, a text and buttons. */
 export function emptyState(name, title, text, ...actions) {
-  return h("div", { class: "empty-state" }, icon(name), h("h2", null, title), h("p", null, text), h("div", { class: "row" }, actions));
+  return h(
+    "div",
+    { class: "empty-state" },
+    icon(name),
+    h("h2", null, title),
+    h("p", null, text),
+    h("div", { class: "row" }, actions),
+  );
 }
 
 /** Shows on the `main` of a page that it does not exist, with a link to another. */
 export function showMissing({ main, setTitle }, name, title, text, href, label) {
   setTitle(title);
-  replace(main, h("h1", { class: "unseen", tabindex: "-1" }, title), emptyState(name, title, text, h("a", { class: "button primary", href }, label)));
+  replace(
+    main,
+    h("h1", { class: "unseen", tabindex: "-1" }, title),
+    emptyState(name, title, text, h("a", { class: "button primary", href }, label)),
+  );
 }
 
-export const newCustomerLink = () => h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new);
+export const newCustomerLink = () =>
+  h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new);
 /** The state of a page of an account without customers. */
-export const emptyAccount = (name, canWrite = true) => emptyState(name, t.list.none, t.list.noneText,
-  canWrite ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : null);
+export const emptyAccount = (name, canWrite = true) =>
+  emptyState(
+    name,
+    t.list.none,
+    t.list.noneText,
+    canWrite ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : null,
+  );
 
 /** The state of a page that could not be loaded, with a button that calls `retry`. */
 export function errorState(error, retry) {
@@ -224,11 +301,21 @@ export const chip = (...content) => h("span", { class: "chip" }, content);
 export const stateBadge = (state, ...content) => h("span", { class: `state ${state}` }, content);
 
 /** A row of column headings, and `cells` without one. */
-export const headingRow = (headings, ...cells) => h("tr", null, headings.map((heading) => h("th", { scope: "col" }, heading)), cells);
+export const headingRow = (headings, ...cells) =>
+  h(
+    "tr",
+    null,
+    headings.map((heading) => h("th", { scope: "col" }, heading)),
+    cells,
+  );
 
 /** A table in a box that scrolls sideways; the properties of the box name it for screen readers. */
 export function tableBox(properties, tableClass, head, body) {
-  return h("div", { class: "table-wrap", tabindex: "0", role: "group", ...properties }, h("table", { class: tableClass }, h("thead", null, head), body));
+  return h(
+    "div",
+    { class: "table-wrap", tabindex: "0", role: "group", ...properties },
+    h("table", { class: tableClass }, h("thead", null, head), body),
+  );
 }
 
 /**
@@ -237,7 +324,13 @@ export function tableBox(properties, tableClass, head, body) {
  */
 export class SuggestionList {
   constructor(input, onAccept) {
-    this.element = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
+    this.element = h("ul", {
+      class: "options",
+      role: "listbox",
+      id: uniqueId("options"),
+      "aria-label": t.search.options,
+      hidden: true,
+    });
     this.input = input;
     this.onAccept = onAccept;
     this.options = [];
@@ -250,10 +343,26 @@ export class SuggestionList {
   show(options, activeIndex = -1) {
     const { element, input } = this;
     this.options = options;
-    replace(element, options.map(({ label, hint, description }, index) => h("li", {
-      role: "option", id: `${element.id}-${index}`, "aria-selected": "false",
-      onpointerdown: (event) => { event.preventDefault(); this.accept(index); },
-    }, h("code", null, label), h("span", { class: "hint" }, hint), description ? h("span", { class: "description" }, description) : null)));
+    replace(
+      element,
+      options.map(({ label, hint, description }, index) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `${element.id}-${index}`,
+            "aria-selected": "false",
+            onpointerdown: (event) => {
+              event.preventDefault();
+              this.accept(index);
+            },
+          },
+          h("code", null, label),
+          h("span", { class: "hint" }, hint),
+          description ? h("span", { class: "description" }, description) : null,
+        ),
+      ),
+    );
     setAttribute(element, "hidden", !options.length);
     if (input.hasAttribute("aria-expanded")) setAttribute(input, "aria-expanded", String(options.length > 0));
     this.activate(activeIndex);

@@ -98,7 +98,7 @@ def check_tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
     if unused:
         message = (
             f"{len(unused):,} tokens were not used for {_UNUSED_DAYS} days: {_ids(unused)}. Revoke "
-            "them if nobody needs them: regulars token revoke ID"
+            "those that are not needed: regulars token revoke ID"
         )
         yield Finding(WARN, "tokens", message)
     endless = [t for t in valid if ADMIN in t.scopes.split() and t.expires_at is None]

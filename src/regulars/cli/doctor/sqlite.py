@@ -45,7 +45,7 @@ def check_sqlite(path: Path, settings: Settings) -> Iterator[Finding]:  # noqa: 
 def _check_permissions(path: Path, folder: Path) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         message = (
-            f"This user may not create files in {folder}, and SQLite creates files beside the "
+            f"This user may not create files in {folder}, and SQLite creates files next to the "
             f"database. Make the server's user the owner: chown USER {folder}"
         )
         yield Finding(FAIL, "permissions", message)
