@@ -41,8 +41,9 @@ NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->\n"
 ERRORS = {
     "errors_unauthenticated": (
         "401",
-        "No token, or one that is unknown, expired or revoked; the answer does not say which.",
-        "Send `Authorization: Bearer TOKEN`; make a token with `regulars token create`.",
+        "The request has no token, or the token is unknown, expired or revoked. The response "
+        "does not say which.",
+        "Send `Authorization: Bearer TOKEN`. Create a token with `regulars token create`.",
     ),
     "errors_account_disabled": (
         "403",
@@ -51,194 +52,203 @@ ERRORS = {
     ),
     "errors_scope": (
         "200 or 403",
-        "The token lacks the scope that a field needs, which the message names; 403 at `/metrics`.",
-        "Use a token that has it: `regulars token create --scope …`.",
+        "The token lacks a scope that a field requires. The message names the scope. `/metrics`"
+        " answers 403.",
+        "Use a token with that scope: `regulars token create --scope …`.",
     ),
     "errors_customer_not_found": (
         "200",
-        "An id to update or delete names no customer of this account; `extensions.ids` lists them.",
-        "Nothing was changed. Leave those ids out.",
+        "An id to update or delete belongs to no customer of the account. `extensions.ids` "
+        "lists these ids.",
+        "Nothing was changed. Remove the ids and try again.",
     ),
     "errors_dup_email": (
         "200 or 409",
-        "Another customer of the account has that email, compared without case. 409 for an event of "
-        "another Regulars that came before one that frees the email.",
+        "Another customer of the account has this email. Case is ignored. 409 is for an event "
+        "from another Regulars server that arrived before the event that frees the email.",
         "Use another email, or update that customer.",
     ),
     "errors_dup_row": (
         "200",
-        "In `errors` of a row: an earlier row of the call names the same customer; "
-        "`extensions.row` is its place, from 0. Not an error of the request.",
-        "Give each customer one row.",
+        "In `errors` of a row: an earlier row of the call is for the same customer. "
+        "`extensions.row` is the index of that row, starting at 0. The request itself has no "
+        "error.",
+        "Send one row for each customer.",
     ),
     "errors_other_rows": (
         "200",
-        "In `errors` of a row: it is good, but nothing was saved, because another is rejected.",
-        "Mend the other row, or send `errorPolicy: REJECT_ROW`.",
+        "In `errors` of a row: the row is valid, but nothing was saved, because another row was"
+        " rejected.",
+        "Fix the other row, or send `errorPolicy: REJECT_ROW`.",
     ),
     "errors_import_stopped": (
         "none",
-        "Told by the command line: an import was cancelled, or somebody else goes on with it.",
-        "See what became of it before starting it again.",
+        "Reported by the command line: an import was cancelled, or another process continues it.",
+        "Check the state of the import before you start it again.",
     ),
     "errors_invalid_input": (
         "200",
-        "A value is of the wrong type or cannot be kept; `extensions.input_path` says which.",
-        "Mend the value as the message says. Every fault is reported, one error each.",
+        "A value has the wrong type or cannot be stored. `extensions.input_path` is the path of"
+        " the value.",
+        "Fix the value as the message says. Each invalid value has an error of its own.",
     ),
     "errors_version_conflict": (
         "200",
-        "`ifVersion` is not the customer's version: somebody else was faster. `extensions.version` is "
-        "the current one, `extensions.id` the customer's id as it was given.",
-        "Nothing was changed. Read the customer again, and decide anew.",
+        "`ifVersion` is not the current version, because the customer was changed meanwhile. "
+        "`extensions.version` is the current version, `extensions.id` the id from the request.",
+        "Nothing was changed. Read the customer and decide again.",
     ),
     "errors_idempotency_key": (
         "422",
-        "The `Idempotency-Key` was sent with another request in the last 24 hours.",
-        "Nothing was done. Give every request a key of its own.",
+        "The `Idempotency-Key` was used for another request in the last 24 hours.",
+        "Nothing was done. Use a new key for each request.",
     ),
     "errors_idempotency_running": (
         "409",
-        "The request with this `Idempotency-Key` is still being worked on.",
-        "Send it again after `Retry-After` seconds.",
+        "A request with this `Idempotency-Key` is in progress.",
+        "Repeat the request after `Retry-After` seconds.",
     ),
     "errors_invalid_query": (
         "200",
-        "The `query` of a list cannot be read, or its search takes too long; `extensions.position` "
-        "counts characters from 0, `extensions.expected` is what belongs there, "
-        "and `extensions.suggestion` is the nearest word that would be understood, if there is one.",
+        "The `query` of a list is invalid, or the search takes too long. `extensions.position` "
+        "is the index of the first wrong character, starting at 0. `extensions.expected` is "
+        "what can stand there. `extensions.suggestion` is the nearest valid word, if there is "
+        "one.",
         "See [the search language](search.md#errors) and [lists](lists.md).",
     ),
     "errors_invalid_cursor": (
         "200",
-        "`after` or `before` is not a cursor, or was visibly made under another order; `after` of a "
-        "list inside a customer is no id of an order or lead.",
+        "`after` or `before` is not a cursor, or is a cursor of another order. For lists inside"
+        " a customer: `after` is not the id of an order or a lead.",
         "Use a cursor of a page in the same order, or the id of the last row.",
     ),
     "errors_page_size": (
         "200",
-        "`first` or `last` is negative or over 250, or both are given.",
-        "Ask for 0 to 250, counted from one end.",
+        "`first` or `last` is negative or over 250, or both are set.",
+        "Send one of them, from 0 to 250.",
     ),
     "errors_invalid_document": (
         "200 or 400",
-        "The GraphQL document does not parse, does not fit the schema, or does not hold the "
-        "operation named.",
-        "Mend the document; `locations` says where.",
+        "The GraphQL document has a syntax error, does not match the schema, or does not "
+        "contain the operation.",
+        "Fix the document. `locations` has the position.",
     ),
     "errors_document_limit": (
         "200 or 400",
-        "The document has too many tokens, levels, fields, root fields, aliases or directives, too "
-        "long a list, or costs too much; the message says which, the limit and the value. "
+        "The document has too many tokens, levels, fields, root fields, aliases or directives, "
+        "a list is too long, or the cost is too high. The message has the limit and the value. "
         "See [limits](limits.md).",
-        "Send less at once.",
+        "Divide the request into smaller ones.",
     ),
     "errors_bad_request": (
         "400",
-        "The body is not JSON in UTF-8, or not an object with a string `query`; or the same of a "
-        "query string.",
-        'Send `{"query": "…", "variables": {…}, "operationName": "…"}`; the last two are optional.',
+        "The body is not JSON in UTF-8, or is not an object with a string `query`. The same "
+        "applies to the query string of a GET request.",
+        'Send `{"query": "…", "variables": {…}, "operationName": "…"}`. Only `query` is required.',
     ),
     "errors_method": (
         "405",
-        "The method is neither GET nor POST, or a GET holds a mutation; `Allow` says what is taken.",
+        "The method is neither GET nor POST, or a GET request contains a mutation. The header "
+        "`Allow` lists the methods.",
         "Use POST.",
     ),
     "errors_body_limit": (
         "413",
         "The body is larger than `REGULARS_MAX_BODY_BYTES`.",
-        "Send less at once.",
+        "Divide the request into smaller ones.",
     ),
     "errors_persisted_query": (
         "200",
         "The request has the hash of a persisted query (`extensions.persistedQuery`) and no "
         "`query`. `extensions.code` is `PERSISTED_QUERY_NOT_SUPPORTED`.",
-        "Send the document in `query`. Apollo's and urql's clients do so by themselves.",
+        "Send the document in `query`. The clients of Apollo and urql do this automatically.",
     ),
     "errors_header_limit": (
         "431",
-        "The request line and the headers, the trailers, or the chunk sizes and extensions of a "
-        "body are larger than `REGULARS_MAX_HEADER_BYTES`.",
-        "Send less; a long query belongs into a POST. Send larger chunks, without extensions.",
+        "The request line with the headers, the trailers, or the chunk sizes and extensions of "
+        "a body are larger than `REGULARS_MAX_HEADER_BYTES`.",
+        "Send a long query with POST. Send larger chunks without extensions.",
     ),
     "errors_receive_timeout": (
         "408",
         "The request did not arrive within `REGULARS_RECEIVE_SECONDS`.",
-        "Send it again, whole.",
+        "Send the whole request again.",
     ),
     "rate_limit_reached": (
         "429",
-        "The token has used up its rate, in points of cost; `Retry-After` says when to come back.",
-        "Nothing was done. Wait as long as it says.",
+        "The token has used its rate limit, in points of cost. `Retry-After` is the number of "
+        "seconds to wait.",
+        "Nothing was done. Wait, then repeat the request.",
     ),
     "errors_media_type": (
         "415",
-        "The body is not `application/json` by its own account, or is compressed.",
-        "Send `Content-Type: application/json`.",
+        "The `Content-Type` is not `application/json`, or the body is compressed.",
+        "Send `Content-Type: application/json` and an uncompressed body.",
     ),
     "errors_not_found": (
         "404",
-        "There is nothing at this address.",
+        "The path does not exist.",
         "GraphQL is at `/api/v2`, and at `/graphql` and `/api2`.",
     ),
     "errors_signature": (
         "401",
-        "An event of a shop, at `/in`, is not signed with a secret of its account; or there is no "
-        "such account.",
-        "Sign the body: `lightfunnels-hmac` is base64 of HMAC-SHA256. See "
-        "[mirror a shop](../integrate/mirror-a-shop.md).",
+        "An event of a shop at `/in` is not signed with a secret of its account, or the account"
+        " does not exist.",
+        "Sign the body: `lightfunnels-hmac` is base64 of HMAC-SHA256. See [mirror a "
+        "shop](../integrate/mirror-a-shop.md).",
     ),
     "errors_cross_site": (
         "403",
-        "A request with a session's cookie was made by a page of another site, or by a program.",
-        "From a program, send a token: `Authorization: Bearer TOKEN`.",
+        "A page of another site, or a program, sent a request with the cookie of a session.",
+        "In a program, send a token: `Authorization: Bearer TOKEN`.",
     ),
     "tokens_not_found": (
         "200",
-        "No valid token of the account has the id.",
-        "See the query `tokens`.",
+        "No valid token of the account has this id.",
+        "Read the ids with the query `tokens`.",
     ),
     "webhooks_duplicated": (
         "200",
-        "There is a webhook of that type to that address.",
-        "Update or delete that one.",
+        "A webhook of this type with this URL exists.",
+        "Update or delete that webhook.",
     ),
     "webhooks_not_found": (
         "200",
-        "No webhook of the account, or no delivery of one, has the id.",
-        "See the query `webhooks`.",
+        "No webhook of the account, or no delivery of a webhook, has this id.",
+        "Read the ids with the query `webhooks`.",
     ),
     "webhooks_version_error": (
         "200",
-        "A webhook with `version: v1`.",
-        "Use `v2`, or leave it out.",
+        "The webhook has `version: v1`.",
+        "Use `v2`, or omit `version`.",
     ),
     "webhooks_errors_permission": (
         "200",
-        "The token has the scope `webhooks`, but not `customers:read`, and the event tells of "
+        "The token has the scope `webhooks` but not `customers:read`, and the event contains "
         "customers.",
-        "Use a token that has both.",
+        "Use a token with both scopes.",
     ),
     "errors_timeout": (
         "200",
-        "The request took longer than `REGULARS_REQUEST_SECONDS` and was ended, in the database, too. "
-        "A write may have been made.",
-        "Ask for less at once. Send a write again with the same `Idempotency-Key`, or look first.",
+        "The request took longer than `REGULARS_REQUEST_SECONDS`, and was cancelled, in the "
+        "database too. A write may have been saved.",
+        "Request less data. Repeat a write with the same `Idempotency-Key`, or check its result"
+        " first.",
     ),
     "errors_unavailable": (
         "503",
-        "The database cannot be used at present, its disk is full, or the server works on as many "
-        "requests as it may, in all or for one account, or holds too much for slow connections; "
-        "`Retry-After` says when to come back.",
-        "Try again. Where the message says that a write may have been made: with the same "
-        "`Idempotency-Key`, or look first.",
+        "The database is unavailable, its disk is full, or the server has reached a limit: of "
+        "requests in progress, in total or for one account, or of bytes buffered for slow "
+        "connections. `Retry-After` is the number of seconds to wait.",
+        "Try again. If the message says that a write may have been saved, use the same "
+        "`Idempotency-Key`, or check its result first.",
     ),
     "errors_internal": (
         "200 or 500",
-        "The server failed: `name` is `InternalError`, and `extensions.request_id` finds the details "
-        "in the log. In `errors` of a row of `setCustomers`, and among the rejected rows of an "
-        "import, it concerns that row alone.",
-        "Try again; tell us the request id.",
+        "The server failed. `name` is `InternalError`. `extensions.request_id` identifies the "
+        "details in the log. In `errors` of a row of `setCustomers`, and among the rejected "
+        "rows of an import, the error concerns only that row.",
+        "Try again. If it fails again, send us the request id.",
     ),
 }
 
@@ -370,13 +380,13 @@ def formats_page() -> str:
 def errors_page() -> str:
     return page(
         "Errors",
-        "Every error has a `message` for a person, a `key` for a program, which never changes, and "
-        "a `name`: `ReportedError` for what the caller can mend, `InternalError` for what it "
-        "cannot. `path` is where in the response the error belongs, `locations` where in the "
-        "document; `extensions.key` repeats the key, `extensions.code` is the code that Apollo "
-        "clients look for, and `extensions.input_path` says where in the arguments the fault lies.",
+        "Every error has a `message` for people, a `key` for programs, which never changes, and a "
+        "`name`: `ReportedError` if the caller can fix it, otherwise `InternalError`. `path` is the "
+        "path in the response, `locations` the positions in the document. `extensions.key` repeats "
+        "the key, `extensions.code` is the code that Apollo clients read, and "
+        "`extensions.input_path` is the path of the wrong value in the arguments.",
         "A status of “200 or 400” is 200 with `application/json` and 400 with "
-        "`application/graphql-response+json`; see [transport](transport.md).",
+        "`application/graphql-response+json`. See [transport](transport.md).",
         table(
             ("key", "code", "status", "when", "what to do"),
             [(f"`{key}`", f"`{CODES[key]}`", *cells) for key, cells in ERRORS.items()],
