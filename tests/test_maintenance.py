@@ -304,7 +304,7 @@ def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
         assert run(url, "migrate").returncode == 0
         result = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
         assert result.returncode == 1
-        assert "pg_dump is not installed" in result.stderr
+        assert "`pg_dump` was not found" in result.stderr
         assert not (tmp_path / "copy").exists()
     assert run(f"sqlite:///{tmp_path / 'r.db'}", "migrate").returncode == 0
     result = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))
