@@ -9,11 +9,15 @@ const RETRY_DELAYS_MS = [400, 1200, 2500];
 export const OFFLINE = "offline";
 const RETRYABLE_KEYS = ["errors_unavailable", "errors_idempotency_running", OFFLINE];
 
+/** A message of the API for people: quotation marks instead of the backticks around values. */
+export const readableMessage = (message) => message.replace(/`([^`]*)`/g, "“$1”");
+
 /** The errors of a response, each with `message`, `key` and `extensions`. */
 export class ApiError extends Error {
   constructor(errors) {
-    super(errors.map((error) => error.message).join(" "));
-    this.errors = errors;
+    const readable = errors.map((error) => ({ ...error, message: readableMessage(error.message) }));
+    super(readable.map((error) => error.message).join(" "));
+    this.errors = readable;
   }
 
   /** Whether one of the errors has this key. */

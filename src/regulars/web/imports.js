@@ -1,6 +1,6 @@
 // Imports: a file is chosen, previewed, tried and imported.
 
-import { request, uploadFile, getViewer } from "./api.js";
+import { readableMessage, request, uploadFile, getViewer } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, userText, uniqueId } from "./dom.js";
 import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format.js";
@@ -572,7 +572,7 @@ function problemList(kinds) {
               null,
               h("span", { class: "hint" }, t.imports.line(formatNumber(line))),
               " ",
-              message.replace(DATES_HINT, ""),
+              readableMessage(message.replace(DATES_HINT, "")),
             ),
           ),
         ),
