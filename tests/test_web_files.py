@@ -19,7 +19,7 @@ from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
 PACKAGE = files("regulars")
 FILES = {file.name: file.read_text(encoding="utf-8") for file in PACKAGE.joinpath("web").iterdir()}
 MODULES = {name: text for name, text in FILES.items() if name.endswith(".js")}
-_IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 _DYNAMIC_IMPORT = re.compile(r'\bimport\("\./([\w-]+\.js)"\)')
 
 
@@ -95,7 +95,7 @@ def invalid_imports(name: str, modules: dict[str, str]) -> list[str]:
     return [
         imported
         for names, other in _IMPORT.findall(text)
-        for imported in names.split(", ")
+        for imported in re.split(r",\s*", names)
         if len(re.findall(rf"(?:(?<![\w$.])|(?<=\.\.\.)){re.escape(imported)}\b", text)) < 2
         or not re.search(
             rf"^export (?:async )?(?:function|class|const) {imported}\b",
@@ -120,7 +120,7 @@ def test_every_export_is_imported() -> None:
         (other, name)
         for text in MODULES.values()
         for names, other in _IMPORT.findall(text)
-        for name in names.split(", ")
+        for name in re.split(r",\s*", names)
     }
     exported = {
         (name, export)
@@ -271,7 +271,7 @@ GROUPS: dict[str, set[str] | None] = {
     "custom.kinds": {"text", "number", "yes", "json"},
     "customer.sections": {"profile", "addresses", "more"},
     "explorer.kinds": {"OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT", "SCALAR"},
-    "explorer.names": set(re.findall(r'^  \["(\w+)", `', MODULES["examples.js"], re.MULTILINE)),
+    "explorer.names": set(re.findall(r'^  \[\s*"(\w+)",\s*`', MODULES["examples.js"], re.MULTILINE)),
     "imports.outcomes": {"created", "updated", "unchanged", "rejected", "rows_with_warnings"},
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},

@@ -10,7 +10,7 @@ export const OFFLINE = "offline";
 const RETRYABLE_KEYS = ["errors_unavailable", "errors_idempotency_running", OFFLINE];
 
 /** A message of the API for people: quotation marks instead of the backticks around values. */
-export const readableMessage = (message) => message.replace(/`([^`]*)`/g, "“$1”");
+export const readableMessage = (message) => message.replace(/\u0060([^\u0060]*)\u0060/g, "“$1”");
 
 /** The errors of a response, each with `message`, `key` and `extensions`. */
 export class ApiError extends Error {
