@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from regulars.customers import addresses
 from regulars.customers.fields import FIELDS
-from regulars.http.pages import Pages
+from regulars.http.pages import Pages, minify
 from regulars.store.imports import PENDING, RECEIVING, RUNNING
 from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
 
@@ -40,6 +42,18 @@ def static_imports(name: str) -> set[str]:
                 loaded.add(other)
                 queue.append(other)
     return loaded
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is missing.")
+def test_the_served_modules_are_valid(tmp_path: Path) -> None:
+    """Comments and indentation are removed from what browsers receive."""
+    for name, text in MODULES.items():
+        (tmp_path / name).write_bytes(minify(name, text.encode()))
+    code = "for (const path of process.argv.slice(1)) new (require('vm').SourceTextModule)(require('fs').readFileSync(path, 'utf8'))"
+    paths = sorted(str(path) for path in tmp_path.iterdir())
+    command = ["node", "--experimental-vm-modules", "--no-warnings", "-e", code, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_imports_have_no_cycle() -> None:
@@ -271,7 +285,9 @@ GROUPS: dict[str, set[str] | None] = {
     "custom.kinds": {"text", "number", "yes", "json"},
     "customer.sections": {"profile", "addresses", "more"},
     "explorer.kinds": {"OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT", "SCALAR"},
-    "explorer.names": set(re.findall(r'^  \[\s*"(\w+)",\s*`', MODULES["examples.js"], re.MULTILINE)),
+    "explorer.names": set(
+        re.findall(r'^  \[\s*"(\w+)",\s*`', MODULES["examples.js"], re.MULTILINE)
+    ),
     "imports.outcomes": {"created", "updated", "unchanged", "rejected", "rows_with_warnings"},
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},

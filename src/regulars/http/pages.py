@@ -36,7 +36,7 @@ _TYPES = {
     "svg": "image/svg+xml",
 }
 # Comments on separate lines, and indentation: an eighth of the bytes.
-_COMMENT = re.compile(rb"^[ ]*(?:/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(rb"^[ ]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _INDENTATION = re.compile(rb"\n[ \n]+")
 # A comment at the end of a line; with a quote it may be a part of a string.
 _LINE_COMMENT = re.compile(rb"""[ ]+// [^\n"']*$""", re.MULTILINE)
@@ -78,7 +78,7 @@ class Pages:
 
     def __init__(self, gravatar: bool) -> None:
         folder = files("regulars").joinpath("web")
-        contents = {file.name: _minify(file.name, file.read_bytes()) for file in folder.iterdir()}
+        contents = {file.name: minify(file.name, file.read_bytes()) for file in folder.iterdir()}
         contents["fields.js"] = contents["fields.js"].replace(
             b"DECLARED_FIELDS", _serialize_fields()
         )
@@ -150,7 +150,7 @@ class Pages:
         return Response(content, headers=response_headers, media_type=file.media_type)
 
 
-def _minify(name: str, content: bytes) -> bytes:
+def minify(name: str, content: bytes) -> bytes:
     """Returns a file without comments and indentation, except in template literals; a stylesheet
     without spaces around braces, commas and semicolons."""
     if name.endswith(".css"):
