@@ -110,9 +110,11 @@ def serve(settings: Settings) -> None:
             if processes.is_interrupted:
                 raise KeyboardInterrupt
         else:
-            # uvicorn closes the socket that it is given. This one keeps the port open during a
+            server = _Server(
+                config, lambda: print(banner, flush=True), original_environment, listening
+            )
+            # uvicorn closes the socket that it is given. The original keeps the port open during a
             # reload, and new connections wait.
-            server = _Server(config, lambda: print(banner, flush=True), original_environment)
             server.run(sockets=[listening.dup()])
             if server.is_reloading:
                 restart(listening, server.environment)
@@ -181,8 +183,10 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         on_ready: Callable[[], None],
         environment: Mapping[str, str],
+        listening: socket.socket,
     ) -> None:
         super().__init__(config)
+        self._listening = listening
         self._on_ready = on_ready
         self.environment = environment
         self._hangup = Hangup()
@@ -199,7 +203,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("reload" if self.is_reloading else "stop")
-        if self.is_reloading:
+        if not self.is_reloading:
+            self._listening.close()  # new connections are refused
+        else:
             for server in self.servers:  # new connections wait for the new process
                 server.close()
             # Connections that were just accepted get a response, and are closed after it.
