@@ -224,4 +224,4 @@ def test_sqlite_has_one_worker(tmp_path: Any) -> None:
         timeout=30,
     )
     assert done.returncode == 2
-    assert "delivers webhooks itself" in done.stderr
+    assert "the server delivers webhooks" in done.stderr
