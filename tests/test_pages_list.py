@@ -136,7 +136,7 @@ def test_a_syntax_error_is_marked_in_the_search(five_customers: Person) -> None:
     box.fill("vip contry:MA")
     box.press("Enter")
     expect(page.locator(".search mark")).to_have_text("contry:MA")
-    expect(page.locator(".search .problem")).to_contain_text("Did you mean country?")
+    expect(page.locator(".search .problem")).to_contain_text("Did you mean “country”?")
     expect(box).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Use vip country:MA").click()
     expect(box).to_have_value("vip country:MA")
