@@ -234,7 +234,9 @@ def test_a_workbook_without_a_preview_is_imported(person: Person) -> None:
     assert len(content) > 1024 * 1024
     page = person.open("/imports")
     choose(page, "big.xlsx", content)
-    expect(page.get_by_text("The columns of workbooks and archives over 1 MiB cannot be shown")).to_be_visible()
+    expect(
+        page.get_by_text("The columns of workbooks and archives over 1 MiB cannot be shown")
+    ).to_be_visible()
     page.get_by_role("button", name="Try it").click()
     expect(page.locator(".tiles")).to_contain_text("Created800")
 
