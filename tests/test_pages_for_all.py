@@ -20,7 +20,7 @@ SHOWN_TAG = "tested"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # The responses of the list, headers included, and all files of the pages, as Brotli.
 MAX_LIST_BYTES = 60_000
-MAX_TOTAL_BYTES = 62_000
+MAX_TOTAL_BYTES = 60_000
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
 
     def declare(route: Route) -> None:
         response = route.fetch()
-        text = response.text().replace("FIELDS = [", f"FIELDS = [{json.dumps(declared)},")
+        text = response.text().replace("FIELDS=[", f"FIELDS=[{json.dumps(declared)},")
         route.fulfill(response=response, body=text)
 
     def rename(route: Route) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 import brotli
+import rcssmin
+import rjsmin
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,19 +30,13 @@ ASSETS = "/assets"
 _PAGE = "index.html"
 # The file that lists the paths of the pages, as in `path: "/webhooks/:number"`.
 _ROUTES = "routes.js"
-_ROUTE_PATH = re.compile(r'\bpath: "(/[^"]*)"')
+_ROUTE_PATH = re.compile(r'\bpath:\s*"(/[^"]*)"')
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-# Comments on separate lines, and indentation: an eighth of the bytes.
-_COMMENT = re.compile(rb"^[ ]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
-_INDENTATION = re.compile(rb"\n[ \n]+")
-# A comment at the end of a line; with a quote it may be a part of a string.
-_LINE_COMMENT = re.compile(rb"""[ ]+// [^\n"']*$""", re.MULTILINE)
-_CSS_SPACES = re.compile(rb"\s*([{};,])\s*")
 # The keys of a field's declaration that the pages use.
 _FIELD_KEYS = ("name", "kind", "is_writable", "sort", "in_history", "in_list", "sources")
 _GRAVATAR = "https://www.gravatar.com"
@@ -151,13 +147,11 @@ class Pages:
 
 
 def minify(name: str, content: bytes) -> bytes:
-    """Returns a file without comments and indentation, except in template literals; a stylesheet
-    without spaces around braces, commas and semicolons."""
-    if name.endswith(".css"):
-        return _CSS_SPACES.sub(rb"\1", _COMMENT.sub(b"", content))
-    parts = _COMMENT.sub(b"", content).split(b"`")
-    parts[::2] = [_INDENTATION.sub(b"\n", _LINE_COMMENT.sub(b"", part)) for part in parts[::2]]
-    return b"`".join(parts)
+    """Returns a script or a stylesheet without comments and needless white space, and any other
+    file as it is."""
+    if name.endswith(".js"):
+        return bytes(rjsmin.jsmin(content))
+    return bytes(rcssmin.cssmin(content)) if name.endswith(".css") else content
 
 
 def _serialize_fields() -> bytes:
