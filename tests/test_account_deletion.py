@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +350,7 @@ def test_webhooks_of_a_disabled_account_wait(tmp_path: Path) -> None:
             server.database_url,
             *("customers", "create", "--email", "ada@example.com", "--account", name),
         )
-        received: Callable[[], list[Any]] = lambda: receiver.requests_to("/hook")  # noqa: E731
+        received = partial(receiver.requests_to, "/hook")
         with pytest.raises(AssertionError):
             wait_until(received, 1.5)
         run(server.database_url, "account", "enable", name)

@@ -171,7 +171,7 @@ AUTHORIZATION = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
 def test_every_route_works_through_nginx(proxied: tuple[Server, httpx.Client]) -> None:
     server, client = proxied
     app = Application(Settings(database_url=server.database_url))
-    paths = [route.path for route in app._starlette.routes] + list(GRAPHQL_PATHS)  # type: ignore[attr-defined]
+    paths = [route.path for route in app._starlette.routes] + list(GRAPHQL_PATHS)  # type: ignore[attr-defined]  # every route has a path
     for template in (*paths, "/no/such/page"):
         path = re.sub(r"\{[^}]*\}", "1", template)
         through, direct = client.get(path), httpx.get(server.url + path)
@@ -234,7 +234,7 @@ def test_a_session_works_through_nginx(proxied: tuple[Server, httpx.Client]) -> 
 
 @pytest.mark.slow
 def test_a_build_knows_its_commit(tmp_path: Path) -> None:
-    """Without a checkout beside it, as in an image."""
+    """Without a checkout next to it, as in an image."""
     for name in ("pyproject.toml", "setup.py", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     package = tmp_path / "src" / "regulars"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from regulars.http.metrics import Metrics
@@ -52,7 +53,7 @@ class OperatorFigures:
         self._backup_folder = Path(backup_folder) if backup_folder else None
         self._values: dict[str, float] = {}
         for figure, (name, description) in _GAUGES.items():
-            metrics.add_gauge(name, description, lambda f=figure: self._values.get(f, 0), False)  # type: ignore[misc]
+            metrics.add_gauge(name, description, partial(self._value_of, figure), False)
         description = "The age of the oldest event that was not delivered to an enabled webhook."
         name = "regulars_webhook_oldest_event_age_seconds"
         metrics.add_gauge(name, description, self._oldest_event_age_seconds, False)
@@ -60,7 +61,10 @@ class OperatorFigures:
             return
         description = "When the newest backup in REGULARS_BACKUP_FOLDER was made; 0 without one."
         name = "regulars_backup_last_success_timestamp_seconds"
-        metrics.add_gauge(name, description, lambda: self._values.get("backup_at", 0), False)
+        metrics.add_gauge(name, description, partial(self._value_of, "backup_at"), False)
+
+    def _value_of(self, figure: str) -> float:
+        return self._values.get(figure, 0)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""

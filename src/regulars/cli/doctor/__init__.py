@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from regulars.accounts.accounts import Accounts, now_ms
@@ -36,7 +37,7 @@ def examine(settings: Settings, tools: Path | None = None) -> list[Finding]:
     else:
         findings += _check_database(url, settings, tools)
     for replica_url in settings.replica_urls:
-        findings += _run("replica", lambda url=replica_url: check_replica(parse_url(url), settings))  # type: ignore[misc]
+        findings += _run("replica", partial(_check_replica, replica_url, settings))
     folder = Path(settings.backup_folder) if settings.backup_folder else None
     findings += _run("backup", lambda: check_backups(folder))
     return findings
@@ -79,6 +80,10 @@ def _check_tables(url: DatabaseUrl) -> Finding:
         )
         return Finding(WARN, "database", message)
     return Finding(OK, "database", f"{url.redacted} has the tables of this version.")
+
+
+def _check_replica(url: str, settings: Settings) -> list[Finding]:
+    return check_replica(parse_url(url), settings)
 
 
 def _run(subject: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
