@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -199,7 +200,10 @@ class _Server(uvicorn.Server):
             if not self._hangup.is_ignored:
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._handle_hangup)
-            self._on_ready()
+            # Without a reader of the output, the server is ready all the same. An exception here
+            # would end the loop while the sockets are open, and the process would hang.
+            with contextlib.suppress(OSError):
+                self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("reload" if self.is_reloading else "stop")
