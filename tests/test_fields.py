@@ -326,7 +326,7 @@ def test_schema_and_pages_have_the_field(client: Client) -> None:
     folder = re.search(r"/assets/[^/\"]+/", page)
     assert folder
     script = client.http.get(f"{folder[0]}fields.js").text
-    declared = re.search(r"FIELDS = (\[.*?\]);", script, re.DOTALL)
+    declared = re.search(r"FIELDS=(\[.*?\]);", script, re.DOTALL)
     assert declared
     company = {field["name"]: field for field in json.loads(declared[1])}["company"]
     assert (company["kind"], company["is_writable"], company["sort"]) == ("Text", True, True)

@@ -166,7 +166,8 @@ def test_a_stripe_export(shop: Shop) -> None:
     assert ben["shipping_address"] == {**AUSTIN, "first_name": "Ben", "last_name": "Okafor"}
     assert (dewi["first_name"], dewi["last_name"]) == ("Dewi", "Putri")
     kinds = {"unreadable Created (UTC)": [6], "unreadable Card Address Country": [6]}
-    assert warned_lines(report) == kinds
+    # The second row of a customer has another time of creation.
+    assert warned_lines(report) == kinds | {"kept Created (UTC)": [4]}
     assert rejected_lines(report) == [5]
     with run_server(shop.url) as server, Client(server, create_token(server, "shop")) as client:
         for shop_id in ("cus_PQx81kZ2VbT4uJ", "cus_PQz93nC8OdS0xM"):
