@@ -153,7 +153,7 @@ def test_dialogs_menus_and_forms_are_accessible(
     page.screenshot(path=SCREENSHOTS / f"webhook-delivery-{scheme}.png", full_page=True)
     page = person.open("/explorer")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_label("Answer", exact=True)).to_contain_text("totalCount")
+    expect(page.get_by_label("Response", exact=True)).to_contain_text("totalCount")
     page.locator("details[data-name=Query] summary").click()
     check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"explorer-run-{scheme}.png")

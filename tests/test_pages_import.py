@@ -56,11 +56,11 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     expect(signed_up).not_to_contain_text("warning")
     order.select_option("Day first: 03/04/2024 is 3 April")
     expect(signed_up).to_contain_text("2024-04-03")
-    page.get_by_label("Tags of the file").select_option("replace the tags")
-    page.get_by_role("button", name="Save these choices").click()
+    page.get_by_label("Tags in the file").select_option("replace current tags")
+    page.get_by_role("button", name="Save these settings").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog).to_contain_text("Type a name.")
+    expect(dialog).to_contain_text("Enter a name.")
     dialog.get_by_label("Name").fill("Monthly list")
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Use “Monthly list”")).to_be_visible()
@@ -73,7 +73,7 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     assert field(page, "Shop note") == "custom.Shop note"
     page.get_by_role("button", name="Use “Monthly list”").click()
     expect(page.get_by_label("Field of the column Shop note")).to_have_value("notes")
-    expect(page.get_by_label("Tags of the file")).to_have_value("replace")
+    expect(page.get_by_label("Tags in the file")).to_have_value("replace")
     expect(page.get_by_label("Order of day and month in Signed up")).to_have_value("dmy")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator(".state.done")).to_be_visible()
@@ -86,7 +86,7 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     assert edge["node"] == {"notes": "Likes tea"}
     page = person.open("/imports")
     choose(page, "june.csv", SHOP_FILE.encode())
-    page.get_by_role("button", name="Forget “Monthly list”").click()
+    page.get_by_role("button", name="Delete “Monthly list”").click()
     expect(page.get_by_role("button", name="Use “Monthly list”")).to_have_count(0)
 
 
@@ -95,7 +95,7 @@ def test_a_saved_mapping_is_of_one_account(
 ) -> None:
     page = person.open("/imports")
     choose(page, "shop.csv", SHOP_FILE.encode())
-    page.get_by_role("button", name="Save these choices").click()
+    page.get_by_role("button", name="Save these settings").click()
     page.get_by_role("dialog").get_by_label("Name").fill("Ours")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Use “Ours”")).to_be_visible()
@@ -113,33 +113,68 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     content = f"email,first_name,country\n{bad}nobody,N,FR\n".encode()
     page = person.open("/imports")
     choose(page, "shop.csv", content)
-    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("button", name="Start a test run").click()
     expect(page.get_by_role("heading", name="30 rows with warnings")).to_be_visible()
     expect(page.get_by_role("heading", name="1 rejected row")).to_be_visible()
     assert person.client.emails() == []
-    page.get_by_role("button", name="Change the columns").click()
+    page.get_by_role("button", name="Change the settings").click()
     expect(page.get_by_label("Field of the column country")).to_be_visible()
-    page.get_by_role("button", name="Try it").click()
-    page.get_by_role("button", name="Import it now").click()
+    page.get_by_role("button", name="Start a test run").click()
+    page.get_by_role("button", name="Import 30 customers").click()
     expect(page.locator(".chip")).to_have_count(0)
     expect(page.locator(".state.done")).to_be_visible()
     tiles = page.locator(".tiles")
     expect(tiles).to_have_text("Created30Updated0Unchanged0Rejected1With warnings30")
-    expect(page.locator(".problems").last).to_contain_text("Line 2:")
-    expect(page.get_by_text("Download these rows, correct them").last).to_be_visible()
+    expect(page.locator(".problems").last).to_contain_text("Lines 2, 3,")
+    expect(
+        page.get_by_text("These rows are imported, but some values need a correction.").last
+    ).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the rows with warnings").click()
+        page.get_by_role("link", name="Download rows with warnings").click()
     download.value.save_as(tmp_path / "warnings.csv")
     text = (tmp_path / "warnings.csv").read_text(encoding="utf-8")
     assert (text.count("someday"), text.startswith("regulars_warning,email")) == (30, True)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the rejected rows").click()
+        page.get_by_role("link", name="Download rejected rows").click()
     download.value.save_as(tmp_path / "rejected.csv")
     assert "nobody,N" in (tmp_path / "rejected.csv").read_text(encoding="utf-8")
     page.get_by_role("link", name="Import another file").click()
     choose(page, "warnings.csv", text.replace("someday", "FR").encode())
     page.get_by_role("button", name="Import", exact=True).click()
     expect(tiles).to_have_text("Created0Updated30Unchanged0Rejected0With warnings0")
+
+
+def test_messages_name_the_settings_of_the_page(person: Person) -> None:
+    person.client.create("a@example.com")
+    content = b'email,accepts_marketing,tags,id\na@example.com,yes,"b,c",7\n,no,x,8\n'
+    page = person.open("/imports")
+    choose(page, "shop.csv", content)
+    row = page.get_by_role("row").filter(has_text="accepts_marketing")
+    expect(row.get_by_role("cell").nth(1)).to_have_text("YesNo")
+    expect(page.get_by_role("row").filter(has_text="b, c")).to_have_count(1)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("heading", name="Values that were not changed")).to_be_visible()
+    expect(page.locator(".problems").last).to_contain_text(
+        "Choose “Unsubscribed customers: take the value of the file” to subscribe them."
+    )
+    assert "--" not in page.locator("main").inner_text()
+
+
+def test_a_test_run_says_what_is_next(person: Person) -> None:
+    page = person.open("/imports")
+    for _ in range(2):
+        choose(page, "one.csv", b"email\na@example.com\n")
+        page.get_by_role("button", name="Start a test run").click()
+        expect(page.locator(".notice")).to_contain_text("nothing was saved")
+        if page.get_by_text("the customers already have these values").is_visible():
+            break
+        page.get_by_role("button", name="Import 1 customer", exact=True).click()
+        expect(page.locator(".chip")).to_have_count(0)
+        expect(page.locator(".state.done")).to_be_visible()
+        page.get_by_role("link", name="Import another file").click()
+    expect(page.get_by_role("button", name="Import 1 customer")).to_have_count(0)
+    page.reload()
+    expect(page.locator(".notice")).to_contain_text("To import the file, choose it again.")
 
 
 def test_an_unclear_encoding_is_asked_for(person: Person) -> None:
@@ -172,7 +207,7 @@ def test_a_sheet_is_chosen_and_a_wrong_choice_changes_nothing(person: Person) ->
     content = workbook(Notes=[["Remarks"], ["x"]], People=[["Mail", "Vorname"], ["a@x.test", "A"]])
     page = person.open("/imports")
     choose(page, "book.xlsx", content)
-    expect(page.locator(".notice.wrong")).to_contain_text("Choose the field of that column below.")
+    expect(page.locator(".notice.wrong")).to_contain_text("Choose Email as the field of the column")
     sheet = page.get_by_label("Sheet")
     expect(sheet).to_have_value("Notes")
     sheet.fill("Nobody")
@@ -235,9 +270,9 @@ def test_a_workbook_without_a_preview_is_imported(person: Person) -> None:
     page = person.open("/imports")
     choose(page, "big.xlsx", content)
     expect(
-        page.get_by_text("The columns of workbooks and archives over 1 MiB cannot be shown")
+        page.get_by_text("The columns of this file can only be read when all of it is imported.")
     ).to_be_visible()
-    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("button", name="Start a test run").click()
     expect(page.locator(".tiles")).to_contain_text("Created800")
 
 
@@ -258,7 +293,7 @@ def test_the_questions_and_the_result_are_accessible(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.screenshot(path=SCREENSHOTS / f"import-questions-{width}.png", full_page=True)
         page.get_by_label("Encoding").select_option(index=1)
-        page.get_by_role("button", name="Try it").click()
+        page.get_by_role("button", name="Start a test run").click()
         expect(page.get_by_role("heading", name="1 row with warnings")).to_be_visible()
         assert "--dates" not in page.locator("main").inner_text()
         check_accessibility(page)
@@ -274,7 +309,7 @@ def test_a_column_without_a_heading_and_a_left_out_one_are_mapped(person: Person
     nick = page.get_by_label("Field of the column Nick")
     nick.select_option("First name")
     expect(nick).to_have_value("first_name")
-    nick.select_option("Leave out")
+    nick.select_option("Do not import")
     expect(nick).to_have_value("-")
     nick.select_option("Custom: Nick")
     expect(nick).to_have_value("custom.Nick")

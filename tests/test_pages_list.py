@@ -169,7 +169,7 @@ def test_pages_can_be_followed_in_both_directions(person: Person) -> None:
     tab = person.open_tab()
     tab.goto(shared)
     expect_names(tab, *[f"P{n:03}" for n in range(25, 50)])
-    page.get_by_label("Customers on a page").select_option("50")
+    page.get_by_label("Customers per page").select_option("50")
     expect_names(page, *[f"P{n:03}" for n in range(50)])
 
 
@@ -186,7 +186,7 @@ def test_customers_are_selected_across_pages_and_tagged(person: Person) -> None:
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("spring, sale")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The tags of 3 customers are changed.").first).to_be_visible()
+    expect(page.get_by_text("Tags added to 3 customers.").first).to_be_visible()
     emails = person.client.emails("tag:spring tag:sale order_by:email order_dir:asc")
     assert emails == ["p003@example.com", "p004@example.com", "p030@example.com"]
     page.get_by_label("Select all on this page").check()
@@ -195,7 +195,7 @@ def test_customers_are_selected_across_pages_and_tagged(person: Person) -> None:
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("all")
     page.get_by_role("dialog").get_by_role("button", name="Add tag").click()
-    expect(page.get_by_text("The tags of 60 customers are changed.").first).to_be_visible()
+    expect(page.get_by_text("Tags added to 60 customers.").first).to_be_visible()
     query = '{ customers(query: "tag:all") { totalCount } }'
     assert person.client.data(query)["customers"]["totalCount"] == 60
     expect(page.get_by_label("Selection")).to_be_hidden()
@@ -264,7 +264,7 @@ def test_an_invalid_tag_is_reported_in_the_dialog(five_customers: Person) -> Non
     page.get_by_label("Select Bo Li").check()
     page.get_by_role("button", name="Add tag").click()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("Type a tag.")
+    expect(page.get_by_role("dialog")).to_contain_text("Enter a tag.")
     page.get_by_role("dialog").get_by_label("Tag").fill("x" * 300)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog").locator(".problem")).to_contain_text("255")
@@ -278,19 +278,19 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
     page.get_by_label("Select Ana Núñez").check()
     page.get_by_label("Selection").get_by_role("button", name="Export").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_label("The 2 selected")).to_be_checked()
-    dialog.get_by_label("What this list shows").check()
+    expect(dialog.get_by_label("2 selected customers")).to_be_checked()
+    dialog.get_by_label("Only the columns of this list").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
     download.value.save_as(tmp_path / "selected.csv")
     lines = (tmp_path / "selected.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "regulars_id,full_name,email,location,tags,orders_count,expenses,updated_at"
     assert [line.split(",")[2] for line in lines[1:]] == ["cy@example.com", "ana@example.com"]
-    page.get_by_role("button", name="Clear the selection").click()
+    page.get_by_role("button", name="Deselect all").click()
     page.get_by_role("combobox", name="Search customers").fill("tag:vip")
     expect_names(page, "Dee Dee", "Bo Li")
     page.get_by_role("button", name="Export").click()
-    dialog.get_by_label("All 2 that this search finds").check()
+    dialog.get_by_label("All 2 who match this search").check()
     dialog.get_by_label("JSON Lines").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
@@ -361,7 +361,7 @@ def test_the_list_works_with_the_keyboard_alone(five_customers: Person) -> None:
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("link", name="Eve Moss")).to_be_focused()
     page.keyboard.press("?")
-    page.get_by_label("Use the single-character shortcuts").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(box).not_to_be_focused()
@@ -389,6 +389,6 @@ def test_an_invalid_cursor_leads_to_the_first_page(five_customers: Person) -> No
 
 def test_an_unknown_path_shows_the_page_for_it(person: Person) -> None:
     page = person.open("/nothing/here")
-    expect(page.get_by_role("heading", name="There is no such page").first).to_be_visible()
-    page.get_by_role("link", name="To the customers").click()
+    expect(page.get_by_role("heading", name="Page not found").first).to_be_visible()
+    page.get_by_role("link", name="Back to customers").click()
     expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_focused()

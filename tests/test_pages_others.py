@@ -39,10 +39,12 @@ def test_a_customer_is_created(person: Person) -> None:
     shipping.get_by_label("Country").select_option("Morocco")
     page.get_by_text("Custom fields").first.click()
     page.get_by_label("Name", exact=True).fill("points")
-    page.get_by_label("Kind").select_option("Number")
+    page.get_by_label("Type").select_option("Number")
     page.get_by_label("Value").fill("twelve")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("“points” is not of the kind Number").first).to_be_visible()
+    expect(
+        page.get_by_text("The value of “points” does not match its type (Number)").first
+    ).to_be_visible()
     page.get_by_label("Value").fill("12")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="Ana", exact=True)).to_be_focused()
@@ -131,25 +133,25 @@ def test_a_file_is_previewed_tried_and_imported(person: Person, tmp_path: Path) 
     expect(page.get_by_text("is taken as the email")).to_be_visible()
     expect(page.locator(".preview tbody tr")).to_have_count(3)
     page.get_by_label("Field of the column Post").select_option("Email")
-    expect(page.get_by_role("button", name="Try it")).to_be_enabled()
+    expect(page.get_by_role("button", name="Start a test run")).to_be_enabled()
     page.get_by_label("Field of the column Vorname").select_option("First name")
     expect(page.get_by_label("Field of the column Points")).to_have_value("custom.Points")
     page.get_by_label("Do not send webhooks").check()
-    page.get_by_label("An empty cell").select_option("clears the value")
-    page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_text("This was a trial: nothing is saved.")).to_be_visible()
+    page.get_by_label("Empty cells").select_option("clear the current value")
+    page.get_by_role("button", name="Start a test run").click()
+    expect(page.get_by_text("This was a test run: nothing was saved.")).to_be_visible()
     tiles = page.locator(".tiles")
     figures = "Created2Updated0Unchanged0Rejected1With warnings1"
     expect(tiles).to_have_text(figures)
     expect(page.locator(".problems")).to_contain_text(["Line 3:", "Line 4: Control characters"])
     assert person.client.emails() == []
-    page.get_by_role("button", name="Change the columns").click()
+    page.get_by_role("button", name="Change the settings").click()
     expect(page.get_by_label("Field of the column Vorname")).to_have_value("first_name")
-    expect(page.get_by_label("An empty cell")).to_have_value("clear")
+    expect(page.get_by_label("Empty cells")).to_have_value("clear")
     expect(page.get_by_label("Do not send webhooks")).to_be_checked()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator(".state.done")).to_be_visible()
-    expect(page.locator(".chip")).to_have_text("no webhooks")
+    expect(page.locator(".chip")).to_have_text("no webhooks sent")
     changes = person.client.data("{ customerChanges { edges { node { silent } } } }")
     assert changes["customerChanges"]["edges"] == [{"node": {"silent": True}}] * 2
     assert person.client.emails("order_by:email order_dir:asc") == [
@@ -157,7 +159,7 @@ def test_a_file_is_previewed_tried_and_imported(person: Person, tmp_path: Path) 
         "cy@example.com",
     ]
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the rejected rows").click()
+        page.get_by_role("link", name="Download rejected rows").click()
     download.value.save_as(tmp_path / "rejected.csv")
     assert "wrong;Bo;3" in (tmp_path / "rejected.csv").read_text(encoding="utf-8")
     page.reload()
@@ -175,7 +177,7 @@ def test_a_large_import_shows_its_progress_and_can_be_cancelled(
     page = person.open("/imports")
     page.get_by_label("Choose a file").set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_role("progressbar", name="How much of the file is read")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Progress of the import")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".state.cancelled, .state.done")).to_be_visible()
     page.get_by_role("link", name="Import another file").click()
@@ -201,22 +203,22 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         page = person.open("/webhooks")
         page.get_by_role("button", name="New webhook").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Address").fill("nonsense")
+        dialog.get_by_label("URL").fill("nonsense")
         dialog.get_by_role("button", name="Create").click()
         expect(dialog.locator(".problem").last).to_contain_text("URL")
         dialog.get_by_label("Event").select_option("contact/signup")
-        dialog.get_by_label("Address").fill(f"{receiver.url}/hook")
+        dialog.get_by_label("URL").fill(f"{receiver.url}/hook")
         dialog.get_by_role("button", name="Create").click()
         expect(page.get_by_role("heading", name="contact/signup")).to_be_focused()
-        expect(page.get_by_role("heading", name="Nothing sent yet")).to_be_visible()
-        page.get_by_role("button", name="Send an example").click()
+        expect(page.get_by_role("heading", name="No deliveries yet")).to_be_visible()
+        page.get_by_role("button", name="Send a test event").click()
         expect(page.locator(".deliveries .state.delivered")).to_be_visible()
         receiver.respond = lambda _: (500, {"x-why": "tired"}, b'{"no": "<b>thanks</b>"}')
         person.client.create("ana@example.com")
         failing = page.locator(".deliveries li", has_text="Change 1")
         expect(failing.locator(".state.pending")).to_be_visible()
         failing.locator("summary").click()
-        expect(failing).to_contain_text("Answered 500")
+        expect(failing).to_contain_text("Status 500")
         expect(failing.locator("pre").first).to_contain_text("ana@example.com")
         expect(failing.locator("pre").last).to_contain_text('"no": "<b>thanks</b>"')
         receiver.respond = lambda _: (200, {}, b"ok")
@@ -224,7 +226,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(failing.locator(".state.delivered")).to_be_visible()
         expect(failing.locator("details")).to_have_attribute("open", "")
         page.get_by_role("button", name="Edit").click()
-        dialog.get_by_label("Also send the values").check()
+        dialog.get_by_label("Include the previous values").check()
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_have_count(0)
         webhooks = person.client.data("{ webhooks { settings } }")["webhooks"]
@@ -251,7 +253,7 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) ->
         expect(page.get_by_role("button", name="Pause")).to_have_count(0)
         person.client.create("1@example.com")
         person.client.create("2@example.com")
-        expect(notice).to_contain_text("2 events wait.")
+        expect(notice).to_contain_text("2 events are waiting.")
         person.open("/webhooks")
         expect(page.locator(".state")).to_contain_text("Paused")
         person.open("/webhooks/1")
@@ -290,11 +292,11 @@ def test_a_token_is_created_shown_once_and_revoked(person: Person) -> None:
         }
         row.get_by_role("button", name="Revoke An app").click()
         dialog.get_by_role("button", name="Revoke").click()
-        expect(page.get_by_role("row", name="An app")).to_contain_text("revoked")
+        expect(page.get_by_role("row", name="An app")).to_contain_text("Revoked")
         page.wait_for_timeout(1_050)
         assert app.post("{ __typename }").status_code == 401
     page.get_by_role("button", name="Revoke test").click()
-    expect(dialog).to_contain_text("You are signed out as well")
+    expect(dialog).to_contain_text("you will be signed out")
     dialog.get_by_role("button", name="Cancel").click()
 
 
@@ -318,12 +320,12 @@ def test_an_operation_is_completed_and_run(person: Person) -> None:
     expect(query).to_have_value("{ customers(first: 1) { edges { node { full_name")
     query.press_sequentially(" } } } }")
     query.press("Control+Enter")
-    answer = page.get_by_label("Answer", exact=True)
+    answer = page.get_by_label("Response", exact=True)
     expect(answer).to_contain_text('"full_name": "Ana"')
-    expect(page.get_by_text("a cost of")).to_be_visible()
+    expect(page.get_by_text(" ms · cost ")).to_be_visible()
     page.get_by_label("Variables, as JSON").fill("{")
     page.get_by_role("button", name="Run").click()
-    expect(page.locator(".pane .problem")).to_contain_text("The variables are not JSON")
+    expect(page.locator(".pane .problem")).to_contain_text("The variables are not valid JSON")
     page.get_by_label("Variables, as JSON").fill("")
     query.fill("{ nothing }")
     page.get_by_role("button", name="Run").click()
@@ -336,15 +338,15 @@ def test_an_operation_is_completed_and_run(person: Person) -> None:
 def test_the_examples_run_and_the_schema_can_be_filtered(person: Person) -> None:
     person.client.create("first@example.com")
     page = person.open("/explorer")
-    answer = page.get_by_label("Answer", exact=True)
+    answer = page.get_by_label("Response", exact=True)
     for name, text in (
         ("List customers", "totalCount"),
         ("Search customers", "totalCount"),
-        ("One customer", "avatar"),
+        ("Get a customer", "avatar"),
         ("Create a customer", "Ana"),
         ("Update a customer", "+212 612 345678"),
-        ("Follow the changes", "sequence"),
-        ("Count the account", "accepts_marketing"),
+        ("List changes", "sequence"),
+        ("Account statistics", "accepts_marketing"),
         ("Delete customers", "Q3VzdG9tZXI6MQ=="),
     ):
         page.locator("summary", has_text="Examples").click()
@@ -388,9 +390,9 @@ def test_the_overview_shows_figures_and_charts(person: Person) -> None:
     order = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
     person.client.data(order, node={**paid, "currency": "EUR"})
     page = person.open("/overview")
-    expect(page.locator(".tiles")).to_contain_text("Accept marketing50 %1 customers")
+    expect(page.locator(".tiles")).to_contain_text("Accept marketing50%1 customer")
     expect(page.get_by_role("img", name="New customers by week")).to_be_visible()
-    expect(page.get_by_role("img", name="Spend by month in EUR")).to_be_visible()
+    expect(page.get_by_role("img", name="Spending by month in EUR")).to_be_visible()
     page.get_by_text("Show as a table").first.click()
     expect(page.locator(".chart").first.locator("tbody tr").last).to_contain_text("2")
     page.get_by_role("link", name="Morocco").click()

@@ -48,7 +48,7 @@ def test_no_data_of_an_account_remains_after_signing_out(person: Person, other: 
     other.create("theirs@example.com")
     page = person.open("/explorer")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_label("Answer", exact=True)).to_contain_text("mine@example.com")
+    expect(page.get_by_label("Response", exact=True)).to_contain_text("mine@example.com")
     person.open("/customers")
     page.get_by_label("Select mine@example.com").check()
     page.get_by_role("button", name="Delete", exact=True).click()
@@ -63,7 +63,7 @@ def test_no_data_of_an_account_remains_after_signing_out(person: Person, other: 
     assert (person.client.emails(), other.emails()) == ([], ["theirs@example.com"])
     # The session ends, and a person of another account signs in: the page is loaded again.
     person.context.clear_cookies()
-    page.get_by_role("button", name="Spend", exact=True).click()
+    page.get_by_role("button", name="Total spent", exact=True).click()
     person.client.create("back@example.com")
     dialog = page.get_by_role("dialog", name="Sign in to Regulars")
     dialog.get_by_label("Token").fill(person.client.token)
@@ -80,7 +80,8 @@ def test_an_invalid_token_is_reported_at_its_field(browser: Browser, server: Ser
         page.goto("/customers?q=ana")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_label("Token")).to_have_accessible_description(
-            "Create one with regulars token create. Paste a token."
+            "No token? Ask your administrator, or run regulars token create. "
+            "Paste your access token."
         )
         page.get_by_label("Token").fill("rgl_wrong")
         page.get_by_role("button", name="Sign in").click()
@@ -112,7 +113,7 @@ def test_a_sign_in_link_works_once_and_stays_out_of_the_history(
         person.context.clear_cookies()
         page.goto("about:blank")
         page.goto(link)
-        expect(page.get_by_role("alert").first).to_contain_text("may have been used")
+        expect(page.get_by_role("alert").first).to_contain_text("has already been used")
         person.close()
 
 
@@ -144,8 +145,15 @@ def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> No
             expect(page.get_by_text("ana@example.com").first).to_be_visible()
             expect(page.get_by_role("button", name="Edit")).to_have_count(0)
             expect(page.get_by_role("button", name="Delete")).to_have_count(0)
-            person.open("/imports")
-            expect(page.get_by_role("heading", name="You may not import")).to_be_visible()
+            refused = page.get_by_role("heading", name="You cannot add or change customers")
+            for path in ("/imports", "/customers/new"):
+                person.open(path)
+                expect(refused).to_be_visible()
+            person.open("/tokens")
+            expect(page.locator(".empty-state")).to_contain_text("Ask your administrator")
+            expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+            page.get_by_role("link", name="Back to customers").click()
+            expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_focused()
             person.close()
 
 

@@ -291,6 +291,7 @@ GROUPS: dict[str, set[str] | None] = {
     "imports.outcomes": {"created", "updated", "unchanged", "rejected", "rows_with_warnings"},
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},
+    "imports.fix": {"rejected", "warnings"},
     "imports.settings": {"match", "empty", "consent", "tags"},
     "imports.states": {RECEIVING, PENDING, RUNNING, DONE, FAILED, CANCELLED},
     "list.columns": None,

@@ -69,7 +69,7 @@ def consent_of(value: Any, is_opt_out: bool) -> bool:
         return value is not is_opt_out
     answer = read_consent(as_text(value), is_opt_out)
     if answer is None:
-        message = "This is no known word for consent or its absence. It counts as no consent."
+        message = "This is not a known word for yes or no. It counts as no consent."
         raise InvalidValue(message, "unknown_consent")
     return answer
 

@@ -137,8 +137,8 @@ def _require_directory(name: str, file: IO[bytes], bounds: Bounds) -> None:
     if at < 0 or len(tail) - at < _END_BYTES:
         if bounds is BEGINNING:
             raise IncompleteFile(
-                f"{name} is a zip archive or a workbook. Its columns are recognised when all of it "
-                "is there."
+                f"{name} is a zip archive or a workbook. Its columns are recognized when the whole "
+                "file is imported."
             )
         raise BadFile(f"{name} is a zip archive that is damaged, or cut off.")
     directory_bytes = int.from_bytes(tail[at + 12 : at + 16], "little")

@@ -15,8 +15,8 @@ const TOP = 10;
  * `tick` formats the values of the lines behind the bars.
  */
 export function barChart(caption, rows, { headings, tick }) {
-  // The text has the size of other text, so a narrow screen gets a narrower picture, not a smaller one.
-  const width = window.innerWidth < 700 ? 330 : 640;
+  // The picture is scaled to its card: a narrower one keeps the labels readable.
+  const width = window.innerWidth < 700 ? 330 : window.innerWidth < 1500 ? 450 : 640;
   const maximum = roundUp(Math.max(...rows.map((row) => row.value), 0));
   const step = (width - LEFT) / Math.max(rows.length, 1);
   const baseline = HEIGHT - BOTTOM;
@@ -75,10 +75,9 @@ export function barChart(caption, rows, { headings, tick }) {
 
 /**
  * A table with a bar in each row. A row has a `label`, a `value`, and the value as text in `shown`;
- * the longest bar is the largest value of a row that is not the `rest`.
+ * a row whose value is null has no bar. A bar of full length is the `maximum`: by default the largest value.
  */
-export function shareTable(caption, rows, headings) {
-  const maximum = Math.max(...rows.filter((row) => !row.rest).map((row) => row.value), 1);
+export function shareTable(caption, rows, headings, maximum = Math.max(...rows.map((row) => row.value ?? 0), 1)) {
   return h(
     "table",
     { class: "shares", "aria-label": caption },
@@ -95,11 +94,13 @@ export function shareTable(caption, rows, headings) {
           h(
             "td",
             { class: "share", "aria-hidden": "true" },
-            svg(
-              "svg",
-              { viewBox: "0 0 100 8", preserveAspectRatio: "none" },
-              svg("rect", { width: Math.min(100, (100 * row.value) / maximum), height: 8, rx: 1 }),
-            ),
+            row.value === null
+              ? null
+              : svg(
+                  "svg",
+                  { viewBox: "0 0 100 8", preserveAspectRatio: "none" },
+                  svg("rect", { width: (100 * row.value) / maximum, height: 8, rx: 1 }),
+                ),
           ),
         ),
       ),

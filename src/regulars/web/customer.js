@@ -15,6 +15,7 @@ import {
   formatNumber,
   formatValue,
   relativeTime,
+  timeElement,
 } from "./format.js";
 import { icon } from "./icons.js";
 import { checkValues, customerUrl, KINDS, splitTags } from "./kinds.js";
@@ -31,6 +32,7 @@ import {
   formField,
   headingRow,
   iconButton,
+  noAccess,
   pageHeader,
   runAction,
   showError,
@@ -191,8 +193,8 @@ class CustomerPage {
           { class: "hint" },
           h("a", { href: `mailto:${customer.email}` }, userText(customer.email)),
           customer.location ? [" · ", userText(customer.location)] : null,
-          ` · ${t.customer.since} `,
-          relativeTime(customer, "created_at"),
+          ` · `,
+          timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
         ),
       ),
       this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null,
@@ -200,7 +202,12 @@ class CustomerPage {
     for (const editor of this.editors) editor.render();
     replace(
       this.identity,
-      h("span", { class: "hint" }, `_id ${customer._id} · id `, h("code", null, customer.id)),
+      h(
+        "span",
+        { class: "hint" },
+        `${t.customer.number} ${customer._id} · ${t.customer.id} `,
+        h("code", null, customer.id),
+      ),
       iconButton("copy", t.customer.copyId, () => copyToClipboard(customer.id)),
       TIMESTAMPS.filter((field) => field.name !== "created_at").map((field) =>
         h("span", { class: "hint" }, `${t.fieldName(field.name)} `, relativeTime(customer, field.name)),
@@ -557,7 +564,7 @@ class InlineField {
     this.control = null;
     this.base = null;
     const { section } = KINDS[field.kind];
-    this.element = h("div", { class: section === "profile" ? "editable" : "editable wide" });
+    this.element = h("div", { class: section === "profile" && field.kind !== "Email" ? "editable" : "editable wide" });
     this.render();
   }
 
@@ -565,7 +572,10 @@ class InlineField {
   render() {
     if (this.control) return;
     const { kind, name } = this.field;
-    const content = KINDS[kind].view(this.getCustomer()[name]);
+    const value = this.getCustomer()[name];
+    const isEmpty = !Object.keys(Object(value)).length;
+    const content =
+      this.canWrite && isEmpty ? h("span", { class: "empty" }, t.customer.add(this.label)) : KINDS[kind].view(value);
     replace(
       this.element,
       h("div", { class: "label", id: uniqueId("label") }, this.label),
@@ -634,6 +644,7 @@ class InlineField {
       return;
     }
     setAttribute(notice, "hidden", true);
+    setAttribute(control.parentElement, "hidden", null);
     try {
       await withBusy(control, () => this.save({ [this.field.name]: value }, this.base, isForced));
     } catch (error) {
@@ -647,9 +658,10 @@ class InlineField {
 
   /** Shows the change of the other person, and asks which value counts. */
   showConflict({ changes }, control, notice) {
+    setAttribute(control.parentElement, "hidden", true);
     showContent(
       notice,
-      h("p", null, icon("warning"), t.customer.conflict),
+      h("p", null, icon("warning"), " ", t.customer.conflict),
       h(
         "dl",
         { class: "theirs" },
@@ -739,8 +751,8 @@ function changeView(change) {
           { class: "hint" },
           t.timeline.by,
           " ",
-          userText(change.actor.name),
-          ` (${t.timeline.actors[change.actor.kind]}), `,
+          actorView(change.actor),
+          ", ",
           relativeTime(change, "at"),
           change.silent ? [", ", t.timeline.silent] : null,
         ),
@@ -748,6 +760,12 @@ function changeView(change) {
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
     ),
   );
+}
+
+/** The author of a change: the name of the token, or a program with its name in parentheses. */
+function actorView({ kind, name }) {
+  const program = t.timeline.actors[kind];
+  return program ? [program, " (", userText(name), ")"] : userText(name);
 }
 
 /** The changed parts of a field: of an object, each key separately. */
@@ -763,6 +781,7 @@ function changedParts({ name, before, after }) {
 }
 
 function differenceView({ name, before, after }) {
+  if (Array.isArray(before) && Array.isArray(after)) return listDifferenceView(name, before, after);
   return h(
     "div",
     null,
@@ -779,9 +798,34 @@ function differenceView({ name, before, after }) {
   );
 }
 
+/** The values that were removed from a list, as tags, and those that were added. */
+function listDifferenceView(name, before, after) {
+  const removed = before.filter((value) => !after.includes(value));
+  const added = after.filter((value) => !before.includes(value));
+  return h(
+    "div",
+    null,
+    h("dt", null, t.fieldName(name)),
+    h(
+      "dd",
+      null,
+      removed.length
+        ? [h("span", { class: "unseen" }, t.timeline.removed), h("del", null, formatValue(removed))]
+        : null,
+      removed.length && added.length ? " " : null,
+      added.length ? [h("span", { class: "unseen" }, t.timeline.added), h("ins", null, formatValue(added))] : null,
+    ),
+  );
+}
+
 /** Shows the form for a new customer. */
-function showNewForm({ main, setTitle }) {
+async function showNewForm({ main, setTitle }) {
   setTitle(t.create.title);
+  const { scopes } = await getViewer();
+  if (!scopes.includes("customers:write")) {
+    replace(main, pageHeader(t.create.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
+    return {};
+  }
   const controls = new Map(EDITABLE_FIELDS.map((field) => [field.name, KINDS[field.kind].control(field, null)]));
   const content = (fields) => fields.map(({ name }) => controls.get(name).content);
   // Inputs of one line stand side by side, in the order of the declaration.

@@ -17,6 +17,8 @@ const TONES = 8;
 export const formatNumber = (value) => numbers("number").format(value);
 export const formatAmount = (value) =>
   numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
+/** A share of 0 to 1 as a percentage without decimals. */
+export const formatPercent = (value) => numbers("percent", { style: "percent" }).format(value);
 export const formatCompact = (value) =>
   numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));

@@ -13,13 +13,13 @@ import {
   chip,
   showError,
   withBusy,
-  emptyState,
   errorNotice,
   errorState,
   formField,
   errorMessage,
   headingRow,
   iconButton,
+  noAccess,
   openFormDialog,
   pageHeader,
   runAction,
@@ -52,13 +52,15 @@ const ENCODINGS = ["utf-8", "cp1252", "cp1250", "cp1251", "mac-roman", "cp932", 
 // The parts of messages that are about the command line.
 const DATES_HINT = /: `--dates.*`(?=\.)/;
 const COMMAND_HINT = / (Say (which it|that there)|To keep it:).*/;
+const OPTION_HINT = / \(--[^)]*\)/g;
+const SETTING = /`?\b(match|empty|consent|tags)=(\w+)`?/g;
 const MAX_MAPPINGS = 50;
 
 export async function show({ main, url, signal, setTitle }) {
   setTitle(t.imports.title);
   const { account, scopes } = await getViewer();
   if (!scopes.includes("customers:write")) {
-    replace(main, pageHeader(t.imports.title), emptyState("upload", t.imports.mayNot, t.imports.mayNotText));
+    replace(main, pageHeader(t.imports.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
     return {};
   }
   const page = new ImportPage(main, signal, account._id);
@@ -159,12 +161,12 @@ class ImportPage {
 
   /** Loads the preview. The questions that it asks are kept, so that an answer can be changed. */
   async loadPreview() {
-    const bytes = READ_AS_A_WHOLE.test(this.file.name) ? MAX_PREVIEW_BYTES : PREVIEW_BYTES;
+    const maxBytes = READ_AS_A_WHOLE.test(this.file.name) ? MAX_PREVIEW_BYTES : PREVIEW_BYTES;
     const { silent, ...options } = this.options;
-    const params = this.buildParams({ ...options, whole: this.file.size <= bytes });
+    const params = this.buildParams({ ...options, whole: this.file.size <= maxBytes });
     const { data } = await request(`/import/preview?${params}`, {
       method: "POST",
-      body: this.file.slice(0, bytes),
+      body: this.file.slice(0, maxBytes),
       headers: { "Content-Type": "application/octet-stream" },
       signal: this.signal,
     });
@@ -266,7 +268,7 @@ class ImportPage {
           h(
             "div",
             null,
-            samples.map((sample) => h("div", null, userText(sample))),
+            samples.map((sample) => h("div", null, userText(readableSample(field, sample)))),
           ),
         ),
         h(
@@ -441,19 +443,21 @@ class ImportPage {
         h("dd", null, run[name] === null ? "–" : formatNumber(run[name])),
       );
     const focused = document.activeElement;
-    const canImportNow = run.dry_run && run.state === "done" && this.file?.name === run.name;
+    const isTested = run.dry_run && run.state === "done";
+    const hasFile = this.file?.name === run.name;
+    const changeCount = run.created + run.updated;
     const url = `/import/${encodeURIComponent(run.id)}`;
     const cancel = button(t.cancel, () => runAction(cancel, () => request(url, { method: "DELETE" })));
     const problems = (part, count, title, kinds) =>
       kinds.length
         ? [
-            h("h3", null, title(formatNumber(count), count)),
+            h("h3", null, count ? title(formatNumber(count), count) : t.imports.notices),
             isRunning || !count
               ? null
               : h(
                   "p",
                   null,
-                  t.imports.fix,
+                  t.imports.fix[part],
                   " ",
                   h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part]),
                 ),
@@ -480,12 +484,20 @@ class ImportPage {
               "aria-label": t.imports.progress,
             })
           : null,
+        run.dry_run && !isRunning
+          ? h(
+              "p",
+              { class: "notice" },
+              t.imports.nothingSaved,
+              isTested && !hasFile ? [" ", t.imports.fileGone] : null,
+              isTested && !changeCount && run.unchanged ? [" ", t.imports.saved] : null,
+            )
+          : null,
         h(
           "dl",
           { class: "tiles small" },
           ["created", "updated", "unchanged", "rejected", "rows_with_warnings"].map(figure),
         ),
-        run.dry_run && !isRunning ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
         problems("rejected", run.rejected, t.imports.problems, run.problems),
         problems("warnings", run.rows_with_warnings, t.imports.warnings, run.warnings),
       ),
@@ -493,9 +505,15 @@ class ImportPage {
         "div",
         { class: "row" },
         isRunning ? cancel : null,
-        canImportNow
+        isTested && hasFile
           ? [
-              button(t.imports.now, (event) => this.send(false, event.currentTarget), { class: "primary" }),
+              changeCount
+                ? button(
+                    t.imports.now(formatNumber(changeCount), changeCount),
+                    (event) => this.send(false, event.currentTarget),
+                    { class: "primary" },
+                  )
+                : null,
               button(t.imports.back, () => this.showPreview()),
             ]
           : null,
@@ -566,19 +584,44 @@ function problemList(kinds) {
         h(
           "ul",
           null,
-          examples.map(({ line, message }) =>
+          linesByMessage(examples).map(([message, lines]) =>
             h(
               "li",
               null,
-              h("span", { class: "hint" }, t.imports.line(formatNumber(line))),
+              h("span", { class: "hint" }, t.imports.lines(lines.map(formatNumber).join(", "), lines.length)),
               " ",
-              readableMessage(message.replace(DATES_HINT, "")),
+              messageForPages(message),
             ),
           ),
         ),
       ),
     ),
   );
+}
+
+/** The examples of a problem as pairs of a message and the lines of the file that have it. */
+function linesByMessage(examples) {
+  const lines = new Map();
+  for (const { line, message } of examples) lines.set(message, [...(lines.get(message) ?? []), line]);
+  return [...lines];
+}
+
+/** A message of an import in the words of the pages: without options, and with the labels of the settings. */
+function messageForPages(message) {
+  const label = (text, name, value) => {
+    const [setting, choices] = t.imports.settings[name];
+    const choice = choices.find(([other]) => other === value)?.[1];
+    return choice ? `“${setting}: ${choice}”` : text;
+  };
+  const text = message.replace(DATES_HINT, "").replace(OPTION_HINT, "").replace(SETTING, label);
+  return readableMessage(text.replace("`custom`", t.imports.customFields));
+}
+
+/** A sample value as the pages show it. */
+function readableSample(field, sample) {
+  if (field === "tags" && sample.startsWith("[")) return JSON.parse(sample).join(", ");
+  if (field === "accepts_marketing") return sample === "true" ? t.yes : t.no;
+  return sample;
 }
 
 const headingsOf = ({ columns }) => JSON.stringify(columns.map(({ heading }) => heading));

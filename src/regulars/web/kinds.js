@@ -21,7 +21,7 @@ import { icon } from "./icons.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
 
-const SHOWN_TAGS = 2;
+const MAX_TAG_CHARACTERS = 16; // of two tags that are shown side by side
 
 /** The URL of a customer's page. */
 export const customerUrl = (customer) => `/customers/${customer._id}`;
@@ -64,11 +64,13 @@ function flagControl({ name }, value) {
 
 function tagsCell(customer, { name }) {
   const tags = customer[name];
-  const rest = tags.slice(SHOWN_TAGS);
+  // Two long tags do not fit into the column.
+  const shown = tags.slice(0, 2).join("").length > MAX_TAG_CHARACTERS ? 1 : 2;
+  const rest = tags.slice(shown);
   return h(
     "div",
     { class: "tags" },
-    tags.slice(0, SHOWN_TAGS).map((tag) => userText(tag, { class: "chip", title: tag })),
+    tags.slice(0, shown).map((tag) => userText(tag, { class: "chip", title: tag })),
     rest.length ? h("span", { class: "hint", title: rest.join(", ") }, t.list.moreTags(rest.length)) : null,
   );
 }
@@ -100,8 +102,10 @@ function countCell(customer, { name }) {
 const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
 
 function addressControl({ name }, address) {
+  // Few addresses have an area: its input is shown only if it has a value.
+  const parts = ADDRESS_PARTS.filter((part) => part !== "area" || address?.area);
   const fields = Object.fromEntries(
-    ADDRESS_PARTS.map((part) => {
+    parts.map((part) => {
       const value = address?.[part] ?? "";
       const input =
         part === "country"
@@ -114,7 +118,7 @@ function addressControl({ name }, address) {
   const change = () => {
     if (removal?.input.checked) return null;
     const changes = {};
-    for (const part of ADDRESS_PARTS) {
+    for (const part of parts) {
       const { value } = fields[`${name}.${part}`].input;
       if (value !== (address?.[part] ?? "")) changes[part] = part === "country" && !value ? null : value;
     }

@@ -11,6 +11,7 @@ import {
   formatMoney,
   formatMonth,
   formatNumber,
+  formatPercent,
 } from "./format.js";
 import { t } from "./texts.js";
 import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
@@ -28,7 +29,7 @@ export async function show({ main, signal, setTitle }) {
     replace(main, pageHeader(t.nav.overview), emptyAccount("overview"));
     return;
   }
-  const percentage = (value) => formatPercentage(value, customers);
+  const percentage = (value) => formatPercent(value / customers);
   const figure = (label, value, more) =>
     h(
       "div",
@@ -51,8 +52,8 @@ export async function show({ main, signal, setTitle }) {
       "dl",
       { class: "tiles" },
       figure(t.overview.customers, formatNumber(customers), t.overview.newThisWeek(formatNumber(weeks.at(-1).value))),
-      figure(t.overview.consent, percentage(consents), t.overview.people(formatNumber(consents))),
-      figure(t.overview.ordered, percentage(ordered), t.overview.people(formatNumber(ordered))),
+      figure(t.overview.consent, percentage(consents), t.overview.people(formatNumber(consents), consents)),
+      figure(t.overview.ordered, percentage(ordered), t.overview.people(formatNumber(ordered), ordered)),
       figure(t.overview.spend, formatAmount(expenses), t.overview.average(formatAmount(expenses / customers))),
     ),
     h(
@@ -82,13 +83,12 @@ export async function show({ main, signal, setTitle }) {
             { label: t.overview.no, value: customers - consents, shown: formatNumber(customers - consents) },
           ],
           [t.overview.consentTitle, t.chart.customers],
+          customers,
         ),
       ),
     ),
   );
 }
-
-const formatPercentage = (value, total) => `${formatNumber(Math.round((100 * value) / total))} %`;
 
 /** The spend by month in one currency: at first the most frequent one. */
 function spendChart(rows) {
@@ -132,12 +132,16 @@ function countryTable(all, total) {
   const rows = all.slice(0, SHOWN_COUNTRIES).map(({ country, customers }) => ({
     label: h("a", { href: `/customers?q=${encodeURIComponent(`country:${country}`)}` }, countryName(country)),
     value: customers,
-    shown: `${formatNumber(customers)} · ${formatPercentage(customers, total)}`,
+    shown: `${formatNumber(customers)} · ${formatPercent(customers / total)}`,
   }));
   const rest = all.slice(SHOWN_COUNTRIES);
   if (rest.length) {
     const sum = rest.reduce((count, { customers }) => count + customers, 0);
-    rows.push({ label: t.overview.others(rest.length), value: sum, shown: formatNumber(sum), rest: true });
+    rows.push({
+      label: t.overview.others(rest.length),
+      shown: `${formatNumber(sum)} · ${formatPercent(sum / total)}`,
+      value: null,
+    });
   }
   return shareTable(t.overview.countries, rows, [t.chart.country, t.chart.customers]);
 }

@@ -100,7 +100,10 @@ export function openTagDialog(selection, knownTags, isAdding) {
   const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
   const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
   const progress = h("p", { class: "hint", role: "status" });
-  const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(formatNumber(selection.size));
+  const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(
+    formatNumber(selection.size),
+    selection.size,
+  );
   const mutation = isAdding ? "addTags" : "removeTags";
   return openFormDialog(
     title,
@@ -118,7 +121,7 @@ export function openTagDialog(selection, knownTags, isAdding) {
         (items) => runMutation(document, { items, tags }),
         (done) => replace(progress, t.selection.done(formatNumber(done))),
       );
-      toast(t.selection.tagged(formatNumber(ids.length)));
+      toast((isAdding ? t.selection.added : t.selection.removed)(formatNumber(ids.length), ids.length));
       return true;
     },
   );
@@ -133,7 +136,7 @@ export function openExportDialog(selection, query, matchCount) {
       h("legend", null, legend),
       choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })),
     );
-  const all = ["all", (query ? t.exporting.found : t.exporting.all)(formatNumber(matchCount))];
+  const all = ["all", (query ? t.exporting.found : t.exporting.all)(formatNumber(matchCount), matchCount)];
   return openFormDialog(
     t.exporting.title,
     [icon("download"), t.exporting.submit],
@@ -141,7 +144,7 @@ export function openExportDialog(selection, query, matchCount) {
       group(
         "rows",
         t.exporting.who,
-        selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size))], all] : [all],
+        selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size), selection.size)], all] : [all],
       ),
       group("format", t.exporting.form, t.exporting.formats),
       group("columns", t.exporting.columns, [
@@ -211,7 +214,7 @@ export function scheduleDeletion(ids, text, version = null) {
     if (pendingDeletions.has(deletion)) {
       finish();
       restore();
-      announce(t.undone);
+      toast(t.undone);
     }
   };
   toast(text, { actions: [[t.undo, undo]], seconds: UNDO_SECONDS });
@@ -252,12 +255,13 @@ window.addEventListener("pagehide", () => {
 
 /** Deletes the selected customers after a confirmation. Resolves with whether the person confirmed. */
 export async function confirmDeletion(selection) {
-  const size = formatNumber(selection.size);
-  if (!(await askConfirmation(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size))))
-    return false;
+  const { size } = selection;
+  const shown = formatNumber(size);
+  const title = t.selection.deleteTitle(shown, size);
+  if (!(await askConfirmation(title, t.selection.deleteText(size), t.selection.deleteLabel(shown)))) return false;
   try {
     const ids = await selection.loadIds();
-    scheduleDeletion(ids, t.selection.deleted(formatNumber(ids.length)));
+    scheduleDeletion(ids, t.selection.deleted(formatNumber(ids.length), ids.length));
   } catch (error) {
     showError(error);
     return false;

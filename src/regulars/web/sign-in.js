@@ -1,6 +1,6 @@
 // Signing in: on a page of its own, or in a dialog over the page when the session has ended.
 
-import { forgetViewer, getViewer, signIn } from "./api.js";
+import { ApiError, forgetViewer, getViewer, signIn } from "./api.js";
 import { h, replace } from "./dom.js";
 import { loadDocument, navigate } from "./navigation.js";
 import { hideNavigationBar, logo, showNavigationBar, shownAccount } from "./navigation-bar.js";
@@ -41,13 +41,17 @@ export async function show({ main, url, signal, setTitle }) {
       forgetViewer();
       await enter();
     } catch (error) {
-      showForm(errorMessage(error));
+      showForm(signInError(error, t.signIn.usedLink));
     }
   };
   const open = ({ hash }) => (hash ? openLink(hash.slice(1)) : showForm(""));
   await open(url);
   return { update: open };
 }
+
+/** The message of an error; `rejected` if the server does not accept the token or the link. */
+const signInError = (error, rejected) =>
+  error instanceof ApiError && error.has("errors_unauthenticated") ? rejected : errorMessage(error);
 
 /** The form that takes a token; `onSignedIn` is called after it was accepted. */
 function signInForm(onSignedIn) {
@@ -59,7 +63,9 @@ function signInForm(onSignedIn) {
     spellcheck: "false",
     autofocus: true,
   });
-  const field = formField(t.signIn.token, token, { hint: t.signIn.hint });
+  const field = formField(t.signIn.token, token, {
+    hint: [t.signIn.hint, " ", h("code", null, "regulars token create"), "."],
+  });
   const submit = h("button", { type: "submit", class: "primary wide" }, t.signIn.submit);
   return h(
     "form",
@@ -76,7 +82,7 @@ function signInForm(onSignedIn) {
         try {
           await withBusy(submit, () => signIn({ token: token.value.trim() }));
         } catch (error) {
-          field.setError(errorMessage(error));
+          field.setError(signInError(error, t.signIn.wrongToken));
           token.select();
           return;
         }

@@ -134,8 +134,8 @@ export function openDialog(title, build, { isWide = false } = {}) {
   });
 }
 
-/** Asks for confirmation. Resolves with whether the person confirmed. */
-export function askConfirmation(title, text, label) {
+/** Asks for confirmation; `label` and `cancel` name the buttons. Resolves with whether the person confirmed. */
+export function askConfirmation(title, text, label, cancel = t.cancel) {
   return openDialog(title, (close) =>
     h(
       "div",
@@ -144,7 +144,7 @@ export function askConfirmation(title, text, label) {
       h(
         "div",
         { class: "row end" },
-        button(t.cancel, () => close(false), { autofocus: true }),
+        button(cancel, () => close(false), { autofocus: true }),
         button(label, () => close(true), { class: "danger" }),
       ),
     ),
@@ -284,10 +284,16 @@ export const emptyAccount = (name, canWrite = true) =>
     canWrite ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : null,
   );
 
+/** The state of a page that needs more permissions than the token has. */
+export const noAccess = (title, text) =>
+  emptyState("key", title, text, h("a", { class: "button", href: "/customers" }, t.missing.go));
+
 /** The state of a page that could not be loaded, with a button that calls `retry`. */
 export function errorState(error, retry) {
   if (!(error instanceof ApiError)) console.error(error);
-  const title = error instanceof ApiError && error.has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
+  const has = (key) => error instanceof ApiError && error.has(key);
+  if (has("errors_scope")) return noAccess(t.errors.noAccess, t.errors.noAccessText);
+  const title = has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
   return emptyState("warning", title, errorMessage(error), button(t.tryAgain, retry, { class: "primary" }));
 }
 

@@ -326,15 +326,17 @@ function attemptView(attempt) {
       h("h3", null, label),
       headers === null && body === null
         ? h("p", { class: "empty" }, t.webhooks.forgotten)
-        : h(
-            "pre",
-            { tabindex: "0" },
-            [
-              ...Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`),
-              "",
-              formatJson(body ?? ""),
-            ].join("\n"),
-          ),
+        : !body && !Object.keys(headers ?? {}).length
+          ? h("p", { class: "empty" }, t.webhooks.noResponse)
+          : h(
+              "pre",
+              { tabindex: "0" },
+              [
+                ...Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`),
+                "",
+                formatJson(body ?? ""),
+              ].join("\n"),
+            ),
     );
   return h(
     "li",
