@@ -138,6 +138,9 @@ def test_a_syntax_error_is_marked_in_the_search(five_customers: Person) -> None:
     expect(page.locator(".search mark")).to_have_text("contry:MA")
     expect(page.locator(".search .problem")).to_contain_text("Did you mean “country”?")
     expect(box).to_have_attribute("aria-invalid", "true")
+    # The customers of another search do not look like the result.
+    expect(page.get_by_role("heading", name="This search has a mistake")).to_be_visible()
+    expect(page.locator(".count")).to_be_empty()
     page.get_by_role("button", name="Use vip country:MA").click()
     expect(box).to_have_value("vip country:MA")
     expect(page.locator(".search .problem")).to_be_empty()

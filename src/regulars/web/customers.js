@@ -118,7 +118,12 @@ export async function show({ main, url, signal, setTitle }) {
     if (syntaxError) {
       // An error at the cursor is none yet while the person is typing.
       if (isComplete || syntaxError.extensions.position < listQuery.text.length - 1) search.setError(syntaxError);
-      if (!body.querySelector("table")) replace(body, emptyState("search", t.list.unread, t.list.unreadText));
+      // While the person is typing, the customers of the last correct search stay.
+      if (isComplete || !body.querySelector("table")) {
+        replace(count);
+        replace(body, emptyState("search", t.list.unread, t.list.unreadText));
+        replace(foot);
+      }
       if (isComplete) announce(syntaxError.message, true);
     } else if (error instanceof ApiError && error.has("errors_invalid_cursor")) {
       navigate(listQuery.toUrl(), { replace: true });

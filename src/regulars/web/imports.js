@@ -268,7 +268,7 @@ class ImportPage {
           h(
             "div",
             null,
-            samples.map((sample) => h("div", null, userText(readableSample(field, sample)))),
+            samples.length ? samples.map((sample) => h("div", null, userText(readableSample(field, sample)))) : "–",
           ),
         ),
         h(

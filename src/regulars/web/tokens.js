@@ -1,6 +1,6 @@
 // The tokens of the account: created, shown once, and revoked.
 
-import { runQuery, runMutation, getViewer } from "./api.js";
+import { runQuery, runMutation, getViewer, readableMessage } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { selectTimes } from "./fields.js";
 import { relativeTime, formatDateTime } from "./format.js";
@@ -127,7 +127,7 @@ function create(scopes) {
     { hint: t.tokens.nameHint },
   );
   const boxes = scopes.map((scope) =>
-    checkbox([h("code", null, scope.name), h("span", { class: "hint" }, ` ${scope.description}`)], {
+    checkbox([h("code", null, scope.name), h("span", { class: "hint" }, ` ${readableMessage(scope.description)}`)], {
       value: scope.name,
       checked: scope.name === "customers",
     }),
