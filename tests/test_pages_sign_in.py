@@ -26,7 +26,7 @@ def test_a_person_signs_in_and_out(person: Person) -> None:
     person.context.clear_cookies()
     person.sign_in()
     page = person.page
-    expect(page.locator(".who")).to_contain_text("test")
+    expect(page.locator(".viewer")).to_contain_text("test")
     # Scripts can read neither the token nor the session.
     storage = page.evaluate(
         "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])"
@@ -108,7 +108,7 @@ def test_a_sign_in_link_works_once_and_stays_out_of_the_history(
         person = Person(browser, server, client)
         page = person.page
         page.goto(link)
-        expect(page.locator(".who")).to_contain_text("Ana")
+        expect(page.locator(".viewer")).to_contain_text("Ana")
         assert link.partition("#")[2] not in page.url
         person.context.clear_cookies()
         page.goto("about:blank")

@@ -35,7 +35,7 @@ export class ApiError extends Error {
 export const offlineError = () => new ApiError([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
 let renewSession = null;
 
-/** Sets the function that is called when the session has ended. It resolves once there is a new one. */
+/** Sets the function that is called when the session has ended. It resolves after the person has signed in. */
 export function onSignedOut(handler) {
   renewSession = handler;
 }
@@ -172,12 +172,12 @@ let isFirstViewer = true; // whether the viewer of the first request still count
 export function getViewer() {
   const read = async () => (await runQuery(`{ ${VIEWER} }`)).viewer;
   viewer ??= isFirstViewer ? takeFirstViewer(read) : read();
-  viewer.catch(forgetViewer);
+  viewer.catch(resetViewer);
   return viewer;
 }
 
-/** Has the viewer read again: somebody else may have signed in. */
-export function forgetViewer() {
+/** Discards the cached viewer: another person may have signed in. */
+export function resetViewer() {
   viewer = null;
   isFirstViewer = false;
 }

@@ -144,7 +144,7 @@ class CustomerPage {
 
   /**
    * Saves a change over `base`, the customer when the person began it. Changes that others have made
-   * since then are kept. One of the same field is a ConflictError, unless the change `isForced`.
+   * since then stay. A change of the same field is a ConflictError, unless the change `isForced`.
    */
   async save(node, base, isForced = false) {
     checkValues(node);
@@ -468,7 +468,7 @@ function showContent(notice, ...content) {
 
 const differ = (before, after) => JSON.stringify(before ?? null) !== JSON.stringify(after ?? null);
 
-/** What others have changed of the fields in `node`: pairs of a label and the current value. */
+/** The fields in `node` that others have changed: pairs of a label and the current value. */
 function conflictingChanges(before, after, node) {
   const conflicts = [];
   for (const { kind, name } of EDITABLE_FIELDS.filter((field) => field.name in node)) {
@@ -670,8 +670,8 @@ class InlineField {
       h(
         "div",
         { class: "row" },
-        button(t.customer.keepTheirs, () => this.close()),
-        button(t.customer.saveMine, () => this.submit(control, notice, true)),
+        button(t.customer.useTheirs, () => this.close()),
+        button(t.customer.keepMine, () => this.submit(control, notice, true)),
       ),
     );
   }

@@ -26,7 +26,7 @@ import {
 
 const SKELETON_AFTER_MS = 300;
 
-// The selection is kept while another page is shown.
+// The selection stays while another page is shown.
 const selection = new Selection();
 
 export async function show({ main, url, signal, setTitle }) {
@@ -121,7 +121,7 @@ export async function show({ main, url, signal, setTitle }) {
       // While the person is typing, the customers of the last correct search stay.
       if (isComplete || !body.querySelector("table")) {
         replace(count);
-        replace(body, emptyState("search", t.list.unread, t.list.unreadText));
+        replace(body, emptyState("search", t.list.invalidSearch, t.list.invalidSearchText));
         replace(foot);
       }
       if (isComplete) announce(syntaxError.message, true);
@@ -144,7 +144,7 @@ export async function show({ main, url, signal, setTitle }) {
     showOrder();
     replace(
       count,
-      listQuery.condition ? t.list.found(formatNumber(total), total) : t.list.count(formatNumber(total), total),
+      listQuery.condition ? t.list.matching(formatNumber(total), total) : t.list.count(formatNumber(total), total),
     );
     replace(
       body,
@@ -167,12 +167,12 @@ export async function show({ main, url, signal, setTitle }) {
   }
 
   function emptyList() {
-    if (customers.length) return emptyState("trash", t.list.going, t.list.goingText);
+    if (customers.length) return emptyState("trash", t.list.deleting, t.list.deletingText);
     if (listQuery.condition) {
       return emptyState(
         "search",
-        t.list.noneFound,
-        t.list.noneFoundText,
+        t.list.noMatches,
+        t.list.noMatchesText,
         button(t.search.clear, () => {
           search.input.value = "";
           navigate(listQuery.toUrl({ text: "" }));
@@ -197,7 +197,7 @@ export async function show({ main, url, signal, setTitle }) {
         },
       },
       selectOptions(
-        PAGE_SIZES.map((option) => [option, t.list.each(option)]),
+        PAGE_SIZES.map((option) => [option, t.list.perPage(option)]),
         pageSize(),
       ),
     );
@@ -216,7 +216,7 @@ export async function show({ main, url, signal, setTitle }) {
   function showSelection(isAnnounced = true) {
     for (const row of body.querySelectorAll("tbody tr")) {
       const isSelected = selection.has(row.dataset.id);
-      row.classList.toggle("chosen", isSelected);
+      row.classList.toggle("selected", isSelected);
       row.querySelector("input").checked = isSelected;
     }
     const all = body.querySelector("thead input");
@@ -241,7 +241,7 @@ export async function show({ main, url, signal, setTitle }) {
     };
     replace(
       bar,
-      h("strong", null, t.selection.size(formatNumber(selection.size))),
+      h("strong", null, t.selection.count(formatNumber(selection.size))),
       canSelectAll
         ? button(
             t.selection.all(formatNumber(total)),
@@ -277,7 +277,7 @@ export async function show({ main, url, signal, setTitle }) {
         button(t.selection.clear, clear, { class: "plain" }),
       ),
     );
-    if (isAnnounced) announce(t.selection.size(formatNumber(selection.size)));
+    if (isAnnounced) announce(t.selection.count(formatNumber(selection.size)));
   }
 
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
@@ -360,7 +360,7 @@ function showShortcuts() {
 function customerTable(customers, { order, sort, selection, onSelect }) {
   const all = h("input", {
     type: "checkbox",
-    "aria-label": t.list.choosePage,
+    "aria-label": t.list.selectPage,
     checked: customers.length > 0 && customers.every(({ id }) => selection.has(id)),
     onchange: (event) => {
       for (const { id } of customers) selection.set(id, event.target.checked);
@@ -413,7 +413,7 @@ function columnHeading({ kind, name, sort: canSort }, order, sort) {
 function customerRow(customer, selection, onSelect) {
   const box = h("input", {
     type: "checkbox",
-    "aria-label": t.list.choose(displayName(customer)),
+    "aria-label": t.list.select(displayName(customer)),
     checked: selection.has(customer.id),
     onchange: () => {
       selection.set(customer.id, box.checked);
@@ -423,7 +423,7 @@ function customerRow(customer, selection, onSelect) {
   const cell = (name, ...content) => h("td", { class: name, role: "cell" }, content);
   const element = h(
     "tr",
-    { role: "row", class: box.checked ? "chosen" : null, "data-id": customer.id },
+    { role: "row", class: box.checked ? "selected" : null, "data-id": customer.id },
     cell("choose", box),
     COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))),
   );

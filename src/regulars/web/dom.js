@@ -1,17 +1,17 @@
-// Elements made by plain calls. Nothing here, or anywhere, parses markup.
+// Creates elements by function calls. No code of the pages parses markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element: h("a", { class: "link", href: "/" , onclick: open }, "Home", other). A property that
- * is null or false is left out, one that is true is there without a value, and one that begins with
- * `on` is a listener. Children are nodes, texts, and lists of either; null and false are left out.
+ * Creates an element: h("a", { class: "link", href: "/", onclick: open }, "Home", other). A property
+ * that is null or false is omitted; true sets an attribute without a value; a name that starts with
+ * `on` adds a listener. Children are nodes, texts, and lists of either; null and false are omitted.
  */
 export function h(tag, properties, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
 
-/** An element of SVG, as `h` makes one of HTML. */
+/** Creates an element of SVG, as `h` creates one of HTML. */
 export function svg(tag, properties, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }

@@ -50,10 +50,10 @@ export async function show({ main, url, signal, setTitle }) {
     run,
   });
   const operation = h("select", { "aria-label": t.explorer.operation, hidden: true });
-  const answer = h(
+  const output = h(
     "pre",
-    { class: "answer", tabindex: "0", "aria-label": t.explorer.answer },
-    h("span", { class: "hint" }, t.explorer.nothing),
+    { class: "response", tabindex: "0", "aria-label": t.explorer.response },
+    h("span", { class: "hint" }, t.explorer.noResponse),
   );
   const facts = h("p", { class: "hint", role: "status" });
   const problem = h("p", { class: "problem", role: "alert" });
@@ -87,7 +87,7 @@ export async function show({ main, url, signal, setTitle }) {
       if (!operation.hidden && operation.value) body.operationName = operation.value;
       return body;
     } catch (error) {
-      replace(problem, icon("warning"), t.explorer.noJSON(error.message));
+      replace(problem, icon("warning"), t.explorer.invalidVariables(error.message));
       variables.input.focus();
       return null;
     }
@@ -109,13 +109,13 @@ export async function show({ main, url, signal, setTitle }) {
     delete response.extensions?.cost;
     if (response.extensions && !Object.keys(response.extensions).length) delete response.extensions;
     const text = formatJson(response);
-    replace(answer, text.length > MAX_COLOURED_CHARACTERS ? text : colourTokens(text, tokenizeJson(text)));
+    replace(output, text.length > MAX_COLOURED_CHARACTERS ? text : colourTokens(text, tokenizeJson(text)));
     facts.textContent = t.explorer.facts(
       formatNumber(Math.round(milliseconds)),
       cost === undefined ? null : formatNumber(cost),
     );
     announce(
-      response.errors ? t.explorer.errors(response.errors.length) : t.explorer.answered,
+      response.errors ? t.explorer.errors(response.errors.length) : t.explorer.responseArrived,
       Boolean(response.errors),
     );
     const entry = { query: body.query, variables: variables.input.value, at: new Date().toISOString() };
@@ -160,7 +160,7 @@ export async function show({ main, url, signal, setTitle }) {
       "div",
       { class: "explorer" },
       h("div", { class: "pane" }, query, variables, problem, h("div", { class: "row" }, runButton, operation)),
-      h("div", { class: "pane" }, h("div", { class: "label" }, t.explorer.answer), answer, facts),
+      h("div", { class: "pane" }, h("div", { class: "label" }, t.explorer.response), output, facts),
       schemaBrowser(schema),
     ),
   );
@@ -363,7 +363,7 @@ function openHistory(setOperation) {
             h(
               "div",
               { class: "row end" },
-              button(t.explorer.forget, () => {
+              button(t.explorer.deleteHistory, () => {
                 saveState({ history: [] });
                 close();
               }),
@@ -490,13 +490,13 @@ request = urllib.request.Request(
         "Content-Type": "application/json",
     },
 )
-with urllib.request.urlopen(request) as answer:
-    print(json.dumps(json.load(answer), indent=2))
+with urllib.request.urlopen(request) as response:
+    print(json.dumps(json.load(response), indent=2))
 `;
 }
 
 function formatJavaScript(body) {
-  return `const answer = await fetch("${apiUrl()}", {
+  return `const response = await fetch("${apiUrl()}", {
   method: "POST",
   headers: {
     Authorization: \`Bearer \${process.env.REGULARS_TOKEN}\`,
@@ -504,6 +504,6 @@ function formatJavaScript(body) {
   },
   body: JSON.stringify(${JSON.stringify(body, null, 2).replaceAll("\n", "\n  ")}),
 });
-console.log(JSON.stringify(await answer.json(), null, 2));
+console.log(JSON.stringify(await response.json(), null, 2));
 `;
 }

@@ -31,7 +31,7 @@ const PATHS = {
   webhook: "M9 12a3 3 0 106 0 3 3 0 00-6 0zM12 9V4M14.6 13.5l4.4 2.5M9.4 13.5L5 16",
 };
 
-/** An icon. Screen readers skip it: there is a text beside it. */
+/** An icon. It is hidden from screen readers, because a label is next to it. */
 export function icon(name) {
   return svg(
     "svg",

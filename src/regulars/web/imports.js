@@ -1,4 +1,4 @@
-// Imports: a file is chosen, previewed, tried and imported.
+// Imports: choose a file, check its columns, start a test run, and import it.
 
 import { readableMessage, request, uploadFile, getViewer } from "./api.js";
 import { announce } from "./progress.js";
@@ -80,7 +80,7 @@ class ImportPage {
     signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
 
-  /** Forgets the earlier file and everything that was chosen for it. */
+  /** Sets another file, and resets the options. */
   reset(file) {
     this.file = file;
     this.preview = null;
@@ -159,7 +159,7 @@ class ImportPage {
     return params;
   }
 
-  /** Loads the preview. The questions that it asks are kept, so that an answer can be changed. */
+  /** Loads the preview. Earlier questions stay on the page, so that the person can change an answer. */
   async loadPreview() {
     const maxBytes = READ_AS_A_WHOLE.test(this.file.name) ? MAX_PREVIEW_BYTES : PREVIEW_BYTES;
     const { silent, ...options } = this.options;
@@ -196,7 +196,7 @@ class ImportPage {
       });
   }
 
-  /** Says which field a column is. What is detected is no choice: the server knows more about it. */
+  /** Sets the field of a column. A detected field is not sent: the server detects more than its name. */
   chooseField(heading, field) {
     const { [heading]: _, ...map } = this.options.map;
     if (this.detected[heading] !== field) map[heading] = field;
@@ -274,7 +274,9 @@ class ImportPage {
         h(
           "td",
           null,
-          warnings ? h("div", null, icon("warning"), " ", t.imports.toCheck(formatNumber(warnings), warnings)) : null,
+          warnings
+            ? h("div", null, icon("warning"), " ", t.imports.columnWarnings(formatNumber(warnings), warnings))
+            : null,
           note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null,
         ),
       );
@@ -291,7 +293,7 @@ class ImportPage {
               "p",
               { class: "notice wrong", role: "alert" },
               icon("warning"),
-              encodings.length ? t.imports.unclear : problem.replace(COMMAND_HINT, ` ${t.imports.sayWhich}`),
+              encodings.length ? t.imports.unclearEncoding : problem.replace(COMMAND_HINT, ` ${t.imports.chooseEmail}`),
             )
           : null,
         this.encodings.length ? encodingField : null,
@@ -327,10 +329,10 @@ class ImportPage {
       h(
         "div",
         { class: "row" },
-        start(true, t.imports.try, true),
-        start(false, t.imports.take),
+        start(true, t.imports.testRun, true),
+        start(false, t.imports.import),
         button(t.imports.saveMapping, () => this.saveMapping()),
-        button(t.imports.other, () => this.start(), { class: "plain" }),
+        button(t.imports.otherFile, () => this.start(), { class: "plain" }),
       ),
     );
   }
@@ -345,7 +347,7 @@ class ImportPage {
           "div",
           { class: "row" },
           button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
-          iconButton("trash", t.imports.forgetMapping(name), () => this.storeMapping(name, null)),
+          iconButton("trash", t.imports.deleteMapping(name), () => this.storeMapping(name, null)),
         ),
       );
   }
@@ -362,7 +364,7 @@ class ImportPage {
     if (name) this.storeMapping(name, this.options);
   }
 
-  /** Stores options under a name, in place of others; without `options`, forgets them. */
+  /** Stores options under a name. Without `options`, deletes those of this name. */
   storeMapping(name, options) {
     const headings = headingsOf(this.preview);
     const others = loadMappings(this.accountId).filter((saved) => saved.name !== name || saved.headings !== headings);
@@ -473,7 +475,7 @@ class ImportPage {
           "h2",
           { id: "run", tabindex: "-1" },
           userText(run.name),
-          run.dry_run ? chip(t.imports.dry) : null,
+          run.dry_run ? chip(t.imports.dryRun) : null,
           run.silent ? chip(t.imports.isSilent) : null,
         ),
         h("p", null, runState(run), run.message && run.state === "failed" ? [" ", run.message] : null),
@@ -489,8 +491,8 @@ class ImportPage {
               "p",
               { class: "notice" },
               t.imports.nothingSaved,
-              isTested && !hasFile ? [" ", t.imports.fileGone] : null,
-              isTested && !changeCount && run.unchanged ? [" ", t.imports.saved] : null,
+              isTested && !hasFile ? [" ", t.imports.chooseAgain] : null,
+              isTested && !changeCount && run.unchanged ? [" ", t.imports.nothingToImport] : null,
             )
           : null,
         h(
@@ -509,18 +511,18 @@ class ImportPage {
           ? [
               changeCount
                 ? button(
-                    t.imports.now(formatNumber(changeCount), changeCount),
+                    t.imports.importTested(formatNumber(changeCount), changeCount),
                     (event) => this.send(false, event.currentTarget),
                     { class: "primary" },
                   )
                 : null,
-              button(t.imports.back, () => this.showPreview()),
+              button(t.imports.changeSettings, () => this.showPreview()),
             ]
           : null,
         isRunning
           ? null
           : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
-        h("a", { class: "button plain", href: "/imports" }, t.imports.another),
+        h("a", { class: "button plain", href: "/imports" }, t.imports.anotherFile),
       ),
     );
     if (isFirst || focused === document.body || !document.contains(focused))
@@ -548,7 +550,7 @@ function runTable(runs) {
             "th",
             { scope: "row" },
             h("a", { href: runUrl(run.id) }, userText(run.name)),
-            run.dry_run ? chip(t.imports.dry) : null,
+            run.dry_run ? chip(t.imports.dryRun) : null,
           ),
           h("td", null, runState(run)),
           h(

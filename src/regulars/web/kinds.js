@@ -248,7 +248,7 @@ function customControl({ name: fieldName }, custom) {
 /** The text of a custom field that is not a value of its type. It is never sent: see checkValues. */
 class InvalidValue {
   constructor(type, key) {
-    this.message = t.custom.wrong(key, t.custom.kinds[type]);
+    this.message = t.custom.invalid(key, t.custom.kinds[type]);
   }
 }
 

@@ -56,7 +56,7 @@ export async function showNavigationBar() {
       ),
       h(
         "div",
-        { class: "who" },
+        { class: "viewer" },
         h(
           "div",
           null,
@@ -70,7 +70,7 @@ export async function showNavigationBar() {
   markLink(markedPath);
 }
 
-/** Removes the bar: nobody is signed in. */
+/** Removes the bar, because no session exists. */
 export function hideNavigationBar() {
   replace(bar);
 }

@@ -47,7 +47,7 @@ export function loadDocument(url) {
 async function canLeave(url) {
   const isSamePage = new URL(url, location.href).pathname === location.pathname;
   if (isSamePage || !current?.hasUnsavedInput?.()) return true;
-  return askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.leave, t.unsaved.stay);
+  return askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, t.unsaved.keepEditing);
 }
 
 /** Shows the page of the current URL; `isBack` after a step in the history. */

@@ -4,5 +4,5 @@ import { t } from "./texts.js";
 import { showMissing } from "./ui.js";
 
 export function show(page) {
-  showMissing(page, "search", t.missing.title, t.missing.text, "/customers", t.missing.go);
+  showMissing(page, "search", t.missing.title, t.missing.text, "/customers", t.missing.toCustomers);
 }

@@ -52,8 +52,8 @@ export async function show({ main, signal, setTitle }) {
       "dl",
       { class: "tiles" },
       figure(t.overview.customers, formatNumber(customers), t.overview.newThisWeek(formatNumber(weeks.at(-1).value))),
-      figure(t.overview.consent, percentage(consents), t.overview.people(formatNumber(consents), consents)),
-      figure(t.overview.ordered, percentage(ordered), t.overview.people(formatNumber(ordered), ordered)),
+      figure(t.overview.consent, percentage(consents), t.overview.count(formatNumber(consents), consents)),
+      figure(t.overview.withOrders, percentage(ordered), t.overview.count(formatNumber(ordered), ordered)),
       figure(t.overview.spend, formatAmount(expenses), t.overview.average(formatAmount(expenses / customers))),
     ),
     h(

@@ -6,7 +6,7 @@ const ANNOUNCED_AFTER_MS = 1000;
 const bar = document.querySelector("#progress");
 let pendingCount = 0;
 
-/** Has a screen reader say a text; an urgent one at once. */
+/** Announces a text to screen readers; an urgent one interrupts them. */
 export function announce(text, isUrgent = false) {
   const region = document.querySelector(isUrgent ? "#alert" : "#status");
   // A repeated text is announced only if it was cleared before.

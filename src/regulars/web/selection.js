@@ -71,7 +71,7 @@ export class Selection {
 
 /**
  * Calls `act` with batches of ids, and `onProgress` with the number of those done. Customers that
- * were deleted meanwhile are skipped. Throws ApiError.
+ * have been deleted since are skipped. Throws ApiError.
  */
 async function forEachBatch(ids, act, onProgress) {
   for (let start = 0; start < ids.length; start += BATCH_SIZE) {
@@ -136,20 +136,22 @@ export function openExportDialog(selection, query, matchCount) {
       h("legend", null, legend),
       choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })),
     );
-  const all = ["all", (query ? t.exporting.found : t.exporting.all)(formatNumber(matchCount), matchCount)];
+  const all = ["all", (query ? t.exporting.matching : t.exporting.all)(formatNumber(matchCount), matchCount)];
   return openFormDialog(
     t.exporting.title,
     [icon("download"), t.exporting.submit],
     [
       group(
         "rows",
-        t.exporting.who,
-        selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size), selection.size)], all] : [all],
+        t.exporting.customers,
+        selection.size
+          ? [["selected", t.exporting.selected(formatNumber(selection.size), selection.size)], all]
+          : [all],
       ),
-      group("format", t.exporting.form, t.exporting.formats),
+      group("format", t.exporting.format, t.exporting.formats),
       group("columns", t.exporting.columns, [
-        ["", t.exporting.everything],
-        [EXPORT_COLUMNS, t.exporting.shown],
+        ["", t.exporting.allFields],
+        [EXPORT_COLUMNS, t.exporting.listColumns],
       ]),
     ],
     {},
@@ -167,12 +169,12 @@ export function openExportDialog(selection, query, matchCount) {
   );
 }
 
-/** Has the browser save the response of a URL; that for these ids, if there are any. Throws ApiError. */
+/** Downloads the response of a URL, or of a POST request with these ids. Throws ApiError. */
 async function download(url, name, ids) {
   const target = ids ? URL.createObjectURL(await request(url, { ...postOptions({ ids }), as: "blob" })) : url;
   h("a", { href: target, download: name }).click();
   if (ids) setTimeout(() => URL.revokeObjectURL(target), 60_000);
-  toast(t.exporting.begun);
+  toast(t.exporting.started);
 }
 
 // A deletion is sent after the time to undo it, or when the page is left.

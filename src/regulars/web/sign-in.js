@@ -1,6 +1,6 @@
-// Signing in: on a page of its own, or in a dialog over the page when the session has ended.
+// Sign-in: a page, or a dialog over the current page after the session has ended.
 
-import { ApiError, forgetViewer, getViewer, signIn } from "./api.js";
+import { ApiError, resetViewer, getViewer, signIn } from "./api.js";
 import { h, replace } from "./dom.js";
 import { loadDocument, navigate } from "./navigation.js";
 import { hideNavigationBar, logo, showNavigationBar, shownAccount } from "./navigation-bar.js";
@@ -38,7 +38,7 @@ export async function show({ main, url, signal, setTitle }) {
     history.replaceState(null, "", url.pathname);
     try {
       await signIn({ link: code });
-      forgetViewer();
+      resetViewer();
       await enter();
     } catch (error) {
       showForm(signInError(error, t.signIn.usedLink));
@@ -86,7 +86,7 @@ function signInForm(onSignedIn) {
           token.select();
           return;
         }
-        forgetViewer();
+        resetViewer();
         await onSignedIn();
       },
     },
@@ -98,7 +98,7 @@ function signInForm(onSignedIn) {
 let renewal = null;
 
 /**
- * Resolves once the person has signed in again in a dialog, so that the page loses nothing. If no
+ * Resolves after the person has signed in again in a dialog, so that unsaved input stays on the page. If no
  * page is shown yet, goes to the sign-in page instead, and throws an AbortError.
  */
 export async function renewSession() {
@@ -118,7 +118,7 @@ function openSignInDialog(account) {
       "dialog",
       { "aria-label": t.signIn.title, oncancel: (event) => event.preventDefault() },
       h("h2", null, t.signIn.again),
-      h("p", null, t.signIn.ended),
+      h("p", null, t.signIn.sessionEnded),
       signInForm(async () => {
         if ((await getViewer()).account.name !== account) {
           loadDocument(HOME);

@@ -94,7 +94,7 @@ function row(token, isOwn, read) {
       "th",
       { scope: "row" },
       userText(token.name),
-      isOwn ? chip(t.tokens.own) : null,
+      isOwn ? chip(t.tokens.yours) : null,
       h("div", { class: "hint" }, token.id),
     ),
     cell(
@@ -134,12 +134,12 @@ function create(scopes) {
   );
   const scopesProblem = formField(t.tokens.scopes, h("input", { type: "hidden" }));
   const expiry = formField(
-    t.tokens.ends,
+    t.tokens.expires,
     h(
       "select",
       null,
       selectOptions(
-        [["", t.tokens.noEnd], ...LIFETIMES_DAYS.map((days) => [days, t.tokens.days(days)])],
+        [["", t.tokens.neverExpires], ...LIFETIMES_DAYS.map((days) => [days, t.tokens.days(days)])],
         DEFAULT_LIFETIME_DAYS,
       ),
     ),
@@ -179,7 +179,7 @@ function secretView(text, close) {
   return h(
     "div",
     null,
-    h("p", { class: "notice" }, icon("key"), t.tokens.once),
+    h("p", { class: "notice" }, icon("key"), t.tokens.copyNow),
     h(
       "div",
       { class: "row" },

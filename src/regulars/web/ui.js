@@ -64,7 +64,7 @@ export function showError(error) {
 }
 
 /** The message of an error. */
-export const errorMessage = (error) => (error instanceof ApiError ? error.message : t.errors.ours);
+export const errorMessage = (error) => (error instanceof ApiError ? error.message : t.errors.pageError);
 
 /** A button. */
 export function button(label, act, properties = {}) {
@@ -281,12 +281,14 @@ export const emptyAccount = (name, canWrite = true) =>
     name,
     t.list.none,
     t.list.noneText,
-    canWrite ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : null,
+    canWrite
+      ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.importFile)]
+      : null,
   );
 
 /** The state of a page that needs more permissions than the token has. */
 export const noAccess = (title, text) =>
-  emptyState("key", title, text, h("a", { class: "button", href: "/customers" }, t.missing.go));
+  emptyState("key", title, text, h("a", { class: "button", href: "/customers" }, t.missing.toCustomers));
 
 /** The state of a page that could not be loaded, with a button that calls `retry`. */
 export function errorState(error, retry) {

@@ -76,7 +76,7 @@ function card(webhook) {
           )
         : last
           ? [stateBadge(last.state, t.webhooks.states[last.state]), " ", relativeTime(last, "created_at")]
-          : h("span", { class: "hint" }, t.webhooks.quiet),
+          : h("span", { class: "hint" }, t.webhooks.noDelivery),
     ),
   );
 }
@@ -168,7 +168,7 @@ async function showOne({ main, signal, params, setTitle }) {
         : emptyState("send", t.webhooks.noDeliveries, t.webhooks.noDeliveriesText),
     );
     if (focusedId) document.getElementById(focusedId)?.focus();
-    if (!isFirst) announce(t.webhooks.news);
+    if (!isFirst) announce(t.webhooks.listUpdated);
   }
 
   function renderHead(webhook, types) {
@@ -229,7 +229,7 @@ async function showOne({ main, signal, params, setTitle }) {
   /** Shows since when a webhook is paused or disabled, with buttons to resume it. */
   function disabledNotice(webhook, run) {
     const count = webhook.missed_count;
-    const shown = count < MAX_MISSED_COUNT ? formatNumber(count) : t.webhooks.most(formatNumber(count));
+    const shown = count < MAX_MISSED_COUNT ? formatNumber(count) : t.webhooks.orMore(formatNumber(count));
     const node = { disabled: false };
     const skip = async (event) => {
       const control = event.currentTarget;
@@ -249,7 +249,7 @@ async function showOne({ main, signal, params, setTitle }) {
         relativeTime(webhook, "disabled_at"),
         ". ",
         webhook.disabled_reason,
-        count ? [" ", t.webhooks.missed(shown, count)] : null,
+        count ? [" ", t.webhooks.waiting(shown, count)] : null,
       ),
       button(
         count ? t.webhooks.send(shown, count) : t.webhooks.resume,
@@ -325,7 +325,7 @@ function attemptView(attempt) {
       null,
       h("h3", null, label),
       headers === null && body === null
-        ? h("p", { class: "empty" }, t.webhooks.forgotten)
+        ? h("p", { class: "empty" }, t.webhooks.removed)
         : !body && !Object.keys(headers ?? {}).length
           ? h("p", { class: "empty" }, t.webhooks.noResponse)
           : h(
@@ -344,12 +344,12 @@ function attemptView(attempt) {
     h(
       "p",
       null,
-      h("strong", null, status ? t.webhooks.answered(status) : error),
+      h("strong", null, status ? t.webhooks.status(status) : error),
       " ",
       h(
         "span",
         { class: "hint" },
-        t.webhooks.took(formatNumber(attempt.milliseconds)),
+        t.webhooks.duration(formatNumber(attempt.milliseconds)),
         ", ",
         relativeTime(attempt, "at"),
       ),
