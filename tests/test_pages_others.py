@@ -184,12 +184,15 @@ def test_a_large_import_shows_its_progress_and_can_be_cancelled(
     expect(page.get_by_role("link", name="many.csv.gz")).to_be_visible()
 
 
-def test_an_unsupported_file_is_rejected(person: Person, tmp_path: Path) -> None:
+def test_unsupported_and_empty_files_are_rejected(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_bytes(b"%PDF-1.7\n")
     page = person.open("/imports")
     page.get_by_label("Choose a file").set_input_files(file)
     expect(page.locator(".notice.wrong")).to_contain_text("PDF")
+    file.write_bytes(b"")
+    page.get_by_label("Choose a file").set_input_files(file)
+    expect(page.locator(".notice.wrong")).to_contain_text("This file is empty.")
 
 
 def test_a_webhook_is_created_tested_edited_and_deleted(

@@ -140,7 +140,8 @@ class ImportPage {
   /** Shows the preview of a file. */
   async openFile(file) {
     this.reset(file);
-    this.problem.setText("");
+    this.problem.setText(file.size ? "" : t.imports.emptyFile);
+    if (!file.size) return;
     try {
       await this.loadPreview();
     } catch (error) {

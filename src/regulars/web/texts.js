@@ -350,6 +350,7 @@ export const t = {
     choose: "Choose a file",
     kinds:
       "CSV, Excel, OpenDocument, JSON, JSON Lines or vCard, also as .zip or .gz. Nothing is saved until you confirm.",
+    emptyFile: "This file is empty. Choose a file with customers.",
     recent: "Recent imports",
     columns: ["File", "Status", "Result", "Started"],
     counts: (created, updated, rejected) => `${created} created, ${updated} updated, ${rejected} rejected`,
