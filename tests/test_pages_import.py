@@ -127,7 +127,7 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     expect(tiles).to_have_text("Created30Updated0Unchanged0Rejected1With warnings30")
     expect(page.locator(".problems").last).to_contain_text("Lines 2, 3,")
     expect(
-        page.get_by_text("These rows are imported, but some values need a correction.").last
+        page.get_by_text("These rows are imported, but some values are not valid.").last
     ).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download rows with warnings").click()
@@ -270,7 +270,7 @@ def test_a_workbook_without_a_preview_is_imported(person: Person) -> None:
     page = person.open("/imports")
     choose(page, "big.xlsx", content)
     expect(
-        page.get_by_text("The columns of this file can only be read when all of it is imported.")
+        page.get_by_text("The columns of this file can only be read during the import.")
     ).to_be_visible()
     page.get_by_role("button", name="Start a test run").click()
     expect(page.locator(".tiles")).to_contain_text("Created800")

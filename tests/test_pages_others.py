@@ -190,8 +190,9 @@ def test_unsupported_and_empty_files_are_rejected(person: Person, tmp_path: Path
     page = person.open("/imports")
     page.get_by_label("Choose a file").set_input_files(file)
     expect(page.locator(".notice.wrong")).to_contain_text("PDF")
-    file.write_bytes(b"")
-    page.get_by_label("Choose a file").set_input_files(file)
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    page.get_by_label("Choose a file").set_input_files(empty)
     expect(page.locator(".notice.wrong")).to_contain_text("This file is empty.")
 
 

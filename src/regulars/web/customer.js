@@ -780,8 +780,12 @@ function changedParts({ name, before, after }) {
   return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
 }
 
+/** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
 function differenceView({ name, before, after }) {
-  if (Array.isArray(before) && Array.isArray(after)) return listDifferenceView(name, before, after);
+  const isList = Array.isArray(before) && Array.isArray(after);
+  const without = (list, other) => list.filter((value) => !other.includes(value));
+  const part = (tag, label, value) =>
+    isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
   return h(
     "div",
     null,
@@ -789,31 +793,17 @@ function differenceView({ name, before, after }) {
     h(
       "dd",
       null,
-      h("span", { class: "unseen" }, t.timeline.before),
-      h("del", null, formatValue(before)),
-      h("span", { "aria-hidden": "true" }, " → "),
-      h("span", { class: "unseen" }, t.timeline.after),
-      h("ins", null, formatValue(after)),
-    ),
-  );
-}
-
-/** The values that were removed from a list, as tags, and those that were added. */
-function listDifferenceView(name, before, after) {
-  const removed = before.filter((value) => !after.includes(value));
-  const added = after.filter((value) => !before.includes(value));
-  return h(
-    "div",
-    null,
-    h("dt", null, t.fieldName(name)),
-    h(
-      "dd",
-      null,
-      removed.length
-        ? [h("span", { class: "unseen" }, t.timeline.removed), h("del", null, formatValue(removed))]
-        : null,
-      removed.length && added.length ? " " : null,
-      added.length ? [h("span", { class: "unseen" }, t.timeline.added), h("ins", null, formatValue(added))] : null,
+      isList
+        ? [
+            part("del", t.timeline.removed, without(before, after)),
+            " ",
+            part("ins", t.timeline.added, without(after, before)),
+          ]
+        : [
+            part("del", t.timeline.before, before),
+            h("span", { "aria-hidden": "true" }, " → "),
+            part("ins", t.timeline.after, after),
+          ],
     ),
   );
 }

@@ -108,7 +108,7 @@ export const t = {
     token: "Access token",
     hint: "No token? Ask your administrator, or run",
     missing: "Paste your access token.",
-    wrongToken: "This token is not valid. It may have expired. Paste the whole token, or ask for a new one.",
+    wrongToken: "This token is not valid. Paste the whole token, or ask for a new one.",
     usedLink: "This link has already been used or has expired. Ask for a new one.",
     submit: "Sign in",
   },
@@ -128,7 +128,7 @@ export const t = {
     offlineTitle: "Cannot reach the server",
     offline: "Cannot reach the server. Check your connection, and try again.",
     offlineWatch: "Cannot reach the server. Your changes stay on this page. Save when this message disappears.",
-    pageError: "Something went wrong on this page. Reload it. If that does not help, tell your administrator.",
+    pageError: "Something went wrong. Reload the page. If that does not help, tell your administrator.",
     status: (status) => `The server returned the error ${status}. Try again in a moment.`,
     noAccess: "You do not have access to this page",
     noAccessText: "Ask your administrator for a token with more permissions.",
@@ -364,7 +364,7 @@ export const t = {
       cancelled: "Cancelled",
     },
     incomplete:
-      "The columns of this file can only be read when all of it is imported. Start a test run first: it saves nothing and lists the problems. To choose the fields of the columns yourself, save the sheet as CSV and import that file.",
+      "The columns of this file can only be read during the import. Start a test run first: it saves nothing and lists the problems. To choose the fields, save the sheet as CSV and import that file.",
     chooseEmail: "Choose Email as the field of the column that contains the emails.",
     unclearEncoding: "The encoding of the file is not certain. Choose the encoding in which the text looks right.",
     encoding: "Encoding",
@@ -447,7 +447,7 @@ export const t = {
       rejected:
         "These rows are not imported. Download them, correct them, and import that file. Its first column shows the problem.",
       warnings:
-        "These rows are imported, but some values need a correction. Download them, correct them, and import that file. Its first column shows the problem.",
+        "These rows are imported, but some values are not valid. Download them, correct them, and import that file. Its first column shows the problem.",
     },
     rows: (shown, count) => plural(count, `${shown} row`, `${shown} rows`),
     lines: (lines, count) => `${plural(count, "Line", "Lines")} ${lines}:`,
