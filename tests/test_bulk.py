@@ -194,7 +194,7 @@ def test_a_request_takes_at_most_250_rows(client: Client) -> None:
     nodes = [{"email": f"a{n}@shop.test"} for n in range(251)]
     response = client.run(SET, nodes=nodes)
     assert response["errors"][0]["extensions"]["input_path"] == ["nodes"]
-    assert "at most 250" in response["errors"][0]["message"]
+    assert "the maximum is 250" in response["errors"][0]["message"]
     result = set_customers(client, nodes[:250])
     assert result["created"] == 250
     assert set_customers(client, nodes[:250])["unchanged"] == 250

@@ -259,7 +259,7 @@ def test_missing_rights_are_reported_with_the_grant(new_postgresql: str) -> None
         report = run_doctor(url)
         assert report["rights"][0] == report["database"][0] == "ok"
         execute(new_postgresql, f"REVOKE UPDATE ON customers FROM {user}")
-        assert "lacks UPDATE on 1 tables" in run_doctor(url)["rights"][1]
+        assert "lacks UPDATE on 1 table of" in run_doctor(url)["rights"][1]
     finally:
         execute(new_postgresql, f"DROP OWNED BY {user}", f"DROP ROLE {user}")
 

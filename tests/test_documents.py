@@ -167,7 +167,7 @@ def test_a_document_has_a_limit_of_characters(client: Client) -> None:
     assert len(within) == 100_000
     assert client.data(within) == {"node": None}
     error = client.expect_error("errors_document_limit", f"{within} ")
-    assert "100,001 characters; at most 100,000" in error["message"]
+    assert "too many characters: 100,001. The maximum is 100,000." in error["message"]
 
 
 def test_a_query_string_has_the_limits_of_a_body(client: Client) -> None:

@@ -153,7 +153,7 @@ def test_field_is_cleaned(client: Client) -> None:
         "mutation($id: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $id, node: $n) { id } }"
     )
     for value, message in (
-        ("x" * 41, "The company has 41 characters; at most 40 are allowed."),
+        ("x" * 41, "The company has 41 characters; the maximum is 40."),
         ("a\nb", "The company has a control character (U+000A). Remove it."),
         (None, "`company` cannot be null. Omit it to keep the stored value."),
     ):

@@ -136,7 +136,7 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     assert lines[0] == "regulars_problem,email,country,phone"
     assert lines[1].endswith(",bad,Nowhere,'=2")
     assert "The email is not valid" in lines[1]
-    assert lines[2].startswith('"A quote is opened here')
+    assert lines[2].startswith('"Unclosed quote.')
     kinds = {problem["kind"] for problem in result["problems"]}
     assert "errors_invalid_input email" in kinds
     refused = shop.run("import", str(shop.folder / "a.csv"))
@@ -213,7 +213,7 @@ def test_columns_are_mapped_dropped_and_kept(local: Shop) -> None:
     assert invalid.returncode == 2
     assert "Did you mean `email`?" in invalid.stderr
     unknown = local.run("import", local.file("b.csv", content), *maps, "--unknown", "refuse")
-    assert "'Punkte' is not known" in unknown.stderr
+    assert "No field fits the column 'Punkte'" in unknown.stderr
     absent = local.run("import", local.file("b.csv", content), "--map", "Nobody=email")
     assert "no column 'Nobody'" in absent.stderr
 

@@ -343,7 +343,7 @@ def test_the_email_is_found_by_its_values() -> None:
     columns = assign(["Kontaktweg", "Wohnort"], ["a@x.test", "Bonn"], ["b@x.test", "Ulm"])
     assert columns[0].field == "email"
     assert columns[0].note == (
-        "'Kontaktweg' is taken as the email, because most of its values are email addresses."
+        "'Kontaktweg' is used as the email, because most of its values are email addresses."
     )
     # A column with the heading and without emails is not it.
     columns = assign(["Mail", "Konto"], ["yes", "a@x.test"], ["no", "b@x.test"])
@@ -411,7 +411,7 @@ def test_unknown_columns_are_kept_dropped_or_refused() -> None:
     ]
     dropped = assign_columns(headings, profiles, {}, "drop")
     assert [c.field for c in dropped] == ["email", None, None, "custom.Shoe size"]
-    with pytest.raises(BadOption, match="'Shoe size' is not known"):
+    with pytest.raises(BadOption, match="No field fits the column 'Shoe size'"):
         assign_columns(headings, profiles, {}, "refuse")
 
 

@@ -229,7 +229,7 @@ def test_a_file_of_several_parts_is_imported_completely(client: Client) -> None:
         ("nothing,known\n1,2\n", {}, "email"),
         ("%PDF-1.7\n", {}, "is a PDF document. Export the customers as CSV."),
         ("email\na@x.test\n", {"map": "Mail=email"}, "Mail"),
-        ("email\na@x.test\n", {"unknown": "keep"}, "unknown is custom or drop or refuse"),
+        ("email\na@x.test\n", {"unknown": "keep"}, "unknown must be custom or drop or refuse"),
         ("email\na@x.test\n", {"encoding": "utf-88"}, "There is no encoding"),
         ("email\na@x.test\n", {"dryrun": "true"}, "Did you mean `dry_run`?"),
         ("email\na@x.test\n", {"dry_run": "perhaps"}, "`dry_run` must be true or false"),
@@ -439,7 +439,7 @@ def test_a_preview_imports_nothing(client: Client) -> None:
 
 def test_a_preview_shows_ambiguous_columns_and_the_problem(client: Client) -> None:
     preview = previewed(client, "Post,Vorname\nAna-Post,Ana\n")
-    assert "No column is the customer's email" in preview["problem"]
+    assert "No column is recognized as the email" in preview["problem"]
     columns = [(column["heading"], column["field"]) for column in preview["columns"]]
     assert columns == [("Post", None), ("Vorname", "first_name")]
     assert preview["rows"] == [["Ana-Post", "Ana"]]

@@ -532,7 +532,7 @@ def test_an_inbox_event_can_be_retried_and_deleted(shop: Shop) -> None:
     options = ("--account", shop.name, *shop.database)
     result = run_regulars("inbox", "retry", *options)
     assert "new order needs `email`" in result.stdout
-    assert "Processed 0 events. 1 remain" in result.stdout
+    assert "Processed 0 events. 1 event remains" in result.stdout
     shop.expect_understood("contact/signup", {"id": "cus_ana", "email": "ana@example.com"})
     result = run_regulars("inbox", "retry", outcome["inbox_id"], *options)
     assert f"{outcome['inbox_id']}: Processed." in result.stdout

@@ -311,7 +311,7 @@ def test_retrying_an_inbox_event_of_a_deleted_customer_deletes_it(shop: Shop) ->
     assert not outcome["understood"]
     shop.expect_understood("contact/deleted", {"id": "cus_7"})
     result = run_regulars("inbox", "retry", "--account", shop.name, *shop.database)
-    assert "Processed 1 events" in result.stdout
+    assert "Processed 1 event." in result.stdout
     assert shop.list_inbox() == []
 
 

@@ -59,44 +59,44 @@ DOCUMENTS = {
     "depth": (
         "{ customers { edges { node { summary { visits } } } } }",
         "{ customers { edges { node { summary { orders { list { referrer } } } } } } }",
-        "7 levels of fields; at most 6",
+        "levels of fields: 7. The maximum is 6.",
     ),
     "fields": (
         PAGE % "id _id email phone notes avatar location version tags",
         PAGE % "id _id email phone notes avatar location version tags custom",
-        "13 fields (those of a fragment count at each spread); at most 12",
+        "fields (those of a fragment count at each spread): 13. The maximum is 12.",
     ),
     "fields of fragments": (
         PAGE % "...f ...g"
         + "fragment f on Customer { id _id email } fragment g on Customer { ...f }",
         PAGE % "...f ...f ...f ...f" + "fragment f on Customer { id _id email }",
-        "15 fields",
+        "at each spread): 15.",
     ),
     "root fields": (
         "{ a: __typename b: __typename __typename }",
         "{ a: __typename b: __typename c: __typename __typename }",
-        "4 root fields; at most 3",
+        "root fields: 4. The maximum is 3.",
     ),
     "aliases": (
         PAGE % "a: id b: id c: id d: id",
         PAGE % "a: id b: id c: id d: id e: id",
-        "5 aliases; at most 4",
+        "aliases: 5. The maximum is 4.",
     ),
     "directives": (
         PAGE % "id @skip(if: false) _id @skip(if: false) email @include(if: true)",
         PAGE
         % "id @skip(if: false) _id @skip(if: false) ... @skip(if: true) { tags @skip(if: true) }",
-        "4 directives; at most 3",
+        "directives: 4. The maximum is 3.",
     ),
     "lists": (
         'mutation { createCustomer(node: {email: "%s@b.co", tags: ["1", "2", "3"]}) { id } }',
         'mutation { createCustomer(node: {email: "b@b.co", tags: ["1", "2", "3", "4"]}) { id } }',
-        "4 values in one list; at most 3",
+        "values in one list: 4. The maximum is 3.",
     ),
     "cost": (
         "{ customers(first: 5) { edges { node { leads { id } } } } }",
         "{ customers(first: 5) { edges { node { leads { id } shipping_address { id } } } } }",
-        "costs 61 points; at most 60",
+        "costs 61 points; the maximum is 60",
     ),
 }
 
@@ -129,7 +129,7 @@ def test_lists_in_variables_are_limited(small: Client) -> None:
     assert small.data(create, n=node)["createCustomer"]["tags"] == ["1", "2", "3"]
     error = small.expect_error("errors_invalid_input", create, n={**node, "tags": ["1"] * 4})
     assert error["extensions"]["input_path"] == ["node", "tags"]
-    assert "4 values; at most 3" in error["message"]
+    assert "4 values; the maximum is 3" in error["message"]
     custom = {"email": f"{time.monotonic_ns()}@b.co", "custom": {"a": [1, 2, 3, 4, 5]}}
     assert small.data(create, n=custom)
 
@@ -147,7 +147,7 @@ def test_a_page_a_search_and_a_delete_have_limits(small: Client) -> None:
     delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"
     assert small.expect_error("errors_customer_not_found", delete, i=["98", "99"])
     assert (
-        "at most 2"
+        "the maximum is 2 "
         in small.expect_error("errors_invalid_input", delete, i=["97", "98", "99"])["message"]
     )
 

@@ -170,7 +170,7 @@ def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -
     assert (first["gone"], first["deleted"]) == (4, 0)
     assert len(customers(mirror.local)) == 30
     done = mirror.run("pull", "--dry-run", "--delete")
-    assert "Delete them here with --delete." in done.stdout
+    assert "To delete such customers here, add --delete." in done.stdout
     second = mirror.pull("--delete")
     assert (second["gone"], second["deleted"]) == (4, 4)
     mirror.assert_same()
@@ -222,7 +222,7 @@ def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
 @pytest.mark.slow
 def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     refused = mirror.run("pull", "--since", "last")
-    assert "No pull from this server has come to its end" in refused.stderr
+    assert "No pull from this server is complete yet" in refused.stderr
     ids = create_customers(mirror.remote, 8)
     mirror.pull()
     mirror.proxy.requests.clear()
@@ -272,14 +272,16 @@ def test_a_server_with_relative_times_is_mirrored_without_timestamps(mirror: Mir
     create_customers(mirror.remote, 3)
     mirror.proxy.transform_response = transform
     assert counts(mirror.pull()) == (3, 0, 0, 0, 0)
-    assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
+    assert (
+        "relative times instead of timestamps" in mirror.run("pull", "--since", "2026-01-01").stderr
+    )
 
 
 @pytest.mark.slow
 def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     create_customers(mirror.remote, 40)
     small_pages(mirror, 10)
-    assert "No pull from this server was stopped" in mirror.run("pull", "--resume").stderr
+    assert "No stopped pull from this server exists" in mirror.run("pull", "--resume").stderr
     monkeypatch.setattr(remote, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(remote.Remote.__init__, "__defaults__", (lambda _w, _s: None, 0.0))
 
@@ -380,9 +382,9 @@ def test_a_dry_run_saves_nothing(mirror: Mirror) -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("ftp://x.test", "no URL"),
-        ("shop", "no URL"),
-        ("https://me:secret@x.test", "--token"),
+        ("ftp://x.test", "not the URL of a server"),
+        ("shop", "not the URL of a server"),
+        ("https://me:secret@x.test", "REGULARS_REMOTE_TOKEN"),
         ("http://shop.example.com", "unencrypted"),
     ],
 )

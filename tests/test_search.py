@@ -315,7 +315,7 @@ REJECTED_QUERIES: list[tuple[str, int, str, str, str | None]] = [
     ("?!", 0, "no letters and no digits", "a word", None),
     ("has:nots", 4, "`has:` does not support", "a key", "notes"),
     ("custom.:x", 0, "the name of a custom field", "the name of a custom field", None),
-    ("x" * 2_001, 2_000, "at most 2,000", "the end", None),
+    ("x" * 2_001, 2_000, "the maximum is 2,000", "the end", None),
     ("a " * 51, 100, "more than 50 terms", "the end", None),
     ("(" * 11 + "a" + ")" * 11, 10, "more than 10 levels deep", "a term without parentheses", None),
 ]

@@ -106,7 +106,7 @@ def prepare(arguments: Mapping[str, Any]) -> Render:
     form = arguments.get("format")
     form = FROM_NOW if form is None else form
     if len(form) > MAX_FORMAT:
-        message = f"`format` has {len(form):,} characters; at most {MAX_FORMAT} are allowed."
+        message = f"`format` has {len(form):,} characters; the maximum is {MAX_FORMAT}."
         raise RequestError(Fault(message, "errors_invalid_input", ("format",)))
     suffix = arguments.get("suffix") is not False
 

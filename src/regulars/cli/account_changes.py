@@ -13,7 +13,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
-from regulars.cli.values import count_of
+from regulars.core.counts import count_of
 
 if TYPE_CHECKING:
     from regulars.accounts.accounts import Account
@@ -108,18 +108,18 @@ def account_delete(
     account, customers = with_store(settings, lambda store: _load(store, name))
     if not yes:
         _confirm_name(account.name, customers)
-    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[rows]:,} rows"))
+    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[rows]}"))
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("Deleting", total=None, rows=0)
+        task = bar.add_task("Deleting", total=None, rows="")
         total = 0
 
         def report(table: str, rows: int) -> None:
             nonlocal total
             total += rows
-            bar.update(task, description=f"Deleting {table}", rows=total)
+            bar.update(task, description=f"Deleting {table}", rows=count_of(total, "row"))
 
         deleted = with_store(
             settings, lambda store: delete_account(store, account, report), is_bulk=True

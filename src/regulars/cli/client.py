@@ -152,8 +152,8 @@ class ServerClient:
             return await self._http.request(method, url, json=body)
         except httpx.TimeoutException:
             raise ServerUnreachable(
-                f"{url} did not answer within {_TIMEOUT_SECONDS:g} seconds. A change may have been "
-                "made: check before you repeat it."
+                f"{url} did not answer within {_TIMEOUT_SECONDS:g} s. The change may have been "
+                "made. Check before you repeat it."
             ) from None
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from regulars.accounts.accounts import Accounts
 from regulars.cli.errors import UsageError
+from regulars.core.counts import count_of
 from regulars.directory.database import store_for, upgrade
 from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
 from regulars.store.schema_version import newest_version, require_usable, stored_version
@@ -69,7 +70,7 @@ async def _copy(source_url: str, target_url: str, is_resumed: bool, name: str) -
             def report(table: str, more: int) -> None:
                 nonlocal rows
                 rows += more
-                bar.update(task, description=table, text=f"{rows:,} rows read")
+                bar.update(task, description=table, text=f"{count_of(rows, 'row')} read")
 
             result = await Copy(source, target, report).run()
     tables = {

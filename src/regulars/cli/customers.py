@@ -18,7 +18,8 @@ from regulars.cli.customer_fields import (
 from regulars.cli.errors import REFUSED, APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
-from regulars.cli.values import count_of, display, print_record, wants_json
+from regulars.cli.values import display, print_record, wants_json
+from regulars.core.counts import count_of
 from regulars.core.ids import encoder, number_of
 
 if TYPE_CHECKING:

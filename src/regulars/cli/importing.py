@@ -17,6 +17,7 @@ from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import ask, stopping, transfer_progress
 from regulars.core.commands import Origin
+from regulars.core.counts import count_of
 from regulars.settings import Settings
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
@@ -152,8 +153,12 @@ async def _current(
             "Import or move it, or choose another file with --rejected."
         )
     if before is not None:
-        message = f"An import of this file stopped after {before['position']:,} rows"
-        print(f"{message}. Starting again. (--resume would continue it.)", file=sys.stderr)
+        rows = count_of(before["position"], "row")
+        print(
+            f"An earlier import of this file stopped after {rows}. Starting again. (To continue "
+            "it, use --resume.)",
+            file=sys.stderr,
+        )
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Started again.")
     import_details = {"options": job.options.as_json, "silent": job.silent, **source.to_json()}
     return await runs.begin(
@@ -208,7 +213,8 @@ def _ask_about_dates(file: InputFile, source: Source) -> Source:
 def _show_column(column: Mapping[str, Any]) -> None:
     """Print three values of a column as they would be stored, and its number of warnings."""
     samples = ", ".join(repr(sample) for sample in column["samples"])
-    warnings = f"; {column['warnings']:,} warnings in 1,000 rows" if column["warnings"] else ""
+    count = column["warnings"]
+    warnings = f"; {count_of(count, 'warning')} in the first 1,000 rows" if count else ""
     if samples or warnings:
         print(f"  {column['heading']}: {samples or 'no value'}{warnings}", file=sys.stderr)
 
@@ -240,7 +246,7 @@ def _print(result: dict[str, Any]) -> None:
     rate = result["rows"] / max(result["seconds"], 0.001)
     print(
         f"{result['file']} → account {result['account']}{dry}: "
-        f"{result['seconds']:.1f} s, {rate:,.0f} rows a second"
+        f"{count_of(result['rows'], 'row')} in {result['seconds']:.1f} s ({rate:,.0f} per second)"
     )
     print_counts(result)
     print_problems(result["problems"], "line")

@@ -12,6 +12,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import format_timestamp, print_json, print_rows
+from regulars.core.counts import count_of
 
 if TYPE_CHECKING:
     from regulars.store import Store
@@ -93,7 +94,8 @@ def inbox_retry(
     for row in rows:
         print(f"{row['id']}: {row['problem'] or 'Processed.'}")
     remaining = sum(row["problem"] is not None for row in rows)
-    print(f"Processed {len(rows) - remaining:,} events. {remaining:,} remain in the inbox.")
+    remain = count_of(remaining, "event remains", "events remain")
+    print(f"Processed {count_of(len(rows) - remaining, 'event')}. {remain} in the inbox.")
 
 
 @app.command("inbox delete", epilog=examples("regulars inbox delete 7f3a 8b2c"))
@@ -118,7 +120,7 @@ def inbox_delete(
         return len(selected)
 
     count = with_store(options.settings(database_url=database_url), delete)
-    print(f"Deleted {count:,} {'event' if count == 1 else 'events'}.")
+    print(f"Deleted {count_of(count, 'event')}.")
 
 
 async def _select_events(

@@ -12,6 +12,7 @@ from regulars.cli import options
 from regulars.cli.errors import REFUSED
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
+from regulars.core.counts import count_of
 
 app = typer.Typer()
 
@@ -62,13 +63,14 @@ def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = F
     if as_json:
         print_json({"read": report.read, "problems": report.problems, "found": report.found})
     else:
-        read = ", ".join(f"{count:,} {name}" for name, count in report.read.items())
-        print(f"Read {read}.")
+        read = ", ".join(f"{name} {count:,}" for name, count in report.read.items())
+        print(f"Rows read: {read}.")
         for problem in report.problems:
             print(problem)
         if report.found > len(report.problems):
             print(f"… and {report.found - len(report.problems):,} more.")
-        print(f"Found {report.found:,} problems." if report.found else "The data is consistent.")
+        problems = count_of(report.found, "problem")
+        print(f"Found {problems}." if report.found else "The data is consistent.")
     if report.found:
         sys.exit(REFUSED)
 
@@ -145,8 +147,8 @@ def copy(
         print(
             f"All rows of {result['to']} equal those of {result['from']}."
             if not result["different"]
-            else f"{result['different']:,} rows differ. Stop other programs that write to "
-            f"{result['to']}, and copy again with --resume."
+            else f"{count_of(result['different'], 'row differs', 'rows differ')}. Stop other "
+            f"programs that write to {result['to']}, and copy again with --resume."
         )
     if result["different"]:
         sys.exit(REFUSED)

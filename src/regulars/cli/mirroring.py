@@ -14,6 +14,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
+from regulars.core.counts import count_of
 from regulars.core.dates import parse_timestamp
 from regulars.settings import Settings
 from regulars.store import Store
@@ -162,6 +163,6 @@ def _print_pulled(result: dict[str, Any]) -> None:
     remaining = result["gone"] - result["deleted"]
     if remaining:
         print(
-            f"{remaining:,} customers no longer exist on the other server. Delete them here with "
-            "--delete."
+            f"{count_of(remaining, 'customer no longer exists', 'customers no longer exist')} on "
+            "the other server. To delete such customers here, add --delete."
         )

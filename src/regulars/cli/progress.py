@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from regulars.core.counts import count_of
 from regulars.transfer.importer import Tally
 
 
@@ -81,7 +82,9 @@ class _Bar:
         seconds = max(time.monotonic() - self._began, 0.001)
         rate = (tally.rows - self._first) / seconds
         bad = tally.counts["rejected"]
-        text = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
+        text = f"{count_of(tally.rows, 'row')}, {rate:,.0f} per second"
+        if bad:
+            text += f", {bad:,} rejected"
         self._progress.update(self._task, completed=tally.bytes_read, text=text)
 
 

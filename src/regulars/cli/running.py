@@ -11,6 +11,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
+from regulars.core.counts import count_of
 
 app = typer.Typer()
 
@@ -108,7 +109,7 @@ def migrate(
         return
     name = address.redacted
     if distributed:
-        print(f"Distributed {len(distributed)} tables of {name} by account.")
+        print(f"Distributed {count_of(len(distributed), 'table')} of {name} by account.")
     if is_newer:
         print(f"{name} has tables {new} of a newer version of Regulars. They work with this one.")
     elif old is None:
@@ -178,8 +179,8 @@ def sample(
         print_json(result)
         return
     present = result["present"]
-    existing = f" {present:,} existed already." if present else ""
+    existing = f" {count_of(present, 'customer')} existed already." if present else ""
     print(
-        f"Added {result['added']:,} customers to the account {result['account']} in "
+        f"Added {count_of(result['added'], 'customer')} to the account {result['account']} in "
         f"{result['seconds']:.1f} s.{existing}"
     )

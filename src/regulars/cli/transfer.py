@@ -11,6 +11,7 @@ from regulars.cli import options
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
+from regulars.core.counts import count_of
 
 app = typer.Typer()
 
@@ -55,14 +56,15 @@ Silent = Annotated[
 )
 def import_(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE…", help="Files; - is standard input.")
+        list[str], typer.Argument(metavar="FILE…", help="The files. - is standard input.")
     ],
     mapped: Annotated[
         list[str],
         typer.Option(
             "--map",
             metavar="HEADING=FIELD",
-            help="What a column is, as in 'E-mail=email'; - leaves it out. Several times.",
+            help="Set the field of a column, as in 'E-mail=email'. The field - leaves the column "
+            "out. Repeat the option for several columns.",
         ),
     ] = [],  # noqa: B006  # typer copies it
     unknown: Annotated[
@@ -70,8 +72,8 @@ def import_(
         typer.Option(
             "--unknown",
             metavar="WHAT",
-            help="What to do with columns that are not known: custom keeps them in `custom`, "
-            "drop, refuse.",
+            help="What to do with columns that fit no field: custom stores them in `custom`, drop "
+            "leaves them out, refuse stops the import.",
         ),
     ] = "custom",
     empty: Annotated[
@@ -79,19 +81,24 @@ def import_(
         typer.Option(
             "--empty",
             metavar="WHAT",
-            help="What an empty cell does to a customer who is there: keep or clear the field.",
+            help="What an empty cell does to the field of an existing customer: keep or clear.",
         ),
     ] = "keep",
     match: Annotated[
         str,
-        typer.Option("--match", metavar="FIELD", help="How customers are found: email or _id."),
+        typer.Option(
+            "--match",
+            metavar="FIELD",
+            help="The field that selects the customer of a row: email or _id.",
+        ),
     ] = "email",
     consent: Annotated[
         str,
         typer.Option(
             "--consent",
             metavar="WHAT",
-            help="Whether a row may subscribe an unsubscribed customer: keep (no) or overwrite.",
+            help="Whether a row may subscribe an unsubscribed customer: keep (no) or "
+            "overwrite (yes).",
         ),
     ] = "keep",
     tags: Annotated[
@@ -99,7 +106,8 @@ def import_(
         typer.Option(
             "--tags",
             metavar="WHAT",
-            help="Whether the tags of a row are added to those of a customer: add or replace.",
+            help="Whether the tags of a row are added to those of the customer or replace them: "
+            "add or replace.",
         ),
     ] = "add",
     dates: Annotated[
@@ -107,13 +115,15 @@ def import_(
         typer.Option(
             "--dates",
             metavar="ORDER",
-            help="The order of day, month and year where the file does not tell: dmy, mdy or ymd.",
+            help="The order of day, month and year if the values do not show it: dmy, mdy or ymd.",
         ),
     ] = None,
     sheet: Annotated[
         str | None,
         typer.Option(
-            "--sheet", metavar="NAME", help="The sheet of a workbook; else the first with rows."
+            "--sheet",
+            metavar="NAME",
+            help="The sheet of a workbook. The default is the first sheet with rows.",
         ),
     ] = None,
     strict: Annotated[
@@ -124,7 +134,7 @@ def import_(
     ] = False,
     dry_run: DryRun = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an import of the file was stopped.")
+        bool, typer.Option("--resume", help="Continue a stopped import of the file.")
     ] = False,
     silent: Silent = False,
     rejected: Annotated[
@@ -132,27 +142,34 @@ def import_(
         typer.Option(
             "--rejected",
             metavar="FILE",
-            help="Where rejected rows go; else FILE.rejected.csv next to the file.",
+            help="The file for rejected rows. The default is FILE.rejected.csv next to the file.",
         ),
     ] = None,
     form: Format = None,
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", metavar="NAME", help="Of the file; else as recognised."),
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help="The encoding of the file, such as utf-8 or windows-1252. By default, it is "
+            "detected.",
+        ),
     ] = None,
     delimiter: Annotated[
         str | None,
         typer.Option(
             "--delimiter",
             metavar="CHARACTER",
-            help="Of CSV: a character, comma, semicolon, tab or pipe; else as recognised.",
+            help="The delimiter of CSV: comma, semicolon, tab, pipe or a character. By default, it "
+            "is detected.",
         ),
     ] = None,
     header: Annotated[
         bool,
         typer.Option(
             "--header/--no-header",
-            help="Whether the first line are the headings; else columns are called 1, 2, …",
+            help="Whether the first line contains the headings. Without headings, "
+            "the columns are named 1, 2, …",
         ),
     ] = True,
     account: options.AccountName = None,
@@ -264,8 +281,8 @@ def export(
         print_json(result)
     else:
         print(
-            f"Exported {result['customers']:,} customers of the account {result['account']} to "
-            f"{target}."
+            f"Exported {count_of(result['customers'], 'customer')} of the account "
+            f"{result['account']} to {target}."
         )
 
 

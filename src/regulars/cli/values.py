@@ -76,11 +76,6 @@ def print_record(record: Mapping[str, Any]) -> None:
     Console(width=width, markup=False, highlight=False).print(table)
 
 
-def count_of(number: int, noun: str) -> str:
-    """Return a number with a noun whose plural ends in s."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def display(value: Any) -> str:
     """Return a value as text for people."""
     if isinstance(value, bool):

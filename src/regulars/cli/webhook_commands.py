@@ -152,7 +152,7 @@ def webhook_test(
         print(f"The example is {delivery['state']}: {describe_attempts(delivery)}.")
     else:
         print(
-            f"Nothing was sent within {wait:g} seconds. Check that a server or `regulars worker` "
+            f"Nothing was sent within {wait:g} s. Check that a server or `regulars worker` "
             "runs, and that the webhook is not paused."
         )
     if delivery["state"] != "delivered":

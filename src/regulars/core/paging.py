@@ -128,7 +128,7 @@ def check_size(name: str, size: int | None, max_size: int, noun: str) -> list[In
     """Return the problem of a page size that an argument requests, if it has one."""
     if size is None or 0 <= size <= max_size:
         return []
-    message = f"`{name}` is {size:,}. A page has 0 to {max_size:,} {noun}."
+    message = f"`{name}` is {size:,}. Use a number of {noun} from 0 to {max_size:,}."
     return [InvalidPageSize(message, (name,))]
 
 

@@ -64,7 +64,7 @@ def clean(value: str, max_length: int, lines: bool = False) -> tuple[str, str | 
 
 
 def _too_long(length: int, max_length: int) -> str:
-    return f"has {length:,} characters; at most {max_length:,} are allowed."
+    return f"has {length:,} characters; the maximum is {max_length:,}."
 
 
 def sanitize(value: str, lines: bool = False) -> tuple[str, tuple[str, ...]]:

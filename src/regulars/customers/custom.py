@@ -54,8 +54,7 @@ def dump(value: Mapping[str, Any] | None, path: InputPath) -> tuple[str | None, 
     data = orjson.dumps(value)
     if len(data) > MAX_BYTES:
         message = (
-            f"The custom fields take {len(data):,} bytes as JSON; "
-            f"at most {MAX_BYTES:,} are allowed."
+            f"The custom fields take {len(data):,} bytes as JSON; the maximum is {MAX_BYTES:,}."
         )
         return None, [InvalidInput(message, path)]
     return data.decode(), []

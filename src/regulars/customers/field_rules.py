@@ -85,8 +85,7 @@ def clean_tags(
             unique_tags[text] = None
     if len(unique_tags) > field.max_count:
         message = (
-            f"`{field.name}` has {len(unique_tags):,} values; at most {field.max_count} are "
-            "allowed."
+            f"`{field.name}` has {len(unique_tags):,} values; the maximum is {field.max_count}."
         )
         problems.append(InvalidInput(message, path))
     return list(unique_tags), problems

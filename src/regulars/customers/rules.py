@@ -36,7 +36,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
         problems.append(DuplicateEmail(("node", "email")))
     existing_names = [o.name for o in command.activity.orders if unit.order(o.name)]
     if existing_names:
-        message = f"An order named {', '.join(existing_names)} already exists."
+        message = f"An order named {existing_names[0]} already exists. Use another name."
         problems.append(InvalidInput(message, ("orders",)))
     if problems:
         raise Rejected(*problems)

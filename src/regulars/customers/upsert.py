@@ -310,8 +310,8 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
         ]
         if len(new_tags) > MAX_TAGS:
             message = (
-                f"The customer `{reference.id_text[:50]}` would have {len(new_tags):,} tags; at "
-                f"most {MAX_TAGS} are allowed."
+                f"The customer `{reference.id_text[:50]}` would have {len(new_tags):,} tags; the "
+                f"maximum is {MAX_TAGS}."
             )
             problems.append(InvalidInput(message, ("tags",)))
         updated, _ = with_values(row, {"tags": new_tags}, ())

@@ -153,8 +153,8 @@ class DocumentCache:
             raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
         except RecursionError:
             message = (
-                "The document is too complex to validate. Select each field once, with at most "
-                f"{limits.tokens:,} tokens and {limits.depth} levels."
+                "The document is too complex to validate. Select each field once. The maximum is "
+                f"{limits.tokens:,} tokens and a depth of {limits.depth}."
             )
             raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
 
@@ -232,8 +232,8 @@ def _error_entry(error: GraphQLError, limits: DocumentLimits) -> dict[str, Any]:
     if input_path:
         fault = Fault(remove_value(message), INVALID_INPUT, tuple(input_path))
     elif isinstance(error, GraphQLSyntaxError) and re.search(r"more than|too deep", message):
-        allowed = f"At most {limits.tokens:,} tokens and {limits.depth} levels are allowed."
-        fault = Fault(f"{message} {allowed}", DOCUMENT_LIMIT)
+        maximum = f"The maximum is {limits.tokens:,} tokens and a depth of {limits.depth}."
+        fault = Fault(f"{message} {maximum}", DOCUMENT_LIMIT)
     else:
         fault = Fault(message, INVALID_DOCUMENT)
     entry = error_entry(fault)

@@ -71,7 +71,7 @@ class CostLimitError(RequestError):
 
     def __init__(self, cost: int, max_cost: int) -> None:
         message = (
-            f"The response costs {cost:,} points; at most {max_cost:,} are allowed "
+            f"The response costs {cost:,} points; the maximum is {max_cost:,} "
             "(`REGULARS_MAX_COST`). Pass `first` to its lists, or request fewer rows."
         )
         extensions = {"cost": cost, "limit": max_cost}

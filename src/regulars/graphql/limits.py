@@ -113,7 +113,7 @@ def check_document(document: DocumentNode, text: str, limits: DocumentLimits) ->
 
 def _check_limit(description: str, size: int, limit: int) -> None:
     if size > limit:
-        message = f"The document has {size:,} {description}; at most {limit:,} are allowed."
+        message = f"The document has too many {description}: {size:,}. The maximum is {limit:,}."
         raise RequestError(Fault(message, DOCUMENT_LIMIT))
 
 

@@ -139,7 +139,7 @@ class _FaultFinder:
 
     def _add_long_list(self, name: str, length: int, path: Path) -> None:
         max_items = self._operation.limits.list_items
-        message = f"The list has {length:,} values; at most {max_items:,} are allowed."
+        message = f"The list has {length:,} values; the maximum is {max_items:,}."
         self.add(name, message, path)
         if len(self.faults) >= MAX_ERRORS:
             raise _FaultLimitError

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from regulars.api.errors import UNAVAILABLE
+from regulars.core.counts import count_of
 from regulars.core.errors import DuplicateEmail, MissingScope, OtherRequest, RegularsError
 from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 
@@ -198,8 +199,8 @@ def too_many_imports(max_imports: int) -> HTTPError:
 def overloaded(max_requests: int) -> HTTPError:
     """Returns the error for more concurrent requests than a process allows: status 503."""
     message = (
-        f"The server already runs {max_requests:,} requests (`REGULARS_MAX_REQUESTS`). This "
-        "request was not executed. Try again in a second."
+        f"The server already runs {count_of(max_requests, 'request')}, the maximum "
+        "(`REGULARS_MAX_REQUESTS`). This request was not executed. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -207,8 +208,8 @@ def overloaded(max_requests: int) -> HTTPError:
 def too_many_of_account(max_requests: int) -> HTTPError:
     """Returns the error for more concurrent requests than one account may have: status 503."""
     message = (
-        f"This account has {max_requests:,} concurrent requests, half of the server's limit "
-        "(`REGULARS_MAX_REQUESTS`). This request was not executed. Try again in a second."
+        f"This account has {count_of(max_requests, 'concurrent request')}, half of the server's "
+        "limit (`REGULARS_MAX_REQUESTS`). This request was not executed. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -256,7 +257,7 @@ def rate_limited(rate: int, burst: int, wait_seconds: float) -> HTTPError:
 def cost_limit(cost: int, max_cost: int) -> InvalidDocument:
     """Returns the error for an operation that costs too many points."""
     message = (
-        f"The request costs {cost:,} points; at most {max_cost:,} are allowed "
+        f"The request costs {cost:,} points; the maximum is {max_cost:,} "
         "(`REGULARS_MAX_COST`). Request smaller pages or fewer lists."
     )
     extensions = {"cost": cost, "limit": max_cost}

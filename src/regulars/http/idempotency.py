@@ -65,6 +65,6 @@ def _hash_request(request: GraphQLRequest) -> bytes:
         text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # orjson reads deeper nesting than it writes
         raise bad_request(
-            "The variables are nested too deeply. At most 250 levels are allowed."
+            "The variables are nested too deeply. The maximum is 250 levels."
         ) from error
     return hashlib.sha256(text).digest()

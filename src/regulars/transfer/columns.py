@@ -135,9 +135,9 @@ def mapping(options: Sequence[str]) -> dict[str, str]:
         if field not in COLUMNS and field != DROP and not field.startswith("custom."):
             hint = did_you_mean(field, COLUMNS)
             raise BadOption(
-                f"There is no field {field!r}.{hint} A column may be {', '.join(PLAIN)}, "
-                f"{SHIPPING}.… and {BILLING}.… ({', '.join(PARTS)}), custom.… or {DROP}, which "
-                "leaves it out."
+                f"There is no field {field!r}.{hint} Fields: {', '.join(PLAIN)}, {SHIPPING}.PART "
+                f"and {BILLING}.PART ({', '.join(PARTS)}), and custom.KEY. {DROP} leaves the "
+                "column out."
             )
         fields_by_heading[heading.strip()] = field
     return fields_by_heading
@@ -169,8 +169,8 @@ def assign_columns(
     unused = [c for c in assigned if c.field is None and c.heading]
     if unused and unknown == "refuse":
         raise BadOption(
-            f"The column {unused[0].heading!r} is not known. Say what it is with --map, or "
-            f"--unknown custom or drop.{' ' + unused[0].note if unused[0].note else ''}"
+            f"No field fits the column {unused[0].heading!r}. Set its field with --map, or use "
+            f"--unknown custom or --unknown drop.{' ' + unused[0].note if unused[0].note else ''}"
         )
     if unknown == "custom":
         assigned = _with_custom(assigned, profiles)
@@ -322,10 +322,10 @@ def _choose_email(
     position = -max(by_share)[1]
     for other in current:
         choices[other].field = None
-        choices[other].note = f"{names[other]!r} is not the email: none of its values is one."
+        choices[other].note = f"{names[other]!r} is not the email: it has no email addresses."
     choices[position].field, choices[position].reader = "email", None
     choices[position].note = (
-        f"{names[position] or _name_of_blank(position)!r} is taken as the email, because most of "
+        f"{names[position] or _name_of_blank(position)!r} is used as the email, because most of "
         "its values are email addresses."
     )
 
@@ -358,8 +358,8 @@ def _listed(names: Sequence[str]) -> str:
 def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile]) -> str:
     if any(is_email(name) for name in names):
         return (
-            "The first line seems to be a customer and not the headings. Say that there are none, "
-            "and what each column is, as in --no-header --map 1=email --map 2=first_name."
+            "The first line seems to be a customer, not the headings. If the file has no headings, "
+            "add --no-header and map the columns: --no-header --map 1=email --map 2=first_name."
         )
     shares = [(email_share(profile), name) for name, profile in zip(names, profiles, strict=False)]
     candidates = [name for share, name in sorted(shares, reverse=True) if share > 0 and name]
@@ -370,8 +370,8 @@ def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile]) -> str:
     )
     example = candidates[0] if candidates else "E-mail"
     return (
-        f"No column is the customer's email.{hint} The headings are {_listed(names)}. Say which it "
-        f"is, as in --map '{example}=email'."
+        f"No column is recognized as the email.{hint} The headings are {_listed(names)}. Map the "
+        f"column, as in --map '{example}=email'."
     )
 
 

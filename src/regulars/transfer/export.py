@@ -102,7 +102,7 @@ class Export:
         self._names = tuple(dict.fromkeys(chosen)) or DEFAULT_COLUMNS[layout]
         if len(self._names) > MAX_COLUMNS:
             raise BadOption(
-                f"The export has {len(self._names):,} columns; at most {MAX_COLUMNS} are allowed. "
+                f"The export has {len(self._names):,} columns; the maximum is {MAX_COLUMNS}. "
                 "`custom` has all custom fields in one column."
             )
         self._fields = [export_column(name, layout) for name in self._names]

@@ -70,8 +70,8 @@ class GzipReader(io.RawIOBase):
         self._members += 1
         if self._members > self._bounds.members:
             raise BadFile(
-                f"{self._name} has more than {self._bounds.members:,} gzip members. Compress it as "
-                "a whole."
+                f"{self._name} has more than {self._bounds.members:,} gzip members. Compress the "
+                "file again, in one piece."
             )
         self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
         return True
@@ -86,8 +86,8 @@ class GzipReader(io.RawIOBase):
 def too_large(name: str, max_bytes: int) -> str:
     """Return the message about a file with more than `max_bytes` of decompressed content."""
     if max_bytes == BEGINNING.unpacked_bytes:
-        return f"The first rows of {name} take more than {max_bytes:,} bytes unpacked."
+        return f"The first rows of {name} are larger than {max_bytes:,} bytes when unpacked."
     return (
-        f"{name} has more than {max_bytes:,} bytes unpacked (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
-        "Divide it, or use the command regulars import."
+        f"{name} is larger than {max_bytes:,} bytes when unpacked "
+        "(REGULARS_MAX_IMPORT_UNPACKED_BYTES). Split it, or use the command regulars import."
     )

@@ -77,7 +77,7 @@ class Options:
             ("dates", self.dates, (None, *DATES)),
         ):
             if value not in choices:
-                return f"{name} is {' or '.join(filter(None, choices))}, not {value!r}."
+                return f"{name} must be {' or '.join(filter(None, choices))}, not {value!r}."
         return None
 
 

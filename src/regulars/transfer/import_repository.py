@@ -133,7 +133,7 @@ def is_silent(run: Row, requested: bool, kind: str) -> bool:
     silent = bool(orjson.loads(run["source"]).get("silent"))
     if requested and not silent:
         raise BadOption(
-            f"This {kind} was started without --silent and keeps its setting: leave out --silent."
+            f"This {kind} was started without --silent, and keeps that setting. Remove --silent."
         )
     return silent
 

@@ -205,7 +205,10 @@ class Importer:
         for index in range(run["position"]):
             record = next(records, None)
             if record is None:
-                raise BadFile("The file has fewer rows than were imported of it already.")
+                raise BadFile(
+                    "The file has fewer rows than were already imported from it. Start again "
+                    "without --resume."
+                )
             if index in problems_by_index:
                 self.tally.withdraw_warnings(self._row(record), record.line, heading)
                 rejected.append((record, problems_by_index[index]))

@@ -178,7 +178,7 @@ def unreadable(name: str, error: Exception) -> BadFile:
         return BadFile(f"{name} cannot be decoded: {error}.")
     if isinstance(error, OSError):
         return BadFile(f"{name} cannot be read: {error.strerror or error}.")
-    return BadFile(f"{name} is not whole: the compressed file is damaged, or cut off.")
+    return BadFile(f"{name} is incomplete or damaged, and cannot be decompressed.")
 
 
 class _PlainFile:

@@ -144,7 +144,7 @@ class Jobs:
         _log.warning("An import's process failed.", extra=fields)
         self._failures[import_id] += 1
         if self._failures[import_id] >= _TRIES:
-            message = "Something went wrong on our side, several times: the server's log has what."
+            message = "The server failed several times during this import. Its log has the reason."
             with contextlib.suppress(StoreError):
                 await ImportRepository(self._store, account_id).end(
                     import_id, FAILED, now_ms(), message

@@ -104,7 +104,7 @@ class _Reader:
         if self._record_bytes > _MAX_RECORD_BYTES or self._open_levels > _MAX_OPEN_LEVELS:
             raise BadFile(
                 f"{self._name} has a record (number {self.records + 1:,}) of more than "
-                f"{_MAX_RECORD_BYTES:,} bytes or {_MAX_OPEN_LEVELS:,} levels; no customer is."
+                f"{_MAX_RECORD_BYTES:,} bytes or {_MAX_OPEN_LEVELS:,} levels, the maximum."
             )
         return content
 

@@ -11,6 +11,7 @@ import orjson
 
 from regulars.accounts.accounts import now_ms
 from regulars.core.commands import Origin
+from regulars.core.counts import count_of
 from regulars.core.paging import KeysetPage
 from regulars.customers.bulk import REJECTED, SetCustomers, Step
 from regulars.customers.commands import DeleteCustomers, Reference
@@ -109,7 +110,10 @@ class Pull:
             except RemoteFault as error:
                 if error.key != "errors_invalid_cursor":
                     raise
-                self._notify("The feed there does not go back to the last run: reading the list.")
+                self._notify(
+                    "The feed of the other server does not reach back to the last pull. "
+                    "Reading the list instead."
+                )
                 checkpoint.by = self.by = LIST
                 checkpoint.after, checkpoint.last = None, 0
                 await self._mark(checkpoint)
@@ -163,7 +167,7 @@ class Pull:
 
     async def _resume(self, before: Row | None, previous: PullCheckpoint | None) -> PullCheckpoint:
         if before is None or previous is None or before["state"] != RUNNING:
-            raise BadOption("No pull from this server was stopped: leave out --resume.")
+            raise BadOption("No stopped pull from this server exists. Remove --resume.")
         if previous.by == UPDATED_SINCE:
             raise BadOption("A pull with --since cannot be resumed. Run it again without --resume.")
         self._require_same(previous)
@@ -180,17 +184,18 @@ class Pull:
         if previous and previous.keep_ids != self._options.keep_ids:
             how = "without" if previous.keep_ids else "with"
             raise BadOption(
-                f"The pull before this one, from the same server, was {how} --match email. Say the "
-                "same again, or make another account (regulars account create)."
+                f"The previous pull from this server ran {how} --match email. Use the same option "
+                "again, or create another account with `regulars account create`."
             )
 
     async def _require_empty(self) -> None:
         page = await self._local(0)
         if page:
             raise BadOption(
-                "The account has customers of its own, whose _ids may be others' there. Make an "
-                "account for the mirror (regulars account create), or say --match email: then who "
-                "has the same email is the same customer, and _ids are kept where they are free."
+                "The account already has other customers, and their _ids may conflict with those "
+                "of the other server. Create an account for the mirror with `regulars account "
+                "create`. Or add --match email: it updates the customers with the same emails, "
+                "and keeps an _id if it is free."
             )
 
     async def _mark(self, checkpoint: PullCheckpoint) -> None:
@@ -212,14 +217,17 @@ class Pull:
                     page, more = _recent(page, checkpoint.since or 0)
                 if more:
                     if page.after == checkpoint.after:
-                        raise RemoteError(f"{self._address} answers the same page again and again.")
+                        raise RemoteError(
+                            f"{self._address} returned the same page twice, so its list cannot be "
+                            "read. Report this to its operator."
+                        )
                     upcoming = asyncio.ensure_future(self._fetch(checkpoint, page.after))
                 await self._take(checkpoint, page, more)
                 progress(self.tally)
                 if not more:
                     return
                 if self._should_stop:
-                    raise Interrupted(f"Stopped after {self.tally.rows:,} customers.")
+                    raise Interrupted(f"Stopped after {count_of(self.tally.rows, 'customer')}.")
         finally:
             upcoming.cancel()
 
@@ -350,7 +358,7 @@ def _recent(page: Page, since: int) -> tuple[Page, bool]:
     timestamps = [timestamp_of(node.get("updated_at")) for node in page.nodes]
     if any(at is None for at in timestamps):
         raise RemoteError(
-            "The server tells how long ago a change was, not when: --since cannot be used there."
+            "The other server returns relative times instead of timestamps. Remove --since."
         )
     recent = [
         n for n, at in zip(page.nodes, timestamps, strict=True) if at is not None and at >= since

@@ -40,7 +40,8 @@ def since_last(previous: PullCheckpoint | None) -> PullCheckpoint:
     """Return the checkpoint of a run that follows `previous`. Raises BadOption without one."""
     if previous is None or (previous.feed is None and previous.updated is None):
         raise BadOption(
-            "No pull from this server has come to its end yet: leave out --since, or give a moment."
+            "No pull from this server is complete yet. Remove --since, or pass a time such as "
+            "2026-11-25T08:00:00Z."
         )
     checkpoint = PullCheckpoint(
         FEED, previous.keep_ids, feed=previous.feed, updated=previous.updated

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from regulars.core.counts import count_of
 from regulars.core.paging import KeysetPage
 from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
@@ -83,8 +84,8 @@ class Push:
     def _check_stop(self) -> None:
         if self._stop:
             raise Interrupted(
-                f"Stopped after {self.tally.rows:,} customers. The same command goes on: who is "
-                "there by now is left as he is."
+                f"Stopped after {count_of(self.tally.rows, 'customer')}. To continue, run the same "
+                "command again. It skips customers that are already identical."
             )
 
     async def _read_remote(self, index: _RemoteIndex) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from regulars.core.counts import count_of
 from regulars.transfer.csv_dialect import DELIMITERS, CsvDialect, detect_dialect, parse_delimiter
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.import_options import Options
@@ -63,12 +64,14 @@ class RecordReader:
         while first is not None and first.line < heading_line:
             first = next(records, None)
         if first is None:
-            raise BadFile(f"{name} is empty. Its first line are the headings of the columns.")
+            raise BadFile(
+                f"{name} is empty. The first line must contain the headings of the columns."
+            )
         if first.problem or first.cells is None:
-            raise BadFile(f"{name} begins with what is no row of CSV: {first.problem}")
+            raise BadFile(f"The first line of {name} is not a row of CSV. {first.problem}")
         if len(first.cells) > MAX_COLUMNS:
             raise BadFile(
-                f"{name} has {len(first.cells):,} columns; at most {MAX_COLUMNS:,} are read."
+                f"{name} has {len(first.cells):,} columns; the maximum is {MAX_COLUMNS:,}."
             )
         self.skipped_lines = first.line - 1
         return first
@@ -94,10 +97,9 @@ class RecordReader:
             return summary
         if self._file.content != WORKBOOK:
             summary += f", delimiter {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"
-        summary += f", {len(self.headings):,} columns"
+        summary += f", {count_of(len(self.headings), 'column')}"
         if self.skipped_lines:
-            lines = "line" if self.skipped_lines == 1 else "lines"
-            summary += f", {self.skipped_lines:,} {lines} before the headings skipped"
+            summary += f", {count_of(self.skipped_lines, 'line')} before the headings skipped"
         return summary
 
 
@@ -111,6 +113,7 @@ def choose_dialect(file: InputFile, options: Options) -> CsvDialect:
         if delimiter is None:
             names = ", ".join(DELIMITERS.values())
             raise BadOption(
-                f"A delimiter is one character, no letter, digit or quote, or one of {names}."
+                f"The delimiter must be one of {names}, or one character that is not a letter, a "
+                "digit or a quote."
             )
     return detect_dialect(file.sample, delimiter, options.header)

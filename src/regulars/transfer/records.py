@@ -61,13 +61,14 @@ class _LineTooLong(Exception):
 _PARENT = "__parentId"
 # The members of an edge of a connection (GraphQL Cursor Connections Specification).
 _EDGE = {"node", "cursor", "__typename"}
-_NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
-_TOO_LONG = f"The line is longer than {LONGEST:,} characters; no customer is."
+_NOT_CLOSED = "Unclosed quote. Close it. To write a quote within a value, double it."
+_TOO_LONG = f"The line is longer than {LONGEST:,} characters, the maximum."
 _NO_OBJECT = "The record is not a JSON object."
 _TOO_WIDE = f"The object has more than {MAX_NAMES:,} names."
 _TOO_DEEP = f"The line is nested deeper than {MAX_LEVELS} levels."
 _UNDECODABLE = (
-    "The row has bytes that are no text in this file's encoding. Say which it is with --encoding."
+    "The row has bytes that are invalid in the encoding of the file. Set the encoding with "
+    "--encoding."
 )
 _NOT_UTF8 = (
     "The record has bytes that are not UTF-8, the encoding of JSON. Export it again as UTF-8."
@@ -134,7 +135,7 @@ class Lines:
         self._reread_characters += self.record_characters
         if self._reread_characters > _MAX_REREAD_CHARACTERS:
             raise BadFile(
-                f"{self._name} has too many quotes that are never closed, the last one in line "
+                f"{self._name} has too many unclosed quotes, the last one in line "
                 f"{self.number - len(self.record_lines) + 1:,}. Close them, or choose another "
                 "delimiter."
             )
@@ -151,7 +152,9 @@ class Lines:
         """Count a blank row. Raises BadFile beyond the limit."""
         self._blank += 1
         if self._blank > self._max_blank:
-            raise BadFile(f"{self._name} has more than {self._max_blank:,} blank lines.")
+            raise BadFile(
+                f"{self._name} has more than {self._max_blank:,} blank lines. Remove them."
+            )
 
 
 def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:

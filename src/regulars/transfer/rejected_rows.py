@@ -63,8 +63,8 @@ class RejectedFile:
                     file.truncate(size)
             elif size:
                 raise BadFile(
-                    f"{self.path} is gone, with the rows that were rejected before the import "
-                    "stopped. Put it back, or start without --resume."
+                    f"{self.path} with the rows that were rejected before the import stopped does "
+                    "not exist. Put it back, or start again without --resume."
                 )
         except OSError as error:
             raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error

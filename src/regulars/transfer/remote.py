@@ -65,13 +65,18 @@ def address_of(url: str, insecure: bool) -> str:
     the token without encryption."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadOption(f"{url!r} is no URL of a server, such as https://shop.example.com{PATH}.")
+        raise BadOption(
+            f"{url!r} is not the URL of a server. Use a URL such as https://shop.example.com{PATH}."
+        )
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadOption("The URL is that of the server's API alone; the token is given by --token.")
+        raise BadOption(
+            "The URL must not contain a user, a password, a query or a fragment. Set the token in "
+            "REGULARS_REMOTE_TOKEN."
+        )
     if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
         raise BadOption(
-            "The token would go over the network unencrypted: use https, or say --insecure in a "
-            "network that you trust."
+            "With http, the token crosses the network unencrypted. Use https, or add --insecure in "
+            "a network that you trust."
         )
     path = parts.path if parts.path.strip("/") else PATH
     return urlunsplit((parts.scheme, parts.netloc.lower(), path, "", ""))
@@ -126,8 +131,8 @@ class Remote:
                 remaining_seconds = deadline - time.monotonic()
                 if remaining_seconds <= 0:
                     raise RemoteError(
-                        f"{self.address} has not answered for {self._patience / 60:.0f} minutes: "
-                        f"{transient}"
+                        f"{self.address} has not answered for {self._patience / 60:.0f} min: "
+                        f"{transient}."
                     ) from None
                 # A jitter keeps several who wait from coming back at once.
                 own = pause * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
@@ -147,21 +152,23 @@ class Remote:
         except httpx.TransportError as error:
             raise _TransientError(f"no answer ({type(error).__name__})") from error
         except httpx.HTTPError as error:
-            raise _TransientError(f"half an answer ({type(error).__name__})") from error
+            raise _TransientError(f"incomplete answer ({type(error).__name__})") from error
         status = response.status_code
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            raise _TransientError("its rate is used up (429)", _retry_after(response))
+            raise _TransientError("rate limit reached (429)", _retry_after(response))
         if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
-            raise _TransientError(f"it answers {status}", _retry_after(response))
+            raise _TransientError(f"status {status}", _retry_after(response))
         if response.is_redirect:
             where = response.headers.get("location", "elsewhere")
-            raise RemoteError(f"{self.address} points to {where[:200]}: give that URL.")
+            raise RemoteError(f"{self.address} redirects to {where[:200]}. Pass that URL.")
         try:
             payload = response.json()
         except ValueError:
             if status == httpx.codes.OK:
-                raise _TransientError("half an answer (no JSON)") from None
-            raise RemoteError(f"{self.address} answers {status}, and no JSON: {_HINT}") from None
+                raise _TransientError("incomplete answer (not JSON)") from None
+            raise RemoteError(
+                f"{self.address} answers with status {status} and without JSON. {_HINT}"
+            ) from None
         return self._data(response, payload, is_complete)
 
     def _data(self, response: httpx.Response, payload: Any, is_complete: Check) -> Any:
@@ -170,13 +177,13 @@ class Remote:
             self._refuse(response, errors)
         data = payload.get("data") if isinstance(payload, dict) else None
         if response.status_code != httpx.codes.OK:
-            raise RemoteError(f"{self.address} answers {response.status_code}. {_HINT}")
+            raise RemoteError(f"{self.address} answers with status {response.status_code}. {_HINT}")
         try:
             complete = data is not None and is_complete(data)
         except (TypeError, KeyError, AttributeError, IndexError):
             complete = False
         if not complete:
-            raise _TransientError("half an answer")
+            raise _TransientError("incomplete answer")
         return data
 
     def _refuse(self, response: httpx.Response, errors: list[Any]) -> None:
@@ -186,10 +193,11 @@ class Remote:
         extension_key = extensions.get("key", "") if isinstance(extensions, dict) else ""
         key = str(error.get("key") or extension_key)
         if key == RATE_LIMIT:
-            raise _TransientError(f"its rate is used up ({key})", _retry_after(response))
+            raise _TransientError(f"rate limit reached ({key})", _retry_after(response))
         if key in _TRANSIENT_KEYS:
-            raise _TransientError(f"it answers {key}", _retry_after(response))
-        message = f"{self.address} refuses: {str(error.get('message', 'no reason given'))[:500]}"
+            raise _TransientError(f"error {key}", _retry_after(response))
+        reason = str(error.get("message", "It gives no reason."))[:500]
+        message = f"{self.address} refused the request: {reason}"
         raise (RequestTooLarge(message) if key in _TOO_LARGE_KEYS else RemoteFault(message, key))
 
 

@@ -263,7 +263,7 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     timestamps = (timestamp_of(node.get("created_at")), timestamp_of(node.get("updated_at")))
     created_and_updated = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)
     if not 0 < number <= MAX_ID:
-        problems = [*problems, InvalidInput(f"An _id is from 1 to {MAX_ID:,}.", ("_id",))]
+        problems = [*problems, InvalidInput(f"An _id must be from 1 to {MAX_ID:,}.", ("_id",))]
     return SetRow(
         values,
         tuple(problems),

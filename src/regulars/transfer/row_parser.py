@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from regulars.core import fields
+from regulars.core.counts import count_of
 from regulars.core.errors import InvalidInput
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
@@ -85,6 +86,12 @@ _MAX_NAMES = 10_000
 _target = lru_cache(maxsize=10_000)(Target)
 
 
+def _width_message(cells: int, headings: int) -> str:
+    return (
+        f"The row has {count_of(cells, 'cell')}, but the file has {count_of(headings, 'heading')}."
+    )
+
+
 class RowParser:
     """Parses the rows of a file by its columns; the values of JSON by their names.
 
@@ -159,10 +166,7 @@ class RowParser:
         if cells_of_row is None:
             self._put_json(row, record.data or {})
         elif len(cells_of_row) != self._width:
-            message = (
-                f"The row has {len(cells_of_row):,} cells, and there are {self._width:,} headings."
-            )
-            return SetRow({}, (InvalidInput(message),))
+            return SetRow({}, (InvalidInput(_width_message(len(cells_of_row), self._width)),))
         else:
             values = row.values
             for position, target, read in self._cells:
@@ -216,15 +220,12 @@ class RowParser:
 
     def _warn_of_surplus(self, row: ParsedRow, surplus: Sequence[str]) -> None:
         if self._options.strict:
-            message = (
-                f"The row has {self._width + len(surplus):,} cells, and there are "
-                f"{self._width:,} headings."
-            )
+            message = _width_message(self._width + len(surplus), self._width)
             row.problems.append(InvalidInput(message))
             return
         message = (
-            f"The row has {len(surplus):,} more cells than there are headings. They were kept in "
-            "`custom`. Check whether a delimiter within a value has no quotes around it."
+            f"{_width_message(self._width + len(surplus), self._width)} The other cells were kept "
+            "in `custom`. Check whether a delimiter within a value has no quotes around it."
         )
         row.warnings.append(RowWarning(SURPLUS, "", message))
         row.keep("surplus cells", ", ".join(surplus))

@@ -132,7 +132,7 @@ def _exact_tags(value: Any) -> list[str]:
     try:
         return cells.tags(as_text(value))
     except csv.Error:
-        raise InvalidValue("The tags cannot be read: separate them with commas.") from None
+        raise InvalidValue("The tags cannot be read. Separate them with commas.") from None
 
 
 def _tags(value: Any) -> list[str]:
@@ -147,7 +147,7 @@ def _custom(value: Any) -> dict[str, Any]:
         except orjson.JSONDecodeError:
             data = None
     if not isinstance(data, dict):
-        raise InvalidValue('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
+        raise InvalidValue('The custom fields must be a JSON object, such as {"loyalty": "gold"}.')
     return data
 
 
@@ -163,14 +163,17 @@ def time_of(value: Any, order: Order | None) -> int | None:
     if timestamp is None or (is_storable(timestamp) and timestamp <= _MAX_TIMESTAMP):
         return timestamp
     raise InvalidValue(
-        "This is not a moment, such as 2024-03-18T14:20:37Z, before 1970 or from 1970-01-26 on."
+        "This is not a supported time. Use a time before 1970 or from 1970-01-26 on, such as "
+        "2024-03-18T14:20:37Z."
     )
 
 
 def _number(value: Any) -> int:
     number = number_of(as_text(value), "Customer")
     if number is None or number > MAX_ID:
-        message = f"An _id is a whole number from 1 to {MAX_ID:,}, or the global id of a customer."
+        message = (
+            f"An _id must be a whole number from 1 to {MAX_ID:,}, or the global id of a customer."
+        )
         raise InvalidValue(message)
     return number
 

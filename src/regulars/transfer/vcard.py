@@ -84,7 +84,7 @@ def _cards(name: str, text: TextStream) -> Iterator[list[str]]:
                 )
             card.append(plain)
     if card is not None:
-        raise BadFile(f"{name} is cut off: the last card (number {number:,}) has no END:VCARD.")
+        raise BadFile(f"{name} is incomplete: the last card (number {number:,}) has no END:VCARD.")
 
 
 def parse_card(lines: list[str]) -> dict[str, Any]:

@@ -95,15 +95,17 @@ def _failure(
         listed = ", ".join(repr(item) for item in names)
         return BadOption(f"{name} has no sheet {sheet!r}. Its sheets are: {listed}.")
     if error == "empty":
-        return BadFile(f"{name} is a workbook without rows. Its first row are the headings.")
+        return BadFile(
+            f"{name} is a workbook without rows. The first row must contain the headings."
+        )
     if error == "limit":
         if is_preview:
             return IncompleteFile(
                 f"{name} is a workbook that is too large for a preview. Start the import."
             )
         return BadFile(
-            f"{name} is too large for a workbook: it takes more than {memory_bytes:,} bytes of "
-            f"memory or {output_bytes:,} bytes as CSV (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
+            f"{name} is too large: it needs more than {memory_bytes:,} bytes of memory, or more "
+            f"than {output_bytes:,} bytes as CSV (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
             f"{_SAVE_AS_CSV}"
         )
     if error == "password" or _contains(file, _ENCRYPTED):
@@ -114,7 +116,7 @@ def _failure(
     if _contains(file, _WORD):
         return BadFile(f"{name} is a Word document. Export the customers as CSV.")
     if is_preview:
-        return IncompleteFile(f"{name} is a workbook that is damaged or not complete.")
+        return IncompleteFile(f"{name} is a workbook that is damaged or incomplete.")
     return BadFile(
         f"{name} is a workbook that cannot be read ({outcome.get('message', '')}). {_SAVE_AS_CSV}"
     )

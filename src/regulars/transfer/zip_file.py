@@ -140,7 +140,7 @@ def _require_directory(name: str, file: IO[bytes], bounds: Bounds) -> None:
                 f"{name} is a zip archive or a workbook. Its columns are recognized when the whole "
                 "file is imported."
             )
-        raise BadFile(f"{name} is a zip archive that is damaged, or cut off.")
+        raise BadFile(f"{name} is a zip archive that is damaged or incomplete.")
     directory_bytes = int.from_bytes(tail[at + 12 : at + 16], "little")
     if directory_bytes == 0xFFFFFFFF:
         locator = tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at]

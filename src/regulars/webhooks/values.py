@@ -169,9 +169,9 @@ def _clean_settings(settings: Mapping[str, Any]) -> tuple[str, str | None]:
     try:
         stored = orjson.dumps(settings)
     except TypeError:  # orjson parses deeper nesting than it serializes
-        return "{}", "are nested too deeply. At most 250 levels are allowed."
+        return "{}", "are nested too deeply. The maximum is 250 levels."
     if len(stored) > SETTINGS_BYTES:
-        return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
+        return "{}", f"take {len(stored):,} bytes as JSON; the maximum is {SETTINGS_BYTES:,}."
     return stored.decode(), None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from regulars.accounts.accounts import Token
 from regulars.cli.database import with_store
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
+from regulars.core.counts import count_of
 from regulars.core.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, StatementTimeout, Store
@@ -40,8 +41,8 @@ def check_accounts(url: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
     if not nodes:
         largest = max(sizes.values(), default=0)
         message = (
-            f"{len(sizes):,} accounts have {sum(sizes.values()):,} customers; the largest has "
-            f"{largest:,}."
+            f"{count_of(len(sizes), 'account has', 'accounts have')} "
+            f"{count_of(sum(sizes.values()), 'customer')}; the largest has {largest:,}."
         )
         yield Finding(OK, "accounts", message)
     for node in nodes:
@@ -52,12 +53,13 @@ def _describe_uncounted(node: Node) -> Finding:
     """Returns the finding about a node while a node does not answer."""
     names = [account.name for account in node.residents]
     if node.is_reachable:
-        message = f"{len(names):,} accounts, not counted while another node does not answer."
+        accounts = count_of(len(names), "account")
+        message = f"{accounts}. Customers are not counted while another node does not answer."
         return Finding(OK, f"node {node.name}", message)
     examples = f" ({', '.join(names[:_LARGEST])}{', …' * (len(names) > _LARGEST)})" if names else ""
     message = (
-        f"The node does not answer. Requests of its {len(names):,} accounts{examples} get status "
-        "503 until it does."
+        f"The node does not answer. Until it does, requests of {count_of(len(names), 'account')}"
+        f"{examples} get status 503."
     )
     return Finding(FAIL, f"node {node.name}", message)
 
@@ -66,7 +68,8 @@ def _describe_node(node: Node, sizes: Mapping[int, int]) -> Finding:
     counts = {account.name: sizes.get(account.account_id, 0) for account in node.residents}
     total = sum(counts.values())
     mib = node.size_bytes / 1024**2
-    message = f"{len(counts):,} accounts with {total:,} customers, {mib:,.0f} MiB"
+    accounts, customers = count_of(len(counts), "account"), count_of(total, "customer")
+    message = f"{accounts} with {customers}, {mib:,.0f} MiB"
     largest = sorted(node.residents, key=lambda account: -counts[account.name])[:_LARGEST]
     if largest:
         names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.has_own_shard})" for r in largest)
@@ -92,13 +95,14 @@ def check_tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
         message = "No token is valid. Create one: regulars token create"
         yield Finding(WARN, "tokens", message)
         return
-    yield Finding(OK, "tokens", f"{len(valid):,} tokens are valid.")
+    yield Finding(OK, "tokens", f"{count_of(len(valid), 'token is', 'tokens are')} valid.")
     oldest_use = now - _UNUSED_DAYS * _DAY_MS
     unused = [t for t in valid if max(t.created_at, t.last_used_at or 0) < oldest_use]
     if unused:
+        subject = count_of(len(unused), "token was", "tokens were")
         message = (
-            f"{len(unused):,} tokens were not used for {_UNUSED_DAYS} days: {_ids(unused)}. Revoke "
-            "those that are not needed: regulars token revoke ID"
+            f"{subject} not used for {_UNUSED_DAYS} days: {_ids(unused)}. Revoke tokens that are "
+            "not needed: regulars token revoke ID"
         )
         yield Finding(WARN, "tokens", message)
     endless = [t for t in valid if ADMIN in t.scopes.split() and t.expires_at is None]

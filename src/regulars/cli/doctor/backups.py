@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
+from regulars.core.counts import count_of
 from regulars.store import DatabaseUrl
 from regulars.store.backup import newest_backup
 from regulars.store.postgresql.connect import CONNECT_ERRORS, connect
@@ -38,7 +39,11 @@ def check_backups(folder: Path | None) -> Iterator[Finding]:
         yield Finding(WARN, "backup", message)
         return
     hours = (time.time() - newest.stat().st_mtime) / 3_600
-    age = f"{hours:.0f} hours" if hours < _MAX_AGE_HOURS else f"{hours / 24:.0f} days"
+    age = (
+        count_of(round(hours), "hour")
+        if hours < _MAX_AGE_HOURS
+        else count_of(round(hours / 24), "day")
+    )
     message = f"The newest backup, {newest}, is {age} old."
     if hours <= _MAX_AGE_HOURS:
         yield Finding(OK, "backup", message)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
+from regulars.core.counts import count_of
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl
 from regulars.store.postgresql.connect import CONNECT_ERRORS, connect, describe_error
@@ -124,8 +125,8 @@ async def _check_rights(connection: asyncpg.Connection, url: DatabaseUrl) -> lis
     if lacks:
         count = len({table for tables in lacks.values() for table in tables})
         message = (
-            f"The user {user} lacks {', '.join(lacks)} on {count} tables of {url.redacted}, such "
-            f"as {next(iter(lacks.values()))[0]}. Run in SQL, as their owner: GRANT "
+            f"The user {user} lacks {', '.join(lacks)} on {count_of(count, 'table')} of "
+            f"{url.redacted}, such as {next(iter(lacks.values()))[0]}. Run in SQL, as owner: GRANT "
             f"{', '.join(_RIGHTS)} ON ALL TABLES IN SCHEMA {quoted_schema} TO {user}"
         )
         findings.append(Finding(FAIL, "rights", message))
@@ -180,8 +181,9 @@ def _check_connections(url: DatabaseUrl, settings: Settings, limit: int) -> Iter
     needed = settings.workers * (settings.pool_size + monitors)
     if needed > limit * 0.8:
         message = (
-            f"{settings.workers} processes open up to {needed} connections, and PostgreSQL allows "
-            f"{limit}. Raise max_connections, or run fewer processes."
+            f"{count_of(settings.workers, 'process opens', 'processes open')} up to {needed} "
+            f"connections, and PostgreSQL allows {limit}. Raise max_connections, or lower "
+            "REGULARS_WORKERS or REGULARS_POOL_SIZE."
         )
         yield Finding(WARN, "connections", message)
     else:

@@ -172,9 +172,7 @@ remove_tags = mutation(_remove, _prepare_tags, _customers)
 
 def _require_few(count: int, max_count: int, argument: str) -> None:
     if count > max_count:
-        message = (
-            f"`{argument}` has {count:,} values; at most {max_count:,} are allowed in one request."
-        )
+        message = f"`{argument}` has {count:,} values; the maximum is {max_count:,} in one request."
         raise Rejected(InvalidInput(message, (argument,)))
 
 

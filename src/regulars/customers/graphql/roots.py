@@ -86,10 +86,7 @@ def _delete(
     items, version = arguments["items"], _version(env, arguments)
     count, max_count = len(items), env.directory.limits.deletes
     if count > max_count:
-        message = (
-            f"`items` has {count:,} ids; at most {max_count:,} customers can be deleted in one "
-            "request."
-        )
+        message = f"`items` has {count:,} ids; the maximum is {max_count:,} in one request."
         raise Rejected(InvalidInput(message, ("items",)))
     customers = tuple([reference_to(text) for text in items])
     return DeleteCustomers(customers, env.now, version, record, env.origin)

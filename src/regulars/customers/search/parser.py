@@ -59,7 +59,7 @@ def parse(query: str, max_length: int = DEFAULTS.search_characters) -> Search:
     nearest valid word.
     """
     if len(query) > max_length:
-        message = f"The query has {len(query):,} characters; at most {max_length:,} are allowed."
+        message = f"The query has {len(query):,} characters; the maximum is {max_length:,}."
         raise syntax_error(message, max_length, "the end")
     if "\0" in query:
         message = "The query contains a NUL character. Remove it."
