@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TEST_MINUTES := 4
 # Without bytecode, each process takes 0.4 s longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -38,9 +39,9 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		echo "  $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \
 		exec $(BIN)/regulars serve'
 
-test: install ## Run the fast tests on SQLite and PostgreSQL, in about 4 minutes (DSN=… for your server)
-	@echo 'About 4 minutes on 2 cores. Left out: slow tests (make test-slow), Citus (make test-citus),'
-	@echo 'failover (make test-ha), and most tests on PostgreSQL (make test-full runs all of them).'
+test: install ## Run the fast tests, on SQLite and partly on PostgreSQL (DSN=… for your server)
+	@echo 'This takes about $(TEST_MINUTES) minutes on 2 cores. It leaves out slow tests (make test-slow), Citus'
+	@echo '(make test-citus), failover (make test-ha), and most tests on PostgreSQL (make test-full).'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m '(not slow or smoke) and not citus and not ha'
 
 test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched off
