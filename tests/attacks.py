@@ -247,7 +247,7 @@ def signed(target: Target, body: bytes) -> dict[str, str]:
 @case(
     "events of a shop",
     "body",
-    "bytes of a shop's event that is verified as `JSON.stringify` writes it, too",
+    "bytes of a shop's event whose signature may also cover the output of `JSON.stringify`",
     routes=("/in/{account}/{type:path}",),
     stranger=False,
 )
@@ -321,8 +321,8 @@ def _register_files() -> None:
     def register(name: str, build: Callable[[int], bytes], headers: dict[str, str]) -> None:
         @case(
             f"file: {name}",
-            "a file that is imported",
-            "a file that is imported, unpacked",
+            "imported file",
+            "imported file, unpacked",
             "[other limits of a file](transfers.md#files)",
             routes=IMPORT,
         )
@@ -336,7 +336,7 @@ def _register_files() -> None:
 _register_files()
 
 
-@case("file: options", "a file that is imported", "request line and headers", routes=IMPORT)
+@case("file: options", "imported file", "request line and headers", routes=IMPORT)
 def _(target: Target, number: int, token: str | None) -> None:
     options = [
         "map=" + quote(json.dumps({f"c{n}": "email" for n in range(900)})),
@@ -444,7 +444,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.raw(target.head("POST", "/api/v2", headers=CHUNKED_JSON, token=token) + extensions)
 
 
-@case("pipelining", "requests at once, for each process", routes=("/api/v2", "/healthz"))
+@case("pipelining", "concurrent requests of each process", routes=("/api/v2", "/healthz"))
 def _(target: Target, number: int, token: str | None) -> None:
     def request(path: str, body: bytes, last: bool) -> bytes:
         method = "POST" if body else "GET"
@@ -482,7 +482,7 @@ def _send_at_once(target: Target, data: bytes) -> None:
 
 @case(
     "many connections",
-    "requests at once, for each process",
+    "concurrent requests of each process",
     routes=("/api/v2", "/healthz", "/in/{account}/{type:path}"),
 )
 def _(target: Target, number: int, token: str | None) -> None:
@@ -508,9 +508,9 @@ def _send_from_many(target: Target, request: bytes, count: int) -> None:
 
 @case(
     "slow and unread",
-    "time for a request to arrive (a file: for each 64 KiB of it), and for an answer to be taken",
-    "time for a request to arrive (a file: for each 64 KiB of it)",
-    "rate at which a client reads a response, over each 30 s in which bytes wait for it",
+    "time in which a request must arrive (for a file: each 64 KiB), and for an answer to be taken",
+    "time in which a request must arrive (for a file: each 64 KiB)",
+    "minimum rate at which a client must read a response, on average over 30 s",
     "bytes that a process holds for slow connections: bodies over 64 KiB, and unread responses",
     routes=("/api/v2", "/import", "/export"),
 )
@@ -603,10 +603,10 @@ def _spreads(levels: int, times: int) -> str:
 
 TOKENS = "tokens of a document"
 FIELDS = "fields, those of a fragment counted wherever it is spread"
-ALL_FIELDS = "fields of all operations, those of a fragment counted wherever it is spread"
+ALL_FIELDS = "fields of all operations. The fields of a fragment count at each spread"
 CHARACTERS = "characters of a document"
 LINES = "line breaks of a document"
-PAIRS = "pairs of fields with one name that must be compared"
+PAIRS = "pairs of fields with the same name that must be compared"
 ROOTS = "fields of Query or Mutation in an operation"
 WHOLE = """id _id created_at updated_at email phone first_name last_name full_name location avatar
     accepts_marketing notes expenses orders_count custom tags version
@@ -762,7 +762,7 @@ document(
 )
 document(
     "document: levels",
-    "levels of fields within each other",
+    "levels of nested fields",
     build=lambda n: (
         f"{{ a{n}: customers {{ edges {{ node {{ "
         + "summary { orders { list { order { customer { " * 3
@@ -773,7 +773,7 @@ document(
 )
 document(
     "document: levels beyond the limit",
-    "levels of fields within each other",
+    "levels of nested fields",
     build=lambda n: (
         f"{{ a{n}: customers {{ edges {{ node {{ "
         + "summary { orders { list { order { customer { " * 200
@@ -924,7 +924,7 @@ def _(target: Target, number: int, token: str | None) -> None:
             target.graphql(query + " } } } }", values, token)
 
 
-INTROSPECTED = "different types, fields and arguments that introspection looks at"
+INTROSPECTED = "different types, fields and arguments in an introspection"
 INTROSPECTION = get_introspection_query()
 document(
     "introspection", TOKENS, build=lambda n: INTROSPECTION.replace("IntrospectionQuery", f"I{n}")
@@ -987,7 +987,7 @@ document(
 )
 document(
     "page: notes and aliases",
-    "bytes of a GraphQL response, about",
+    "approximate bytes of a GraphQL response",
     COST,
     ON_A_PAGE,
     build=lambda n: (
@@ -1095,7 +1095,7 @@ document(
 document(
     "page: below each other",
     COST,
-    "levels of fields within each other",
+    "levels of nested fields",
     build=lambda n: (
         f"{{ a{n}: customers(first: 20) {{ edges {{ node {{ summary {{ orders {{ list {{ order {{ customer {{ summary {{ orders {{ list {{ order {{ id customer {{ id }} }} }} }} }} }} }} }} }} }} }} }} }} }}"
     ),
@@ -1232,7 +1232,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.graphql(query, {"q": search}, token)
 
 
-@case("searches: slow ones", "time for a request", "characters of a search", stranger=False)
+@case("searches: slow ones", "duration of a request", "characters of a search", stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
     """Concurrent searches that read all terms."""
     terms = join(48, lambda n: f"-notes:word{number}{n}")
@@ -1250,8 +1250,8 @@ VALUES = "values of a list, in the document or in variables"
 ALL_VALUES = "values of all lists in the variables together"
 ROWS = "rows of `setCustomers`, items of `addTags` and `removeTags`"
 INDEXED = (
-    "characters that a write of several customers has to index: of each text that changes, before "
-    "and after, and twice if they are not ASCII"
+    "characters to index in a write of several customers: each changed text, before and after; "
+    "twice if it is not ASCII"
 )
 SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
     setCustomers(nodes: $nodes, dryRun: $dry, errorPolicy: REJECT_ROW) { saved rejected
@@ -1349,7 +1349,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     "setCustomers: the largest rows",
     ROWS,
     "body",
-    "characters of all rows of `setCustomers`, and four for each value",
+    "characters of all rows of `setCustomers`, plus four for each value",
     stranger=False,
 )
 def _(target: Target, number: int, token: str | None) -> None:
