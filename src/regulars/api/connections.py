@@ -1,4 +1,4 @@
-"""Connections, as Relay's specification defines them: every list that has pages is one."""
+"""Connections: lists with pages, as the specification of Relay defines them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _BEYOND = {"hasNextPage": "next", "hasPreviousPage": "previous"}
 
 
 class Connection:
-    """A selected connection: which columns its rows need, and what its fields have of a page. Its
-    cursors are `encode` of the columns `keyset`."""
+    """A selected connection: the columns of its rows and the fields of its page. Its cursors are
+    `encode` of the columns `keyset`."""
 
     def __init__(self, layout: Layout, keyset: tuple[str, ...], encode: Encode) -> None:
         self.edges = layout.nested("edges")

@@ -1,4 +1,4 @@
-"""What the fields of one request share."""
+"""The state that the fields of one request share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ EVERYTHING = granted([ADMIN])
 
 
 class IdempotencyContext:
-    """A request that may have come before: its key, whose it is and what it holds; and whether a
-    write of it was found to be made already."""
+    """The idempotency key of a request, with its token and its content, and whether a write of the
+    request was executed before."""
 
     __slots__ = ("_fingerprint", "_part", "_token_id", "is_replayed", "key")
 
@@ -24,18 +24,17 @@ class IdempotencyContext:
         self._part = 0
 
     def idempotency_record(self, at: int) -> IdempotencyRecord:
-        """The idempotency record of the next write of the request."""
+        """Return the idempotency record of the next write of the request."""
         part = self._part
         self._part += 1
         return IdempotencyRecord(self._token_id, self.key, part, self._fingerprint, at)
 
 
 class Context:
-    """The account that the token opens and what it may do there, the token's id, the request's id,
-    where its writes come from, the moment it came (`asked`), and its present (`now`): one moment
-    for the whole of an answer, in milliseconds since 1970. That of a write that was answered before
-    is the moment of that answer. `change` is the number of the account's last change, where it came
-    with what was read."""
+    """The context of a request: its account, scopes, token id, request id and origin. `asked` is
+    the time of the request, and `now` the time of all parts of the response, in milliseconds since
+    1970. For a repeated write, `now` is the time of the first response. `change` is the number of
+    the account's last change, if it was read with the rows."""
 
     __slots__ = (
         "account_id",

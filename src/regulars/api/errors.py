@@ -1,4 +1,4 @@
-"""What a client is told of an exception: the one place where errors become answers."""
+"""Converts every exception to the errors of a response."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ CODES.update(
 
 
 def describe(error: Exception, request_id: str) -> Sequence[Fault]:
-    """The faults of an exception: what the directory refused, what the database cannot do now, or
-    else that the fault is ours."""
+    """Return the faults of an exception. They describe a rejected request, an unavailable database
+    or an internal error."""
     if isinstance(error, Rejected):
         return [
             Fault(problem.message, problem.key, problem.input_path, extensions=problem.extensions)
@@ -69,9 +69,9 @@ def _ours(message: str, key: str, request_id: str) -> Fault:
 
 
 def internal(error: BaseException, request_id: str) -> Fault:
-    """Our fault: the log has where it happened, the client has the request's id.
+    """Log an internal error, and return the fault for the client, with the request id.
 
-    The exception's own text is not logged: a database's may quote a customer.
+    The text of the exception is not logged, because it may contain values of a customer.
     """
     trace = (type(error), error, error.__traceback__)
     log.error("failed", exc_info=trace, extra={"fields": {"request_id": request_id}})
@@ -83,7 +83,7 @@ def internal(error: BaseException, request_id: str) -> Fault:
 
 
 def unavailable(error: Unreachable, request_id: str) -> Fault:
-    """The database cannot be used at present: the log has why."""
+    """Return the fault for a database that cannot be used. The log has the reason."""
     fields = {"request_id": request_id, "reason": str(error)}
     log.warning("unavailable", extra={"fields": fields})
     if isinstance(error, DiskFull):
@@ -100,7 +100,7 @@ def unavailable(error: Unreachable, request_id: str) -> Fault:
 
 
 def too_slow(request_id: str) -> Fault:
-    """The request was ended, because it took longer than it may."""
+    """Return the fault for a request that exceeded its time limit."""
     message = (
         "The request took too long and was cancelled. A write may have been saved. Request less "
         "at once. Send a write again with the same `Idempotency-Key`, or read the data first."

@@ -30,7 +30,7 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class ApiPart:
-    """The object types of a package, its fields of Query and Mutation for a greatest page size, the
+    """The object types of a package, its fields of Query and Mutation for a maximum page size, the
     types that `node` can return, and the scalars. The SDL is in `schema.graphql` of the package."""
 
     types: Mapping[str, TypeBinding]

@@ -14,7 +14,8 @@ from regulars.store.relations import Relation
 
 
 def list_of(relation: Relation, type_name: str, noun: str) -> Related:
-    """A list without cursors of the rows that belong to customers: `after` is the id of a row."""
+    """Return the field of a list without cursors, such as the orders of a customer. `after` is the
+    id of a row."""
 
     def prepare(arguments: Arguments) -> Load:
         first, after = arguments.get("first"), arguments.get("after")
@@ -53,7 +54,7 @@ def _no_cursor(type_name: str) -> InvalidCursor:
 
 
 async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
-    """For each `_id` the customer's row, or None."""
+    """Return the customer's row for each `_id`, or None."""
     return await env.directory.customers(env.account_id, ids, layout.columns)
 
 

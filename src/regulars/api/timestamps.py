@@ -1,4 +1,4 @@
-"""Moments as text: the `format` and `suffix` arguments of every timestamp.
+"""Timestamps as text: the `format` and `suffix` arguments of every timestamp.
 
 The tokens and the wording of relative times are those of moment.js, in English and in UTC.
 """
@@ -41,7 +41,7 @@ Token = Callable[[datetime, int], str]
 
 
 class Clock(Protocol):
-    """What a moment is rendered with: the request's own present, in milliseconds since 1970."""
+    """The time of a request, in milliseconds since 1970. Relative times refer to it."""
 
     @property
     def now(self) -> int: ...
@@ -98,10 +98,10 @@ TOKENS: Mapping[str, Token] = {
 
 
 def prepare(arguments: Mapping[str, Any]) -> Render:
-    """The renderer for a timestamp's arguments: of moments in milliseconds since 1970.
+    """Return a function that renders timestamps (milliseconds since 1970) for the arguments.
 
-    `format` is `fromNow`, `ISO`, or a text of tokens; null is as good as absent. Raises
-    RequestError for a format of more than 255 characters.
+    `format` is `fromNow` (also if it is null or absent), `ISO`, or a text with tokens. Raises
+    RequestError if it has more than 255 characters.
     """
     form = arguments.get("format")
     form = FROM_NOW if form is None else form
@@ -125,7 +125,7 @@ def prepare(arguments: Mapping[str, Any]) -> Render:
 
 @lru_cache(maxsize=256)
 def _pieces(form: str) -> tuple[str | Token, ...]:
-    """A format cut into tokens and the text between them."""
+    """Split a format into tokens and the text between them."""
     pieces: list[str | Token] = []
     end = 0
     for match in _PART.finditer(form):
@@ -182,7 +182,7 @@ def _words(earlier: int, later: int) -> str:
 
 
 def _calendar_months(earlier: int, later: int) -> tuple[int, int]:
-    """Whole calendar months between two timestamps, and the milliseconds that remain."""
+    """Return the whole calendar months between two timestamps, and the remaining milliseconds."""
     begin, time_of_day = divmod(earlier, _DAY)
     end = _month_of(later // _DAY)
     months, day = _in_month(begin, end)
@@ -195,7 +195,7 @@ def _calendar_months(earlier: int, later: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _month_of(day: int) -> int:
-    """The month, counted from the year 0, of a day since 1970."""
+    """Return the month of a day since 1970, counted from the year 0."""
     at = date.fromordinal(_EPOCH_DAY + day)
     return at.year * 12 + at.month - 1
 
@@ -203,8 +203,8 @@ def _month_of(day: int) -> int:
 # A page of customers that is listed again has the same days.
 @lru_cache(maxsize=16_384)
 def _in_month(day: int, month: int) -> tuple[int, int]:
-    """How many months after a day (since 1970) a month is, and the day in that month: the last one
-    of a month that has no such day."""
+    """Return the months between a day (since 1970) and a month, and the same day in that month. In
+    a shorter month, it is the last day."""
     start = date.fromordinal(_EPOCH_DAY + day)
     year, index = divmod(month, 12)
     last_day = date(year, index + 1, min(start.day, calendar.monthrange(year, index + 1)[1]))
@@ -212,10 +212,10 @@ def _in_month(day: int, month: int) -> tuple[int, int]:
 
 
 def _wording() -> Iterator[tuple[int, str]]:
-    """The ages, in milliseconds, from which on other words are used, and the words.
+    """Yield the ages in milliseconds from which another wording applies, with the wording.
 
-    A unit is rounded to the nearest number of it, halves up. From two months on, words are empty
-    near each limit, where the calendar decides.
+    A unit is rounded to the nearest whole number, halves up. From two months on, the wording is
+    empty near each limit, where the calendar decides.
     """
     yield 0, "a few seconds"
     smaller, enough = _SECOND, 45

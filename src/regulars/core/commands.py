@@ -1,4 +1,4 @@
-"""Commands: what the writer of an account can be asked to change."""
+"""Commands: the changes that the writer of an account can execute."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from regulars.store import LookupKeys
 
 
 class Origin(NamedTuple):
-    """Where a write comes from, as the history keeps it: the kind of its actor (`token`,
-    `command_line`, `inbound`, `import`), the actor's name, and the id of the request; and whether
-    it is silent: its changes are sent to no webhook."""
+    """The origin of a write, as the history stores it: the kind of the actor (`token`,
+    `command_line`, `inbound`, `import`), its name, and the id of the request. The changes of a
+    silent write are sent to no webhook."""
 
     kind: str
     name: str
@@ -26,9 +26,9 @@ COMMAND_LINE = Origin("command_line", "regulars")
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """What makes a write recognisable when its request is sent again: whose it is (`token_id`),
-    the request's key, the number of the write in the request, a hash of the request, and the
-    moment it came (milliseconds since 1970); and whether it is to be refused again, if it was."""
+    """Identifies a write of a request that may be sent again: the token, the idempotency key, the
+    index of the write in the request, a hash of the request, and the time of the request
+    (milliseconds since 1970). It also says whether the first attempt was refused."""
 
     token_id: str
     key: str
@@ -39,13 +39,13 @@ class IdempotencyRecord:
 
 
 def record_keys(idempotency_record: IdempotencyRecord | None) -> frozenset[str]:
-    """The key of an idempotency record, if there is one."""
+    """Return the key of an idempotency record, or nothing if there is none."""
     return frozenset([idempotency_record.key]) if idempotency_record else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a write came to when its request was first answered, and the moment of that."""
+    """The stored outcome of the first attempt of a write, and its time (ms since 1970)."""
 
     result: Any
     at: int
@@ -55,8 +55,8 @@ Values = Mapping[str, Any]
 
 
 class Command(Protocol):
-    """A change that somebody asks for: when (milliseconds since 1970), from where, and the record
-    that makes it recognisable when it is sent again."""
+    """A requested change: its time (milliseconds since 1970), its origin, and the idempotency
+    record of its request, if it has one."""
 
     @property
     def at(self) -> int: ...
@@ -74,7 +74,7 @@ class Command(Protocol):
 
 
 class SmallCommand:
-    """A command that is decided in the event loop, unless it says otherwise."""
+    """A command that is decided in the event loop, unless `is_large` is true."""
 
     __slots__ = ()
 

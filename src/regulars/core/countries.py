@@ -135,8 +135,8 @@ _ARTICLES = (
 
 
 def name_key(text: str) -> str:
-    """The form by which names of countries are compared: folded letters and digits alone; `&` is
-    `and`."""
+    """Return the form by which names of countries are compared: folded letters and digits, with `&`
+    as `and`."""
     return "".join(filter(str.isalnum, folded_letters(text.replace("&", " and "))))
 
 
@@ -212,7 +212,7 @@ def _without_article(name: str) -> str:
 
 @cache
 def _codes() -> dict[str, str]:
-    """Codes of two letters, three letters and three digits, in upper case."""
+    """Return the codes of two letters, three letters and three digits, in upper case."""
     codes = {"XK": "XK", "XKX": "XK", "UK": "GB"}
     for country in iso3166.countries:
         codes |= dict.fromkeys(
@@ -223,7 +223,7 @@ def _codes() -> dict[str, str]:
 
 @cache
 def _iso_names() -> dict[str, str]:
-    """Names in English, by which a mistyped one is corrected."""
+    """Return the English names with which a mistyped name is compared."""
     names = {
         name_key(name): country.alpha2
         for country in iso3166.countries

@@ -1,4 +1,4 @@
-"""Dates of the search language: days, months, moments, and how long ago. All in UTC, in
+"""Dates of the search language: days, months, timestamps and relative times. All are in UTC, in
 milliseconds since 1970."""
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ UNITS = (*_LENGTHS, *_MONTHS)
 
 @dataclass(frozen=True, slots=True)
 class RelativeTime(RelativeValue):
-    """So many units before now: `m`inutes, `h`ours, `d`ays, `w`eeks, `mo`nths or `y`ears."""
+    """A time before now, in `m`inutes, `h`ours, `d`ays, `w`eeks, `mo`nths or `y`ears."""
 
     count: int
     unit: str
 
     def at(self, now: int) -> int:
-        """The moment so long before now. A month before the 31st of March is the last day of
-        February."""
+        """Return the time before `now`, in milliseconds since 1970. A month before 31 March is the
+        last day of February."""
         if self.unit in _LENGTHS:
             return now - self.count * _LENGTHS[self.unit]
         at = _EPOCH + now * _MILLISECOND
@@ -49,7 +49,7 @@ class RelativeTime(RelativeValue):
 
 
 def ago(text: str) -> RelativeTime | None:
-    """`-7d` as what it means; None for anything else."""
+    """Return the relative time of a text such as `-7d`; None for any other text."""
     match = _AGO.fullmatch(text)
     if not match or match["unit"] not in UNITS:
         return None
@@ -57,8 +57,8 @@ def ago(text: str) -> RelativeTime | None:
 
 
 def span(text: str) -> tuple[int, int] | None:
-    """The first moment of what a date names, and the first after it: of a year, a month, a day, a
-    minute, a second or a millisecond. None for what is no date."""
+    """Return the start of a date's period, and the start of the next period. The period is a year,
+    a month, a day, a minute, a second or a millisecond. Return None for an invalid date."""
     match = _TIMESTAMP.fullmatch(text)
     if not match:
         return None
@@ -91,7 +91,8 @@ def span(text: str) -> tuple[int, int] | None:
 
 
 def parse_timestamp(text: str) -> int | None:
-    """Returns the timestamp that a text names; for a day, its first. None if it names none."""
+    """Return the timestamp of a text in milliseconds since 1970, the start of the day for a date,
+    or None if the text is not a timestamp."""
     bounds = span(text.strip())
     return bounds[0] if bounds else None
 
@@ -114,7 +115,8 @@ _UNITS = {
 
 
 def from_now(text: str, now: int) -> int | None:
-    """About the moment that `3 days ago` or `in a month` means; None for anything else."""
+    """Return the approximate time of a text such as `3 days ago` or `in a month`, in milliseconds
+    since 1970; None for any other text."""
     match = _FROM_NOW.fullmatch(text.strip().lower())
     if not match or bool(match["to_come"]) == bool(match["ago"]):
         return None
@@ -124,7 +126,7 @@ def from_now(text: str, now: int) -> int | None:
 
 
 def iso(at: int) -> str:
-    """A moment as `2024-03-18T14:20:37.000Z`."""
+    """Return a time as `2024-03-18T14:20:37.000Z`."""
     days, rest = divmod(at, 86_400_000)
     seconds, milliseconds = divmod(rest, 1_000)
     minutes, second = divmod(seconds, 60)
@@ -142,7 +144,7 @@ def _of(timestamp: datetime) -> int:
 
 
 def _offset(zone: str | None) -> int:
-    """What a zone is ahead of UTC. Raises ValueError for one that there cannot be."""
+    """Return the offset of a zone from UTC. Raises ValueError for an impossible offset."""
     if not zone or zone in "Zz":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])

@@ -32,13 +32,13 @@ InputPath = tuple[str | int, ...]
 
 
 class RegularsError(Exception):
-    """The request cannot be carried out, and nothing has changed. The message says why, and how to
-    correct it."""
+    """The base of all errors that a caller can handle. The message states the problem and the fix.
+    Nothing was changed."""
 
 
 class Problem:
-    """One thing that is wrong: `key` for a program, `message` for a person, and where in the
-    input it lies."""
+    """A problem of a request: a `key` for programs, a `message` for people, and `input_path`, the
+    path of the wrong value in the input (empty if no value is wrong)."""
 
     key: str
 
@@ -48,11 +48,11 @@ class Problem:
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        """What a program may want to know beside the key."""
+        """Details for programs, in addition to the key."""
         return {}
 
     def to_json(self) -> dict[str, Any]:
-        """The problem as JSON has it."""
+        """Return the problem as a JSON object."""
         return {
             "key": self.key,
             "message": self.message,
@@ -62,7 +62,7 @@ class Problem:
 
 
 class Rejected(RegularsError):
-    """A command or a query is rejected because of one problem or more. `replayed` tells that the
+    """A command or a query is rejected because of one or more problems. `replayed` is true if the
     first attempt of the same request was rejected."""
 
     def __init__(self, *problems: Problem, replayed: bool = False) -> None:
@@ -72,13 +72,13 @@ class Rejected(RegularsError):
 
 
 class InvalidInput(Problem):
-    """A value that cannot be stored as it is."""
+    """A value has the wrong type or cannot be stored."""
 
     key = "errors_invalid_input"
 
 
 class TooMuchWork(InvalidInput):
-    """More of the search index would change at once than may."""
+    """A write would change more of the search index than one request may."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -88,7 +88,7 @@ class TooMuchWork(InvalidInput):
 
 
 def is_too_much(rejection: Rejected) -> bool:
-    """Whether a write was refused because it changes too many customers at once."""
+    """Return whether a write was refused because it changes too many customers at once."""
     return any(isinstance(problem, TooMuchWork) for problem in rejection.problems)
 
 
@@ -105,12 +105,11 @@ class DuplicateEmail(Problem):
 
 
 class HeldEmail(DuplicateEmail):
-    """Another customer of the shop has the email still: events of both come in another order than
-    they happened."""
+    """Another customer still has the email, because events of the two arrived out of order."""
 
 
 class CustomerNotFound(Problem):
-    """Ids that name no customer of the account."""
+    """Some ids belong to no customer of the account."""
 
     key = "errors_customer_not_found"
 
@@ -129,7 +128,8 @@ class CustomerNotFound(Problem):
 
 
 class VersionConflict(Problem):
-    """Somebody else was faster: the customer has another version than the writer has seen."""
+    """The customer was changed meanwhile, so its version differs from the `ifVersion` of the
+    request."""
 
     key = "errors_version_conflict"
 
@@ -148,7 +148,7 @@ class VersionConflict(Problem):
 
 
 class DuplicateRow(Problem):
-    """A second row for one customer. `first` counts the rows from 0."""
+    """A second row sets the same customer. `first` is the index of the first row, from 0."""
 
     key = "errors_dup_row"
 
@@ -164,8 +164,8 @@ class DuplicateRow(Problem):
 
 
 class OtherRows(Problem):
-    """Nothing is wrong with the row, but with another, and all or none are saved. `bad` counts the
-    rows from 0."""
+    """The row is valid, but another row is not, and either all rows are saved or none. `bad` is the
+    index of the invalid row, from 0."""
 
     key = "errors_other_rows"
 
@@ -183,7 +183,7 @@ class OtherRows(Problem):
 
 
 class Stopped(Problem):
-    """An import that was cancelled, or that somebody else goes on with."""
+    """The import was cancelled, or another process continues it."""
 
     key = "errors_import_stopped"
 
@@ -195,7 +195,7 @@ class Stopped(Problem):
 
 
 class RowFailed(Problem):
-    """The server failed at one row of many."""
+    """The server failed at one of several rows."""
 
     key = "errors_internal"
 
@@ -213,10 +213,10 @@ class RowFailed(Problem):
 
 
 def failed(error: Exception, request_id: str | None, input_path: InputPath) -> RowFailed:
-    """Log an exception of one row, and return the problem that its sender is shown.
+    """Log an exception of one row, and return the problem for the client.
 
-    The log has where it happened. The text of the exception may quote a customer, and the log's
-    formatter omits it.
+    The log has the type and the location of the exception, but not its text, which may contain
+    values of a customer.
     """
     fields = {"request_id": request_id}
     log.error("row_failed", exc_info=error, extra={"fields": fields})
@@ -224,7 +224,7 @@ def failed(error: Exception, request_id: str | None, input_path: InputPath) -> R
 
 
 class OtherRequest(Problem):
-    """A key that was sent with another request."""
+    """The idempotency key was used for a different request."""
 
     key = "errors_idempotency_key"
 
@@ -236,7 +236,7 @@ class OtherRequest(Problem):
 
 
 class MissingScope(Problem):
-    """The token may not do this."""
+    """The token lacks a required scope."""
 
     key = "errors_scope"
 
@@ -248,7 +248,7 @@ class MissingScope(Problem):
 
 
 class Repeated(Problem):
-    """A problem as it was told when the request was first sent."""
+    """A stored problem of the first attempt of a request."""
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
         super().__init__(problem["message"], tuple(problem["input_path"]))
@@ -261,8 +261,8 @@ class Repeated(Problem):
 
 
 class InvalidQuery(Problem):
-    """A search that cannot be read. `position` counts characters from 0; `expected` is what would
-    be right there, in a few words."""
+    """A search query is invalid. `position` is the index of the wrong character, from 0. `expected`
+    describes in a few words what is valid there."""
 
     key = "errors_invalid_query"
 
@@ -284,7 +284,7 @@ class InvalidQuery(Problem):
 
 
 class InvalidCursor(Problem):
-    """Not a cursor, or one of another order."""
+    """The cursor is invalid, or belongs to a list in another order."""
 
     key = "errors_invalid_cursor"
 
@@ -293,6 +293,6 @@ class InvalidCursor(Problem):
 
 
 class InvalidPageSize(Problem):
-    """A page that is too large, negative, or counted from both ends."""
+    """The size of a page is negative or too large, or `first` and `last` are combined."""
 
     key = "errors_page_size"

@@ -18,7 +18,8 @@ _BARE = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def encoder(type_name: str) -> Callable[[Sequence[int]], list[str]]:
-    """What makes the global ids of objects of a type: `Q3VzdG9tZXI6MTkxMzUw` of Customer 191350."""
+    """Return the function that makes global ids of a type: `Q3VzdG9tZXI6MTkxMzUw` for Customer
+    191350."""
     form = f"{type_name}:%d".encode()
     base64_of = binascii.b2a_base64
 
@@ -29,10 +30,8 @@ def encoder(type_name: str) -> Callable[[Sequence[int]], list[str]]:
 
 
 def decode(text: str) -> tuple[str, int] | None:
-    """The type and `_id` that a global id names; None when it is none.
-
-    Read leniently: unpadded and URL-safe forms are fine.
-    """
+    """Return the type and the `_id` of a global id, or None if it is invalid. Unpadded and URL-safe
+    forms are accepted."""
     raw = from_base64(text.strip())
     if raw is None:
         return None

@@ -1,4 +1,4 @@
-"""What may be asked of the directory at once."""
+"""The limits of requests to the directory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """At most: customers on a page, customers deleted together, characters of a search,
-    customers written together. And whether webhooks may be sent to other than public addresses."""
+    """The maximum numbers of customers on a page, customers deleted together, characters of a
+    search, and customers written together; and whether webhooks may be sent to private addresses.
+    """
 
     page_size: int = 250
     deletes: int = 250

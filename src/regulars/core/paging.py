@@ -1,4 +1,4 @@
-"""Pages of a list: which rows a page has, and the cursors of its rows."""
+"""Pages of a list: the rows of a page, and their cursors."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Page(NamedTuple):
 
 
 class KeysetPage(NamedTuple):
-    """Which rows of a list a page has: `size` rows of those between two cursors, counted from the
-    first of them, or from the last if `backward`."""
+    """The part of a list that a page has: `size` rows between two cursors, counted from the first
+    of them, or from the last if `backward`."""
 
     size: int = DEFAULT_SIZE
     backward: bool = False
@@ -41,12 +41,13 @@ class KeysetPage(NamedTuple):
 
     @property
     def limit(self) -> int:
-        """How many rows to read: one more than the page has shows whether others follow."""
+        """The number of rows to read: one more than the page has, which shows whether another page
+        exists."""
         return self.size + 1
 
     @property
     def bounds(self) -> tuple[Cursor | None, Cursor | None]:
-        """The cursors where reading starts and where it ends."""
+        """The cursors at which reading starts and ends."""
         return (self.before, self.after) if self.backward else (self.after, self.before)
 
     def cut(

@@ -1,4 +1,4 @@
-"""Scopes: what the holder of a token may do."""
+"""Scopes: the permissions of a token."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ _ALSO: Mapping[str, tuple[str, ...]] = {BOTH: (READ, WRITE), ADMIN: tuple(SCOPES
 
 
 def granted(scopes: Iterable[str]) -> frozenset[str]:
-    """Everything that a token with these scopes may do."""
+    """Return all scopes that a token with these scopes has, including implied ones."""
     return frozenset(also for scope in scopes for also in (scope, *_ALSO.get(scope, ())))

@@ -1,4 +1,4 @@
-"""Text as the directory keeps it, and as it compares it."""
+"""Text as it is stored, and as it is compared."""
 
 from __future__ import annotations
 
@@ -140,17 +140,17 @@ _SIGNS = str.maketrans({**dict.fromkeys(_APOSTROPHE, "'"), **dict.fromkeys(_HYPH
 
 
 def without_invisible(value: str) -> str:
-    """The text without the characters that have no width: zero-width spaces and joiners, marks of
-    direction, byte order marks, soft hyphens (Unicode's Default_Ignorable_Code_Point)."""
+    """Return the text without characters that have no width: zero-width spaces and joiners, marks
+    of direction, byte order marks, soft hyphens (Unicode's Default_Ignorable_Code_Point)."""
     return value if value.isascii() else _INVISIBLE.sub("", value)
 
 
 def folded_letters(value: str) -> str:
-    """The form by which the search compares text: that of `folded`, without invisible characters,
-    with one apostrophe and one hyphen, and with plain letters for those with a stroke and for
-    ligatures (`ł` is `l`, `ø` is `o`, `đ` is `d`, `æ` is `ae`, `ı` is `i`).
+    """Return the form by which the search compares text: that of `folded`, without invisible
+    characters, with one apostrophe and one hyphen, and with plain letters instead of ligatures and
+    letters with a stroke (`ł` is `l`, `ø` is `o`, `đ` is `d`, `æ` is `ae`, `ı` is `i`).
 
-    Lists are ordered by `folded`. Folding a folded text gives the same.
+    Lists are ordered by `folded`. Folding a folded text does not change it.
     """
     if value.isascii():
         return value.lower().replace("`", "'") if "`" in value else value.lower()
@@ -159,8 +159,8 @@ def folded_letters(value: str) -> str:
 
 
 def fold(value: str) -> str:
-    """The folded form of a text as it is ordered by, and found by as a whole: what of it fits into
-    an index."""
+    """Return the folded form of a text by which lists are ordered and whole values are compared,
+    cut to the length that an index can hold."""
     return (value.lower() if value.isascii() else folded(value))[:FOLDED_LENGTH]
 
 
@@ -178,5 +178,5 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 def full_name(first_name: str, last_name: str) -> str:
-    """First and last name with one space between, none at either end."""
+    """Return first and last name with one space between them, and no spaces at the ends."""
     return f"{first_name} {last_name}".strip()

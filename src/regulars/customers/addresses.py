@@ -36,7 +36,7 @@ Address = Mapping[str, str]
 def clean_patch(
     patch: Mapping[str, str | None], path: InputPath
 ) -> tuple[dict[str, str | None], list[Problem]]:
-    """The parts of an address that somebody sends, as they are kept; None removes a part."""
+    """Return the cleaned parts of an address patch, and their problems. None removes a part."""
     cleaned: dict[str, str | None] = {}
     problems: list[Problem] = []
     for name, value in patch.items():
@@ -56,8 +56,8 @@ def clean_patch(
 
 
 def merge(current: Address | None, patch: Mapping[str, str | None] | None) -> Address | None:
-    """An address with a patch applied as RFC 7396 has it. None for a patch that is null, and
-    when no part is left."""
+    """Return an address with a patch applied (RFC 7396). Return None if the patch is None or no
+    part is left."""
     if patch is None:
         return None
     merged = {**(current or {}), **patch}
@@ -65,23 +65,23 @@ def merge(current: Address | None, patch: Mapping[str, str | None] | None) -> Ad
 
 
 def dump(address: Address | None) -> str | None:
-    """An address as it is stored."""
+    """Return an address as the JSON text that is stored, or None for an empty address."""
     return orjson.dumps(address).decode() if address else None
 
 
 def load(text: str | None) -> dict[str, Any] | None:
-    """An address as it was stored; parts that are empty are not in it."""
+    """Return an address from its stored JSON text, without empty parts."""
     return orjson.loads(text) if text else None
 
 
 def on_one_line(address: Address) -> str:
-    """The place on one line: its non-empty parts, joined by `, `."""
+    """Return the non-empty parts of the place on one line, joined by `, `."""
     return ", ".join(address[name] for name in PLACE if address.get(name))
 
 
 def location(shipping: Address | None, billing: Address | None) -> str:
-    """`country, city` of the shipping address, else of the billing address; whichever parts are
-    known; else empty."""
+    """Return `country, city` of the shipping address, or of the billing address if the shipping
+    address has neither. Unknown parts are omitted, so the text may be empty."""
     for address in (shipping, billing):
         names = (
             [address[name] for name in ("country", "city") if address.get(name)] if address else []

@@ -1,4 +1,4 @@
-"""Avatars: pictures that a customer keeps at Gravatar, found by the email."""
+"""Avatars: pictures of customers at Gravatar, by email."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ except ImportError:  # a Python that was built without it
 
 
 def avatars(emails: Sequence[str]) -> list[str]:
-    """Gravatar's addresses of emails' pictures: the MD5 of the lower-cased email, which is kept
+    """Return the URLs of the pictures of emails: the MD5 of the lower-case email, which is stored
     without spaces around it."""
     return [
         "//www.gravatar.com/avatar/" + md5(email.lower().encode()).hexdigest() for email in emails

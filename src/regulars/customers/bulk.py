@@ -1,4 +1,4 @@
-"""Commands about many customers at once, and what becomes of each row."""
+"""Commands about many customers at once, and the outcome of each row."""
 
 from __future__ import annotations
 
@@ -37,15 +37,17 @@ class RowWarning(NamedTuple):
 
 
 class SetRow(NamedTuple):
-    """A customer to set: clean `values` merged into the one that `customer` names, else into the
-    one who has the email; or into a new one, who takes up the `_id` `take` where the account has
-    never given it. Whom `customer` names is new only with a `take`.
+    """A row of a bulk write: clean `values` to merge into a customer.
 
-    `moments` are those of creation and of the last change, which a new customer brings along, and
-    with `mirrored` a changed one, too. `shop_ids` are the ids of the customer in shops; one that
-    another customer has is kept in the custom field `shop_id_key`. `problems` are those already
-    found; `path` is where the row stands in the input. `warnings` are the values
-    that were changed or could not be read.
+    `customer` selects an existing customer. Without it, the email in `values` selects one, or a new
+    customer is created. A new customer gets the `_id` `take` if the account has never assigned it.
+    With `customer`, a customer is created only if `take` is set.
+
+    `timestamps` are `created_at` and `updated_at` in milliseconds since 1970. They are set for a
+    new customer, and with `mirrored` also for a changed one. `shop_ids` are the ids of the customer
+    in shops. An id that another customer has is stored in the custom field `shop_id_key`.
+    `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
+    values that were changed or could not be read.
     """
 
     values: Values
@@ -62,10 +64,10 @@ class SetRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a batch brings an import: from `position` rows to `to`, of `read` bytes. What the
-    batch rejects comes in the import's rejected rows after `rejected_at`, as far as those are
-    written; `problems` are examples of what was rejected before, as JSON. `cursor` is where the
-    next page begins of what is no file."""
+    """The progress of an import after a batch: from row `position` to row `to`, after `read` bytes
+    of the file. The batch's rejected rows are written after `rejected_at` bytes of the stored
+    rejected rows. `problems` are examples of earlier problems, as JSON. `cursor` is the start of
+    the next page if the source is not a file."""
 
     import_id: str
     position: int
@@ -78,11 +80,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SetCustomers(SmallCommand):
-    """Sets customers, row by row, at a moment. With `whole` nothing is saved if a row is rejected;
-    with `distinct` a second row for one customer is; a dry run saves nothing in any case.
+    """Creates or updates customers, row by row, at a time in milliseconds since 1970.
 
-    With `keeps_consent` no row turns an unsubscribed customer into a subscribed one. With
-    `adds_tags` the tags of a row are added to those of the customer."""
+    With `whole`, nothing is saved if a row is rejected. With `distinct`, a second row for one
+    customer is rejected. A dry run saves nothing. With `keeps_consent`, no row subscribes an
+    unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer.
+    """
 
     rows: tuple[SetRow, ...]
     at: int
@@ -133,7 +136,7 @@ class RowOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SetResult(SummarizedResult):
-    """The outcome of each row, in their order, and whether any of it was saved."""
+    """The outcome of each row, in the order of the rows, and whether rows were saved."""
 
     saved: bool
     rows: tuple[RowOutcome, ...]
@@ -152,7 +155,7 @@ class SetResult(SummarizedResult):
 
 @dataclass(frozen=True, slots=True)
 class ChangeTags(SmallCommand):
-    """Tags added to all the customers named, or removed from them; or nothing is done."""
+    """Adds tags to customers or removes tags from them. All customers are changed, or none."""
 
     customers: tuple[Reference, ...]
     at: int
@@ -173,5 +176,5 @@ class ChangeTags(SmallCommand):
 
 
 def counted(outcomes: Iterable[str]) -> Mapping[str, int]:
-    """How many rows came to each outcome."""
+    """Return the number of rows with each outcome."""
     return {**dict.fromkeys((CREATED, UPDATED, UNCHANGED, REJECTED), 0), **Counter(outcomes)}

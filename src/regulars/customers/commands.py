@@ -23,8 +23,8 @@ from regulars.store.large_work import is_large
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference to a customer: the id as the client wrote it, and the `_id` that it decodes to;
-    None if it is no valid id."""
+    """A reference to a customer: the id as the client wrote it, and its `_id`, or None for an
+    invalid id."""
 
     id_text: str
     customer_id: int | None
@@ -46,7 +46,7 @@ def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class NewLead:
-    """A message that a visitor left in a contact form, at a moment (milliseconds since 1970)."""
+    """A message from a contact form, at a time in milliseconds since 1970."""
 
     subject: str
     message: str
@@ -55,7 +55,7 @@ class NewLead:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a customer did in the shop."""
+    """The orders, leads and visits of a customer in the shop."""
 
     orders: tuple[NewOrder, ...] = ()
     leads: tuple[NewLead, ...] = ()
@@ -64,11 +64,12 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class CreateCustomer(SmallCommand):
-    """A new customer of clean values, at a moment, with what it did already. `problems` are those
-    already found; what the database alone can tell is added to them.
+    """Creates a customer from clean values, at a time in milliseconds since 1970, with its
+    activity. `problems` are those of the input; the decision adds the problems that need the
+    database.
 
-    `row` is the customer's, but for its keys. It depends on nothing that is stored, and so is made
-    here: what is decided keeps other writes waiting.
+    `row` is the row without its keys. It is computed here, because other writes wait for a
+    decision.
     """
 
     values: dict[str, Any]
@@ -111,7 +112,7 @@ class CreateCustomer(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class UpdateCustomer(SmallCommand):
-    """Clean values merged into a customer, at a moment, if it is of the version given."""
+    """Merges clean values into a customer, if it has the expected version."""
 
     customer: Reference
     values: dict[str, Any]
@@ -150,7 +151,7 @@ class UpdateCustomer(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class DeleteCustomers(SmallCommand):
-    """All the customers named, or none, at a moment; if each is of the version given."""
+    """Deletes all of the customers or none, if each has the expected version."""
 
     customers: tuple[Reference, ...]
     at: int

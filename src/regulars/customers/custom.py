@@ -14,7 +14,7 @@ MAX_DEPTH = 32
 
 
 def check(value: Mapping[str, Any] | Sequence[Any], path: InputPath) -> list[Problem]:
-    """What is wrong with custom fields that somebody sends."""
+    """Return the problems of custom fields in the input."""
     pending: list[tuple[Any, int]] = [(value, 1)]
     while pending:
         item, depth = pending.pop()
@@ -35,7 +35,8 @@ def check(value: Mapping[str, Any] | Sequence[Any], path: InputPath) -> list[Pro
 
 
 def merge(current: Any, patch: Any) -> Any:
-    """JSON Merge Patch (RFC 7396, section 2): null removes a key, objects merge key by key."""
+    """Return custom fields with a JSON Merge Patch applied (RFC 7396, section 2): null removes a
+    key, and objects are merged key by key."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(current) if isinstance(current, dict) else {}
@@ -48,7 +49,8 @@ def merge(current: Any, patch: Any) -> Any:
 
 
 def dump(value: Mapping[str, Any] | None, path: InputPath) -> tuple[str | None, list[Problem]]:
-    """Custom fields as they are stored, and what is wrong with their size."""
+    """Return custom fields as the JSON text that is stored, and the problem of its size, if there
+    is one."""
     if value is None:
         return None, []
     data = orjson.dumps(value)
@@ -61,5 +63,5 @@ def dump(value: Mapping[str, Any] | None, path: InputPath) -> tuple[str | None, 
 
 
 def load(text: str | None) -> Any:
-    """Custom fields as they were stored."""
+    """Return custom fields from their stored JSON text."""
     return orjson.loads(text) if text is not None else None

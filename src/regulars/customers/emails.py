@@ -1,4 +1,4 @@
-"""Email addresses: what is one, how it is shown, and when two are the same."""
+"""Email addresses: their syntax, their displayed form, and the form in which they are unique."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 def clean_email(value: str) -> tuple[str, str, str | None]:
-    """An email as it is shown (the local part as given, the domain in lower case), the key by
-    which it is unique, and what is wrong with it, if anything. No network is asked.
+    """Return an email in its displayed form (local part as sent, domain in lower case), the key by
+    which it is unique, and an error text or None. The network is not used.
 
-    The key is the local part in lower case and the domain as IDNA 2008 has it, so that
-    `straße.example` and `strasse.example` are two domains. The key of the shown email is the same.
-    Format characters without width are removed from both.
+    The key is the local part in lower case and the domain as in IDNA 2008. So `straße.example` and
+    `strasse.example` are two domains. The key of the displayed form is the same. Both have no
+    characters without width.
 
-    The syntax is that of RFC 5321 and RFC 6531 as email-validator reads them: internationalised
-    local parts and domains, no quoted local parts, no comments, no domain literals.
+    The syntax is that of RFC 5321 and RFC 6531, as email-validator reads them: internationalized
+    local parts and domains, but no quoted local parts, comments or domain literals.
     """
     visible = value if value.isascii() else _INVISIBLE.sub("", value)
     email, error_text = clean(visible, MAX_LENGTH)
@@ -54,13 +54,13 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
 
 
 def is_plain(value: str) -> bool:
-    """Whether a text is a valid email in the form in which it is shown. Few are not plain, and
-    `clean_email` knows them all."""
+    """Return whether a text is a valid email in its displayed form. For most emails, this is faster
+    than `clean_email`, which recognizes all of them."""
     return len(value) <= MAX_LENGTH and _PLAIN.fullmatch(value) is not None
 
 
 def key_of_plain(email: str) -> str:
-    """The key of an email that is plain."""
+    """Return the key of an email for which `is_plain` is true."""
     return email.lower()
 
 

@@ -1,4 +1,5 @@
-"""What each kind of field means in a customer's row: cleaning, emptiness, patches, folded forms."""
+"""The rules of each kind of field in a customer's row: cleaning, empty values, patches, folded
+forms."""
 
 from __future__ import annotations
 

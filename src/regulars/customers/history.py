@@ -1,8 +1,8 @@
-"""The history: what happened to an account's customers, in the order of commits.
+"""The history: the changes of an account's customers, in the order of commits.
 
-A change is written in the transaction of what it tells of. It keeps the values before and after
-of the fields that an update changed, under the names that the API gives them. A deleted customer's
-changes keep the facts and lose the values.
+A change is written in the transaction of the write. It stores the previous and the new value of
+each changed field, with the field names of the API. When a customer is deleted, its changes stay
+without the values.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHANGE_CURSORS = TaggedCursors(
 
 
 class Form(NamedTuple):
-    """How a column's values are told in a change, as JSON, and kept again."""
+    """Converts the values of a column to JSON for a change (`tell`), and back (`keep`)."""
 
     tell: Callable[[Any], Any] = lambda value: value
     keep: Callable[[Any], Any] = lambda value: value
@@ -112,13 +112,13 @@ Pairs = dict[str, tuple[Any, Any]]
 
 
 def difference(before: Row, after: Row) -> Pairs:
-    """The fields that differ between two rows of a customer, each with its values before and
-    after, as a change tells them."""
+    """Return the fields that differ between two rows of a customer, each with its value before and
+    after, in the form of the history."""
     return _pairs(_CUSTOMER, before, after, "")
 
 
 def order_difference(before: Row | None, after: Row) -> Pairs:
-    """The fields that differ between two rows of an order; none of a new one."""
+    """Return the fields that differ between two rows of an order; nothing for a new order."""
     return _pairs(_ORDER, before, after, _OF_ORDER) if before else {}
 
 
@@ -131,12 +131,13 @@ def _pairs(forms: Mapping[str, Form], before: Row, after: Row, prefix: str) -> P
 
 
 def dump(pairs: Pairs) -> str | None:
-    """Fields as a change keeps them."""
+    """Return fields as the JSON text that a change stores, or None if there are none."""
     return orjson.dumps(pairs).decode() if pairs else None
 
 
 def undone(row: Row, text: str | None, of_order: bool = False) -> Row:
-    """A row of a customer, or of an order, as it was before a change."""
+    """Return a row of a customer, or of an order, as it was before a change. `text` has the stored
+    fields of the change."""
     pairs: dict[str, Any] = orjson.loads(text) if text else {}
     prefix, forms = (_OF_ORDER, _ORDER) if of_order else ("", _CUSTOMER)
     before = {
@@ -148,15 +149,15 @@ def undone(row: Row, text: str | None, of_order: bool = False) -> Row:
 
 
 def fields(text: str | None) -> list[dict[str, Any]]:
-    """What a change keeps of the fields: for each its `name`, and its values `before` and
+    """Return the stored fields of a change: for each its `name`, and its values `before` and
     `after`."""
     pairs = orjson.loads(text) if text else {}
     return [{"name": name, "before": b, "after": a} for name, (b, a) in pairs.items()]
 
 
 def beyond(last_sequence: int) -> InvalidCursor:
-    """What is wrong with a cursor of a change that has never happened: the database has been
-    restored from a backup since the cursor was given, and what was read after that is void."""
+    """Return the problem of a cursor after the last change. The database was restored from a backup
+    after the cursor was returned, so later changes are lost."""
     return InvalidCursor(
         "after",
         f"The cursor is after the last change of this account, {last_sequence:,}. The database "

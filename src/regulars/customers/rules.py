@@ -29,7 +29,7 @@ from regulars.store.tables import leads, orders
 
 
 def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
-    """The new customer's row. Raises Rejected."""
+    """Return the row of the new customer. Raises Rejected."""
     row, problems = command.row, list(command.problems)
     key = command.values.get("email_key")
     if key and unit.holder(key) is not None:
@@ -48,7 +48,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
 
 
 def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) -> Row:
-    """A customer's row with what the customer did. Adds its orders and leads."""
+    """Return a customer's row with its activity, and add its orders and leads."""
     customer = {**customer, "visits": customer["visits"] + activity.visits}
     for order in activity.orders:
         row = order_row(unit.account_id, unit.next_id("orders"), customer, order)
@@ -73,7 +73,7 @@ def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) 
 
 
 def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
-    """The customer's row. Raises Rejected."""
+    """Return the row of the updated customer. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
         missing = CustomerNotFound([command.customer.id_text], ("id",))
@@ -90,7 +90,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
-    """The `_id`s of the customers, in the order of the command. Raises Rejected."""
+    """Return the `_id`s of the deleted customers, in the order of the command. Raises Rejected."""
     missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)))
@@ -112,7 +112,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
 def _conflicts(
     unit: CustomerUnitOfWork, customers: Sequence[Reference], version: int | None
 ) -> list[VersionConflict]:
-    """Those of the customers that are of another version than the one asked for, if one is."""
+    """Return the problems of customers that do not have the expected version."""
     if version is None:
         return []
     rows = [(reference.id_text, unit.find(reference)) for reference in customers]

@@ -1,4 +1,4 @@
-"""What there is in an account, counted."""
+"""Statistics of an account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COUNTRY = "country:"
 
 
 class Week(NamedTuple):
-    """How many customers were created in the week that begins at `start`, in milliseconds since
+    """The number of customers that were created in the week from `start`, in milliseconds since
     1970."""
 
     start: int
@@ -27,15 +27,15 @@ class Week(NamedTuple):
 
 
 class Country(NamedTuple):
-    """How many customers have an address in a country, by its code of ISO 3166-1 alpha-2."""
+    """The number of customers with an address in a country (ISO 3166-1 alpha-2)."""
 
     country: str
     customers: int
 
 
 class Month(NamedTuple):
-    """What the orders of a month, as `2024-03`, brought in a currency: the amount in the money's
-    scale."""
+    """The paid amount and the number of orders of a month (`2024-03`) in a currency. The amount is
+    in 1/10,000 of the currency's unit."""
 
     month: str
     currency: str
@@ -44,8 +44,8 @@ class Month(NamedTuple):
 
 
 class Statistics:
-    """Counts what an account has at a moment, in milliseconds since 1970. Each figure is of its own
-    moment, when others write meanwhile."""
+    """Computes the statistics of an account at a time in milliseconds since 1970. If others write
+    meanwhile, the figures may be from different states."""
 
     def __init__(self, store: Store, account_id: int, now: int) -> None:
         self._store = store
@@ -53,21 +53,22 @@ class Statistics:
         self._now = now
 
     async def consent(self) -> tuple[int, int]:
-        """How many customers there are, and how many accept marketing."""
+        """Return the number of customers, and the number of those who accept marketing."""
         rows = await self._store.fetch(statements.count_by_consent(), self._account, is_long=True)
         counts = {bool(accepts): count for accepts, count in rows}
         return sum(counts.values()), counts.get(True, 0)
 
     async def ordered(self) -> int:
-        """How many customers have ordered."""
+        """Return the number of customers with an order."""
         return await self._number(statements.count_with_orders())
 
     async def expenses(self) -> int:
-        """What all have paid, less refunds, in the money's scale."""
+        """Return the paid amounts of all customers minus refunds, in 1/10,000 of the unit."""
         return await self._number(statements.sum_expenses())
 
     async def new_by_week(self) -> list[Week]:
-        """The last weeks, oldest first; the last is the present one."""
+        """Return the new customers of the last 26 weeks, oldest week first. The last week is the
+        current one."""
         monday = self._now - (self._now - _MONDAY_MS) % WEEK_MS
         since = monday - (WEEKS - 1) * WEEK_MS
         parameters = {**self._account, "since": since}
@@ -76,15 +77,15 @@ class Statistics:
         return [Week(since + n * WEEK_MS, counts.get(n, 0)) for n in range(WEEKS)]
 
     async def countries(self) -> list[Country]:
-        """The countries of addresses, those of most customers first. Who has two in different
+        """Return the countries of addresses, most customers first. A customer with addresses in two
         countries counts in both."""
         parameters = {**self._account, "low": _COUNTRY, "high": f"{_COUNTRY[:-1]};"}
         rows = await self._store.fetch(statements.count_terms(), parameters, is_long=True)
         return [Country(term.removeprefix(_COUNTRY).upper(), count) for term, count in rows]
 
     async def spend_by_month(self) -> list[Month]:
-        """The last months, oldest first, for each currency that is paid in; the last month is the
-        present one."""
+        """Return the last 12 months, oldest first, for each currency of the orders. The last month
+        is the current one."""
         months = _last_months(self._now)
         first = datetime.strptime(months[0], "%Y-%m").replace(tzinfo=UTC)
         parameters = {**self._account, "since": round(first.timestamp() * 1000)}

@@ -1,5 +1,5 @@
-"""The unit of work of a batch, as the rules of customers use it: customers by email, the history,
-numbers, and the search terms that change."""
+"""The unit of work of a batch for the rules of customers: customers by email, the history, ids, and
+the changed search terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _terms_key = itemgetter(*search_document.TERMS_OF)
 
 
 class CustomerUnitOfWork(UnitOfWork):
-    """A unit of work, with what the rules need of customers."""
+    """A unit of work with the functions that the rules of customers need."""
 
     def __init__(self, account_id: int, state: State, entities: Entities) -> None:
         super().__init__(account_id, state, entities)
@@ -36,26 +36,26 @@ class CustomerUnitOfWork(UnitOfWork):
         return ShopIdMap(self)
 
     def find(self, reference: Reference) -> Row | None:
-        """The customer of a reference."""
+        """Return the customer of a reference, or None."""
         number = reference.customer_id
         return None if number is None else self.rows[tables.customers].get(number)
 
     def customer(self, customer_id: int) -> Row | None:
-        """The customer of an `_id`."""
+        """Return the customer with an `_id`, or None."""
         return self.rows[tables.customers].get(customer_id)
 
     def holder(self, email_key: str) -> int | None:
-        """The `_id` of the customer who has the email."""
+        """Return the `_id` of the customer with an email, or None."""
         customer_id: int | None = self.rows[tables.customers].find(("email_key",), email_key)
         return customer_id
 
     def order(self, name: str) -> Row | None:
-        """The order of a name."""
+        """Return the order with a name, or None."""
         orders = self.rows[tables.orders]
         return orders.get(orders.find(("name",), name))
 
     def put_customer(self, row: Row) -> None:
-        """Adds a customer or replaces its row."""
+        """Add a customer or replace its row."""
         customers = self.rows[tables.customers]
         self.work += search_document.work_of(customers.get(row["customer_id"]), row)
         customers.put(row)
@@ -66,8 +66,9 @@ class CustomerUnitOfWork(UnitOfWork):
         super().delete_customer(customer_id, at)
 
     def save(self, row: Row, updated: Row, command: Command, at: int | None = None) -> Row:
-        """Replaces a customer's row and records the change; without a difference, the time of the
-        last change stays. `at` is the time of a change that was made elsewhere."""
+        """Replace a customer's row and record the change, and return the new row. An equal row
+        changes nothing. `at` is the time of a change on another server, in milliseconds since 1970.
+        """
         if updated == row:
             return row
         saved_row = _touched(updated, command)
@@ -79,7 +80,7 @@ class CustomerUnitOfWork(UnitOfWork):
         return saved_row
 
     def touch(self, row: Row, command: Command) -> Row:
-        """Replaces a customer's row, with the time of a command as that of the last change."""
+        """Replace a customer's row, and set its time of the last change to that of the command."""
         saved_row = _touched(row, command)
         self.put_customer(saved_row)
         return saved_row
@@ -92,7 +93,7 @@ class CustomerUnitOfWork(UnitOfWork):
         fields: str | None = None,
         order_id: int | None = None,
     ) -> None:
-        """Adds a change to the history."""
+        """Add a change to the history."""
         self.counters["changes"] += 1
         self.rows[tables.history].put(
             {
@@ -111,7 +112,8 @@ class CustomerUnitOfWork(UnitOfWork):
         )
 
     def next_id(self, counter: str) -> int:
-        """The next `_id` of a counter: used once and never again, not even after a delete."""
+        """Return the next `_id` of a counter. An id is assigned once, and not again after a delete.
+        Raises Rejected if all ids are used."""
         if self.counters[counter] >= MAX_ID:
             message = f"This account has used all of its {MAX_ID:,} ids for {counter}."
             raise Rejected(InvalidInput(message))
@@ -130,7 +132,7 @@ class CustomerUnitOfWork(UnitOfWork):
         return number
 
     def changes(self) -> Changes:
-        """The difference between what was loaded and what is here now."""
+        """Return the difference between the loaded rows and the current rows."""
         changes = super().changes()
         added: dict[int, set[str]] = {}
         removed: dict[int, set[str]] = {}

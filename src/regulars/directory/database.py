@@ -30,16 +30,16 @@ def store_for(
     domain: Domain = DOMAIN,
     pool_size: int = POOL_SIZE,
 ) -> Store:
-    """The store at a database URL, not yet open; `is_bulk` for a store that writes many rows.
-    `pool_size` limits the connections to PostgreSQL. Raises BadDatabaseURL."""
+    """Return the store of a database URL, not yet open. `is_bulk` selects a store that writes many
+    rows. `pool_size` limits the connections to PostgreSQL. Raises BadDatabaseURL."""
     return create_store(parse_url(database_url), domain, statement_seconds, is_bulk, pool_size)
 
 
 def replicas_for(
     primary: Store, urls: Sequence[str], statement_seconds: float, most_behind: float
 ) -> Replicas | None:
-    """The replicas of a primary at database URLs, if there are any: those are read that are at most
-    `most_behind` seconds behind. Raises BadDatabaseURL."""
+    """Return the replicas of a primary, if there are any. Replicas that lag more than `most_behind`
+    seconds are not read. Raises BadDatabaseURL."""
     addresses = [parse_url(url) for url in urls]
     if not addresses:
         return None

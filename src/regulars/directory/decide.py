@@ -60,7 +60,7 @@ def _apply(unit: CustomerUnitOfWork, command: Command) -> Any:
 
 
 def domain_of(entities: Entities) -> Domain:
-    """The domain of some entities, with their rules."""
+    """Return the domain of entities with their rules."""
     return Domain(entities, partial(decide, entities=entities))
 
 

@@ -36,27 +36,27 @@ class Directory:
         columns: tuple[str, ...],
         beyond: frozenset[str] = frozenset(),
     ) -> Awaitable[Page]:
-        """A page of customers, as `Listing.page` returns it."""
+        """Return a page of customers, as `Listing.page` does."""
         return self._listing.page(account_id, selected, columns, beyond, with_change=True)
 
     def count(self, account_id: int, selected: CustomerPage) -> Awaitable[int]:
-        """How many customers meet the condition, on all pages together."""
+        """Return the number of customers on all pages that meet the condition."""
         return self._listing.count(account_id, selected)
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
-        """For each id the customer's columns, or None."""
+        """Return the columns of the customer for each id, or None."""
         return await self._each(queries.customers_by_id(columns), account_id, ids)
 
     async def orders(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
-        """For each id the order's columns, or None."""
+        """Return the columns of the order for each id, or None."""
         return await self._each(queries.orders_by_id(columns), account_id, ids)
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
-        """A customer's columns, or None."""
+        """Return the columns of a customer, or None."""
         return self._one(queries.one_customer(columns), account_id, number)
 
     def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:

@@ -1,4 +1,4 @@
-"""The field that tells what the search language has."""
+"""The field that describes the search language."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_KEY = ("takes", "compared", "prefix", "values")
 
 
 def search_language(_layouts: Layouts) -> Resolve:
-    """What a search may hold."""
+    """Resolve the keys, operators and limits of the search language."""
     language_keys = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
     order = {"takes": "an order", "compared": False, "prefix": False}
     language_keys |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}

@@ -16,7 +16,7 @@ _COST = 200
 
 
 def statistics(layouts: Layouts) -> Resolve:
-    """What there is in the account: only what is selected is counted."""
+    """Resolve the statistics of the account. Only selected figures are computed."""
     layout = layouts.only
     everybody = layout.selects("customers", "accepts_marketing")
     lists = [name for name in _LISTS if layout.selects(name)]

@@ -1,4 +1,4 @@
-"""For each field of each object type what it reads and how it is rendered, a column at a time."""
+"""The columns that each field of each object type reads, and its renderer."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _location(shipping: str | None, billing: str | None) -> str:
 
 
 def address_row(kind: str, customer_id: int, text: str | None) -> Mapping[str, Any] | None:
-    """An address as its fields read it: its parts and its derived `_id`, twice the customer's
-    for shipping and one more for billing."""
+    """Return the columns of an address with its derived `_id`: twice the customer's for shipping,
+    and one more for billing."""
     parts = addresses.load(text)
     if parts is None:
         return None
@@ -57,14 +57,14 @@ def _address(kind: str) -> Nested:
 
 
 def _part(name: str, missing: str | None = "") -> Value:
-    """A part of an address; `missing` where it is not known."""
+    """Return the field of a part of an address. `missing` is its value if it is not known."""
     return Value(("parts",), PerRow(lambda parts: parts.get(name, missing)))
 
 
 def _column(
     read: ColumnFunction | None = None, *, can_be_large: bool = False
 ) -> Callable[[Field], Value]:
-    """A field that shows its own column."""
+    """Return a field that shows its own column."""
     return lambda field: Value((field.name,), read, can_be_large=can_be_large)
 
 

@@ -1,1 +1,1 @@
-"""The search language, and how the customers who meet a condition are read."""
+"""The search language, and the reading of matching customers."""

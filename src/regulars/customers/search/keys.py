@@ -1,4 +1,5 @@
-"""The keys of the search language: what each one's values are, and which condition they make."""
+"""The keys of the search language: the values of each key, and the condition that it makes of a
+value."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ ALWAYS = And(())
 
 
 def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
-    """A column compared with what lasts from `start` until before `end`; a moment, or a number,
-    where those are one."""
+    """Return the comparison of a column with the period from `start` (included) to `end`
+    (excluded), or with a single value if the two are equal."""
     point = start == end
     match operator:
         case "<":
@@ -116,8 +117,8 @@ def _email(term: KeyValue) -> Condition:
 
 
 def _name(term: KeyValue) -> Condition:
-    """A text that lists are sorted by: its column; or its facet, if the column is folded
-    differently."""
+    """Return the condition of a text by which lists are sorted: its column, or its facet if the
+    column is folded differently."""
     column, text = f"{term.key}_folded", sorted_text(term.value.text)
     within = beginning(column, text) if term.value.prefix else equal(column, text)
     facet = line(sorted_text_facet(term.key, text), term.value.prefix)
@@ -203,8 +204,9 @@ def _has(term: KeyValue) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How a key's value is read, and what may stand with it: `takes` says what the value is, and
-    `values` which there are, or some of them."""
+    """A key of the search language. `read` makes a condition of a term. `takes` describes the value
+    for people, and `values` are examples or all valid values. `compared` and `prefix` say whether
+    the key supports comparisons and a star."""
 
     read: Callable[[KeyValue], Condition]
     takes: str
@@ -219,14 +221,15 @@ _TIMESTAMP = Key(_timestamp, "a date", compared=True, values=("-7d", "-1mo", "-1
 
 
 class _Searched(NamedTuple):
-    """A key, and the condition of customers who have a value under it."""
+    """A key, and the condition for customers with a value under it (`has:`)."""
 
     key: Key
     filled: Condition
 
 
 def _text(field: fields.Text | fields.FullName) -> dict[str, _Searched]:
-    """A text: by its index, or else by its facet."""
+    """Return the keys of a text field: by its index if lists are sorted by it, or else by its
+    facet."""
     if field.sort:
         has_value = Predicate.of_column(Within(field.folded_column, low="", above=True))
         return {field.name: _Searched(_NAME, has_value)}
@@ -318,8 +321,8 @@ WITHIN: Mapping[str, Condition] = {
 
 
 def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
-    """The condition of a key and its value; `others` are keys that are read elsewhere. Raises
-    Rejected."""
+    """Return the condition of a key and its value. `others` are valid keys that are read elsewhere,
+    for suggestions. Raises Rejected."""
     key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
     if key is None:
         message = (

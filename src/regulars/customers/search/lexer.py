@@ -1,4 +1,4 @@
-"""The search language's text, taken apart character by character: terms, and where they stand."""
+"""Splits the text of a search into terms with their positions, character by character."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OPERATORS = (">=", "<=", ">", "<")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is looked for: its text without quotes, escapes and star, and where it begins.
+    """A value of a search: its text without quotes, escapes and star, and its position from 0.
 
-    `bare` is a word that nothing was done to: it may be an operator or a word of the language.
+    `bare` is true for a word without quotes, escapes and star, which may be an operator.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """`key:value`, with the comparison before the value, if there is one."""
+    """A term `key:value`, with the comparison before the value, if there is one."""
 
     key: str
     position: int
@@ -39,7 +39,7 @@ class KeyValue:
 
 
 class Text:
-    """A query that is read from its start to its end, each character once."""
+    """Reads a query from start to end, each character once."""
 
     def __init__(self, query: str) -> None:
         self._query = query
@@ -47,7 +47,7 @@ class Text:
         self._escaped_end = False
 
     def skip_spaces(self) -> None:
-        """Goes to the next character that is no space."""
+        """Move to the next character that is not a space."""
         while self.position < len(self._query) and self._query[self.position].isspace():
             self.position += 1
 
@@ -55,14 +55,14 @@ class Text:
         return self.position >= len(self._query)
 
     def take(self, character: str) -> bool:
-        """Goes past a character, if it is the next."""
+        """Move past a character if it is the next one. Return whether it was."""
         if self._query.startswith(character, self.position):
             self.position += len(character)
             return True
         return False
 
     def take_keyword(self, word: str) -> bool:
-        """Goes past a whole word, if it is the next."""
+        """Move past a whole word if it is the next one. Return whether it was."""
         end = self.position + len(word)
         if self._query.startswith(word, self.position) and self.ends_word(end):
             self.position = end
@@ -73,15 +73,15 @@ class Text:
         return self._query.startswith(character, self.position)
 
     def ends_word(self, index: int | None = None) -> bool:
-        """Whether no word goes on here, or at another place: there is a space, a parenthesis, or
-        the end."""
+        """Return whether a word ends at the current position, or at `index`: at a space, a
+        parenthesis, or the end."""
         index = self.position if index is None else index
         if index >= len(self._query):
             return True
         return self._query[index].isspace() or self._query[index] in "()"
 
     def term(self) -> Value | KeyValue:
-        """The term that begins here: a value, or a key with one. Raises Rejected."""
+        """Return the term at the current position. Raises Rejected."""
         start = self.position
         if self._query[start] in _QUOTES:
             return self._quoted()
@@ -104,7 +104,8 @@ class Text:
         return KeyValue(word, start, operator, self._as_value(text, begins, plain))
 
     def _as_value(self, text: str, position: int, bare: bool) -> Value:
-        """A word as a value: a star at its end makes it a prefix, unless it was escaped."""
+        """Return a word as a value. A star at its end makes it a prefix, unless the star is
+        escaped."""
         prefix = self._query[self.position - 1] == "*" and not self._escaped_end
         if not prefix:
             return Value(text, position, bare=bare)
@@ -113,8 +114,8 @@ class Text:
         return Value(text[:-1], position, prefix=True, bare=False)
 
     def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
-        """The characters of a word, without the backslashes of its escapes; whether there were
-        none; and whether it ends at a colon."""
+        """Return the characters of a word without the backslashes of escapes, whether it has no
+        escapes, and whether it ends at a colon."""
         characters: list[str] = []
         bare = True
         self._escaped_end = False
@@ -131,7 +132,7 @@ class Text:
         return "".join(characters), bare, False
 
     def _escape(self) -> str:
-        """The character behind a backslash."""
+        """Return the character after a backslash. Raises Rejected at the end of the text."""
         self.position += 1
         if self.position >= len(self._query):
             message = (
@@ -169,6 +170,6 @@ class Text:
 def syntax_error(
     message: str, position: int, expected: str, suggestion: str | None = None
 ) -> Rejected:
-    """Returns the error of a query: why and where it cannot be read, what is expected, and the
-    nearest word."""
+    """Return the error of a query: the message, the position from 0, what is expected there, and
+    the most similar valid word, if there is one."""
     return Rejected(InvalidQuery(message, position, expected, suggestion))

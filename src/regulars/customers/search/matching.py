@@ -1,4 +1,4 @@
-"""How a search matches texts: words and phrases, phone numbers, values that are compared whole."""
+"""How a search matches texts: words and phrases, phone numbers, and whole values."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
 
 
 def free(value: Value) -> Condition:
-    """A value without a key: its words follow one another in a name, the email, a tag or the
-    notes, and the last of them may go on; or it is how a phone number begins."""
+    """Return the condition of a value without a key. Its words must follow each other in a name,
+    the email, a tag or the notes, and the last word is a prefix. Or a phone number begins with its
+    digits."""
     word_list = _words_of(value)
     pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(word_list, True)]
     phrase = _phrase(f" {' '.join(word_list)}", _TEXTS, word_list, pieces)
@@ -41,14 +42,14 @@ def free(value: Value) -> Condition:
 
 
 def phone_digits(text: str) -> str:
-    """The digits of a text that is written as a phone number; empty for any other text."""
+    """Return the digits of a text in the form of a phone number; empty for any other text."""
     is_number = _PHONE.fullmatch(phones.without_extension(text))
     return next(iter(phones.forms(text)), "") if is_number else ""
 
 
 def number_in_parts(texts: Sequence[str]) -> Condition | None:
-    """Numbers that stand side by side, as the parts of one phone number: `06 12 34 56 78`. None
-    for those that make none."""
+    """Return the condition of adjacent numbers as the parts of one phone number, such as `06 12 34
+    56 78`; None if they cannot be one."""
     known_by = phone_digits(" ".join(texts))
     if len(known_by) < _SHORTEST_IN_PARTS:
         return None
@@ -57,7 +58,7 @@ def number_in_parts(texts: Sequence[str]) -> Condition | None:
 
 
 def _numbers(known_by: str) -> tuple[Predicate, ...]:
-    """A phone number begins with these digits."""
+    """Return the condition that a phone number begins with digits."""
     return tuple(line(f"{key}:{known_by}", prefix=True) for key in PHONE_KEYS)
 
 
@@ -73,8 +74,8 @@ def _words_of(value: Value) -> list[str]:
 
 
 def _pieces(word_list: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
-    """What words that follow one another are looked up by, as `words.terms` has them, and whether
-    it may go on."""
+    """Return the index terms of words that follow each other, as `words.terms` has them, and
+    whether the last is a prefix."""
     for index, word in enumerate(word_list):
         follower = word_list[index + 1] if index + 1 < len(word_list) else ""
         if not alone(word):
@@ -86,8 +87,8 @@ def _pieces(word_list: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]
 
 
 def _beginnings(piece: str, goes_on: bool) -> Union:
-    """Where customers who have a word are found: by the terms, and by the indexes of what the word
-    may be the beginning of (`search_document.terms_of`)."""
+    """Return the index ranges of customers with a word: the terms, and the indexes of texts that
+    may begin with it (`search_document.terms_of`)."""
     term = WORD + piece
     by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
     if not as_folded(piece):
@@ -107,8 +108,8 @@ def _phrase(
 
 
 def in_notes(value: Value) -> Condition:
-    """The words of a value follow one another in the notes; the last may go on, if the value is a
-    prefix."""
+    """Return the condition that the words of a value follow each other in the notes. If the value
+    is a prefix, so is the last word."""
     word_list = _words_of(value)
     pieces = [
         ((beginning if goes_on else equal)(TERM, NOTES + piece),)
@@ -119,6 +120,6 @@ def in_notes(value: Value) -> Condition:
 
 
 def line(text: str, prefix: bool = False) -> Predicate:
-    """A line of the facets, or what one begins with."""
+    """Return the condition of a line of the facets, or of all lines with a prefix."""
     within = beginning(TERM, text) if prefix else equal(TERM, text)
     return Predicate(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))

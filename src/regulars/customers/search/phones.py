@@ -1,4 +1,4 @@
-"""Phone numbers, as far as the search compares them: by their digits."""
+"""Phone numbers in the forms that the search compares: their digits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LETTER = re.compile(r"[A-Za-z#]")
 
 
 def digits(text: str) -> str:
-    """The decimal digits of a text, of whatever script, as ASCII."""
+    """Return the decimal digits of a text in any script, as ASCII."""
     if text.isascii():
         return text[1:] if text[1:].isdecimal() and text[0] == "+" else _NO_DIGITS.sub("", text)
     return "".join(str(int(character)) for character in text if character.isdecimal())
@@ -59,8 +59,8 @@ def forms(phone: str) -> list[str]:
 
 
 def without_extension(phone: str) -> str:
-    """The text of a phone number without invisible characters, `tel:` and an extension (`x89`,
-    `ext. 89`, `#89`) behind at least seven digits."""
+    """Return a phone number without invisible characters, `tel:` and an extension (`x89`, `ext.
+    89`, `#89`) after at least seven digits."""
     text = without_invisible(phone).strip()
     if text.isascii() and not _LETTER.search(text):
         return text

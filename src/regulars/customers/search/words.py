@@ -35,13 +35,13 @@ _LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in its order."""
+    """Return the words of a text, in their order."""
     return lines([text]).split()
 
 
 def lines(texts: Sequence[str]) -> str:
-    """The words of texts as they are kept: a line for each text, its words between single spaces,
-    and one at either end."""
+    """Return the words of texts as they are stored: a line for each text, with single spaces
+    between the words, and one space at both ends."""
     # All of them at once: a customer has half a dozen, each of a few words.
     block = "\n".join(texts)
     if block.isascii():
@@ -68,7 +68,7 @@ def terms(stored_lines: str) -> set[str]:
 
 
 def has_term(stored_lines: str, term: str) -> bool:
-    """Whether a term is one of those that lines of words are indexed by."""
+    """Return whether a term is one of the index terms of lines of words."""
     if " " in term:
         return False
     if len(term) == 1 and alone(term):  # one that none of its kind follows
@@ -90,12 +90,12 @@ def as_folded(word: str) -> bool:
 
 
 def has_lone_characters(text: str) -> bool:
-    """Whether a text has a character of a script without spaces."""
+    """Return whether a text has a character of a script without spaces."""
     return not text.isascii() and _CHARACTER.search(text) is not None
 
 
 def alone(word: str) -> bool:
-    """Whether a word is one character of a script without spaces."""
+    """Return whether a word is one character of a script without spaces."""
     return len(word) == 1 and _is_of_such_a_script(word)
 
 
