@@ -38,9 +38,11 @@ def test_banned_words_are_found_outside_code(tmp_path: Path) -> None:
     ]
 
 
-def test_banned_words_are_found_in_messages_but_not_in_docstrings(tmp_path: Path) -> None:
+def test_banned_words_are_found_in_messages_docstrings_and_comments(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
-    module.write_text('"""Decide this anew."""\nMESSAGE = "Read it and decide anew."\n')
+    module.write_text(
+        '"""Decide this anew."""\nMESSAGE = "Read it and decide anew."\nanew = 1  # set anew\n'
+    )
     process = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "prose.py"), str(module)],
         capture_output=True,
@@ -49,4 +51,6 @@ def test_banned_words_are_found_in_messages_but_not_in_docstrings(tmp_path: Path
         check=False,
     )
     assert process.returncode == 1
-    assert process.stdout == f"{module}:2: 'anew': write again.\n"
+    assert process.stdout.splitlines() == [
+        f"{module}:{line}: 'anew': write again." for line in (1, 2, 3)
+    ]

@@ -1,17 +1,19 @@
 """Check the texts of Regulars against the word list in prose.toml, and their spelling.
 
-Reads the docs, README.md, CHANGELOG.md, the messages in the code, the texts of the pages and the
-descriptions of the schema. Prints every finding with its file and line, and exits with 1 if there
-is one. Code blocks, inline code, links and docstrings are not read.
+Reads the docs, README.md, CHANGELOG.md, the messages, docstrings and comments in the code, the
+texts of the pages and the descriptions of the schema. Prints every finding with its file and line,
+and exits with 1 if there is one. Code blocks, inline code and links are not read.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,23 +74,17 @@ def markdown_texts(text: str) -> Iterator[tuple[int, str]]:
 
 
 def python_texts(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the string literals that are sentences: three words or more, and no docstring."""
-    tree = ast.parse(text)
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
+    """Yield the string literals that are sentences (three words or more), and the comments."""
+    for node in ast.walk(ast.parse(text)):
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and id(node) not in docstrings
             and len(re.findall(r"\b[a-z']+ ", node.value)) >= 2
         ):
             yield node.lineno, CODE.sub(" x ", node.value)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], CODE.sub(" x ", token.string)
 
 
 def matched_texts(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]]:

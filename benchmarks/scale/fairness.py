@@ -42,7 +42,7 @@ SEARCH = """{ customers(first: 5, query: "zz OR -custom.a:b -zx order_by:email")
     edges { node { id } } } }"""
 QUERIES = {
     "ordinary": ORDINARY,
-    "dearest": EXPENSIVE,
+    "expensive": EXPENSIVE,
     "create": CREATE,
     "tokens": ORDINARY,
     "searches": SEARCH,
@@ -196,7 +196,7 @@ def neighbor_loads(
 ) -> dict[str, Callable[[], contextlib.AbstractContextManager[None]]]:
     """Returns the kinds of load of the noisy account."""
     return {
-        "floods with its dearest queries": lambda: flood(server, "dearest", 32),
+        "floods with the most expensive queries": lambda: flood(server, "expensive", 32),
         "floods with pages of its list": lambda: flood(server, "ordinary", 64),
         "floods with creates": lambda: flood(server, "create", 64),
         f"floods with {TOKEN_COUNT:,} tokens": lambda: flood(server, "tokens", 64),

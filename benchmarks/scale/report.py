@@ -150,7 +150,7 @@ def _replica(points: dict[str, Point]) -> Iterator[str]:
     yield "## With a replica"
     yield ""
     yield "Reads of all accounts, one process; the replica is on the same machine, whose cores it"
-    yield "shares: what counts is what the primary is spared."
+    yield "shares. The target metric is the processor time of the primary."
     yield ""
     yield from _table(
         ">reads | a second | server, µs | primary, µs | replica, µs",

@@ -160,7 +160,7 @@ def sample(
     """Add sample customers to an account.
 
     The customers are realistic, with addresses, tags, orders and leads. Their emails end in
-    example.com, example.net and example.org, so they belong to nobody. Customers from an earlier
+    example.com, example.net and example.org, so no real person has them. Customers from an earlier
     run with the same seed do not change. Install the names and cities with: pip install
     'regulars[sample]'
     """

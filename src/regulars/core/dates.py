@@ -108,7 +108,7 @@ _UNITS = {
     "hour": 3_600_000,
     "day": 86_400_000,
     "week": 7 * 86_400_000,
-    # Of 146,097 / 4,800 days, as an age is told.
+    # A month of a relative time has 146,097 / 4,800 days, as in moment.js.
     "month": 2_629_746_000,
     "year": 31_556_952_000,
 }

@@ -61,7 +61,7 @@ def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -
 
 
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
-    # Tables of an earlier version have no columns of newer fields: nobody has a value there.
+    # Tables of an earlier version have no columns of newer fields, so no customer has a value.
     customer = {**EMPTY, **row}
     columns = {**folded_columns(customer), **search_document.derive_columns(customer)}
     return columns, search_document.terms_of({**customer, **columns})

@@ -30,7 +30,7 @@ def copied_tables(tables: Iterable[sa.Table]) -> tuple[sa.Table, ...]:
 
 
 def has_account_key(table: sa.Table) -> bool:
-    """Return whether the table's key begins with the account."""
+    """Return whether the key of the table starts with `account_id`."""
     return "account_id" in table.primary_key.columns and table is not accounts
 
 

@@ -21,8 +21,8 @@ _MAX_PAUSE_SECONDS = 1.0
 
 
 class BackgroundThrottle:
-    """Writes commands at full speed while nobody else uses the database, and for a tenth of the
-    time otherwise. `others` says whether somebody did after the last command."""
+    """Writes commands at full speed while no other client uses the database, and for a tenth of
+    the time otherwise. `others` says whether another client used it after the last command."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -66,7 +66,7 @@ class Column:
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
     also the field of that name of the customer. `note` is a sentence for the user, or None.
     `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
-    values: an email or phone where the field's own column has none, and the state of somebody who
+    values: an email or phone if the field's own column has none, and the state of a customer who
     unsubscribed.
     """
 

@@ -86,7 +86,7 @@ _FILLERS = frozenset(
     "º ª го à ve na dne v ob 公元 西元 西暦 の ad ce".split()
 )
 
-# Texts that say that there is no date.
+# Texts for an unknown date.
 _NO_DATE = frozenset(
     "n/a na n.a n.a. n\\a #n/a none null nil never nan nat undefined unknown empty blank (none) "
     "(empty) (blank) (null) <null> \\n tbd ? nunca jamas jamais nie niemals mai nooit nigdy asla "

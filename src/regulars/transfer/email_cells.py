@@ -22,7 +22,7 @@ _WITHOUT_MARKS = {c: None for c in WITHOUT_INVISIBLE if chr(c) not in "\u200c\u2
 class EmailCell(NamedTuple):
     """An email address in a cell, and the rest of the cell."""
 
-    # The text of the cell if it holds no address that can be told with certainty.
+    # The text of the cell if it has no address that is certain.
     address: str
     # The display name before the address; else empty.
     name: str = ""

@@ -18,7 +18,7 @@ from regulars.transfer.errors import BadOption, TransferError
 
 PATH = "/api/v2"
 _TIMEOUT_SECONDS = 60.0
-# How long a server that cannot answer is asked again, and how long it is left alone between.
+# The time for retries of a request, and the limits of the pauses between them.
 PATIENCE_SECONDS = 900.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 

@@ -188,7 +188,7 @@ class RowParser:
         return self._set(row)
 
     def _use_fallbacks(self, row: ParsedRow, values: Sequence[Any]) -> None:
-        """Take a missing email or phone, and the state of somebody who unsubscribed, from other
+        """Take a missing email or phone, and the state of a customer who unsubscribed, from other
         columns. `values` are those of the columns."""
         for column, value in zip(self._fallbacks, values, strict=True):
             text = value if isinstance(value, str) else ""
