@@ -734,7 +734,7 @@ document(
     build=lambda n: join(1_900, lambda i: f"query Q{n}x{i} {{ __typename }}"),
 )
 document(
-    "document: fragments nobody spreads",
+    "document: unused fragments",
     TOKENS,
     build=lambda n: (
         f"{{ a{n}: __typename }} "

@@ -168,7 +168,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def person(browser: Browser, server: Server) -> Iterator[Person]:
-    """Somebody at the browser, signed in to a new account."""
+    """A person at the browser, signed in to a new account."""
     with sign_in_person(browser, server) as signed_in:
         yield signed_in
 

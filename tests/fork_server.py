@@ -105,7 +105,7 @@ class ForkServer:
 def _serve(commands: socket.socket, workers: socket.socket) -> Mapping[str, Any]:
     """Forks for each command until there are no more. Returns the message in the process of a
     command."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how the monitors end
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the exit codes of monitors are not used
     while True:
         ready, _, _ = select.select([commands, workers], [], [])
         client = commands if commands in ready else workers.accept()[0]
@@ -125,8 +125,8 @@ def _serve(commands: socket.socket, workers: socket.socket) -> Mapping[str, Any]
 
 
 def _monitor(message: Mapping[str, Any], stdin: int, stdout: int, stderr: int, status: int) -> None:
-    """Forks for a command, reports its process id and how it ends, and ends it when nobody reads
-    that any more. Returns in the process of the command."""
+    """Forks for a command, reports its process id and its exit code, and ends it when the report is
+    not read any more. Returns in the process of the command."""
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)

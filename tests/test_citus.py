@@ -458,7 +458,7 @@ def test_paused_node_affects_only_its_accounts(database: str) -> None:
                 assert time.monotonic() - began < 2
             before = sum(writer.success_count for writer in others)
             wait_until(lambda: sum(writer.success_count for writer in others) > before + 10)
-            # What happens to others is told of, too, and their files are taken in and sent.
+            # Other accounts get their webhooks, imports and exports.
             first_client.create("told@example.com")
             wait_until(
                 lambda: "told@example.com" in [r.json["node"]["email"] for r in receiver.requests]

@@ -1,4 +1,4 @@
-"""`regulars copy`: from any database to any, row by row, interrupted and gone on with."""
+"""`regulars copy`: from any database to any, row by row, interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> Non
         spoiling = Query(change.values(visits=123456))
 
         class Spoiled:
-            """The target, in which somebody changes a row when everything has been copied."""
+            """The target, in which a row changes after everything has been copied."""
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(target, name)

@@ -54,7 +54,7 @@ def kill_again_and_again(url: str, times: int) -> None:
                 os.kill(server.pid, signal.SIGKILL)
         with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 5
-            for writer in writers:  # what nobody knew is known now
+            for writer in writers:  # the outcome of unanswered writes is known now
                 for email, possible in writer.unacknowledged.items():
                     if possible:
                         edges = client.data(

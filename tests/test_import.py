@@ -238,7 +238,7 @@ def test_ids_of_the_file_are_kept_if_they_are_unused(shop: Shop) -> None:
     assert [row["_id"] for row in shop.customers("_id")] == [3, 7]
     shop.bring("email\nc@x.test\n", name="b.csv")
     assert [row["_id"] for row in shop.customers("_id")] == [3, 7, 8]
-    # By email, whoever has it; an `_id` that is another's is not taken from it.
+    # The email selects the customer. The `_id` of another customer is not assigned.
     content = "_id,email\n7,new@x.test\n9,a@x.test\n"
     assert counts(shop.bring(content, *own, name="c.csv")) == (1, 0, 1, 0)
     assert [row["_id"] for row in shop.customers("_id")] == [3, 7, 8, 9]

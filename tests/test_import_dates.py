@@ -338,7 +338,7 @@ def test_a_year_of_two_digits_at_the_start_is_unusual_but_possible() -> None:
     assert (column.proven, column.assumed) == (None, "dmy")
     assert decide_order([column]) == ["dmy"]
     assert decide_order([column], "ymd") == ["ymd"]
-    assert evidence_of("18/03/21", "28/03/21").assumed is None  # 1928 is no date of a customer
+    assert evidence_of("18/03/21", "28/03/21").assumed is None  # 1928 is too early for a customer
     assert evidence_of("18-03-21").assumed is None
 
 

@@ -1,4 +1,4 @@
-"""Files of customers over HTTP: `POST /import`, what is told of it, and `GET /export`."""
+"""Files of customers over HTTP: `POST /import`, its report, and `GET /export`."""
 
 from __future__ import annotations
 

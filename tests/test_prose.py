@@ -41,7 +41,7 @@ def test_banned_words_are_found_outside_code(tmp_path: Path) -> None:
 def test_banned_words_are_found_in_messages_docstrings_and_comments(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
-        '"""Decide this anew."""\nMESSAGE = "Read it and decide anew."\nanew = 1  # set anew\n'
+        '"""Return the row and decide anew."""\nMESSAGE = "Read it and decide anew."\nanew = 1  # set anew\n'
     )
     process = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "prose.py"), str(module)],

@@ -96,9 +96,9 @@ def test_client_reads_its_own_write_through_any_process(
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     writer.create("after@example.com")
     after = (before[0] + 1, before[1] + 1)
-    # Whoever says nothing reads what was answered before, at once.
+    # A client without the header reads every answered write, at once.
     assert count(reader) == count(writer) == after
-    # Whoever says what is needed reads that; the replica has no more than it.
+    # A client with the header reads the change that it names; the replica has no later one.
     assert count(reader, Regulars_Change=str(before[1])) == before
     assert count(reader, Regulars_Change=str(after[1])) == after
     # What a mutation shows is the primary's, whatever it is sent with.
@@ -140,7 +140,7 @@ def test_lagging_replica_is_ejected_and_readmitted(
         number += 1
         time.sleep(0.2)
     assert count_used_replicas(pair.servers[1]) == 0
-    # Even whoever needs nothing reads the newest.
+    # Even a client that needs no change reads the newest state.
     assert count(reader, Regulars_Change="0") == count(writer)
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
     wait_until(lambda: count_used_replicas(pair.servers[1]) == 1, SECONDS)

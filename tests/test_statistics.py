@@ -1,4 +1,4 @@
-"""What is counted of an account, and what the search language tells of itself."""
+"""The statistics of an account, and the description of the search language."""
 
 from __future__ import annotations
 
