@@ -53,7 +53,7 @@ def _build() -> str:
     """Returns a note for a Python built without profile-guided optimisation, which is a sixth
     slower."""
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
-    return "" if "--enable-optimizations" in options else " (built without optimisations)"
+    return "" if "--enable-optimizations" in options else " (built without optimizations)"
 
 
 def markdown(

@@ -1261,7 +1261,7 @@ SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
 @case(
     "marks in each text",
     "body",
-    "characters of a text, before it is trimmed and normalised",
+    "characters of a text, before it is trimmed and normalized",
     "combining marks in a row",
     stranger=False,
 )

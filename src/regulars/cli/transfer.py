@@ -179,7 +179,7 @@ def import_(
     """Import customers from files of any system.
 
     Files are CSV, workbooks (.xlsx, .xls, .xlsb, .ods), JSON, JSON Lines or vCard (.vcf), also
-    compressed with gzip or zip. The kind, the encoding and the columns are recognised.
+    compressed with gzip or zip. The kind, the encoding and the columns are recognized.
 
     Each row updates the customer with its email, or creates one. A value that cannot be read is
     kept in the custom field "import: HEADING", and the row is written to FILE.warnings.csv. A row
