@@ -85,9 +85,12 @@ class Tracing:
 
     def trace_plans(self, engine: Engine) -> None:
         """Makes the parsing and the planning of a document spans."""
-        for name, span_name in (("get_operation", "parse"), ("prepare", "plan")):
+        for name, span_name in (("find_operation", "parse"), ("prepare", "plan")):
             _replace(engine, name, self._traced_call(getattr(engine, name), span_name))
-            name = f"{name}_in_thread"
+        for name, span_name in (
+            ("get_operation_in_thread", "parse"),
+            ("prepare_in_thread", "plan"),
+        ):
             _replace(engine, name, self._traced_coroutine(getattr(engine, name), span_name))
 
     def trace_statements(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Documents: parses and validates each document once, and caches it by its text."""
+"""Documents: parses and validates each document once, and caches it by its text or its shape."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 import sys
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -17,6 +17,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    Location,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
     Source,
@@ -37,6 +38,7 @@ from regulars.graphql.errors import (
     truncate,
 )
 from regulars.graphql.limits import DocumentLimits, FragmentCycleError, check_document, check_text
+from regulars.graphql.literals import Literals, Template, create_template, find_literals
 from regulars.graphql.operation import Operation
 from regulars.graphql.validation import remove_value, rules_for
 
@@ -47,6 +49,7 @@ _SEEN_DOCUMENTS = 10_000
 # Measured with tracemalloc (tests/test_documents.py): a parsed document takes up to 500 bytes per
 # token, and 20 KB besides. The tree contains its text a second time.
 _TOKEN_BYTES, _DOCUMENT_BYTES = 600, 20_000
+_SHAPE_BYTES = 1_000
 # A longer document, in characters, is parsed in a thread.
 _LONG_CHARACTERS = 2_000
 # A plan with a longer key, in characters, is not cached.
@@ -81,6 +84,21 @@ class _Source(Source):
 _Operations = dict[str | None, Operation]
 
 
+class _Shared(NamedTuple):
+    """The operations of a template."""
+
+    template: Template
+    operations: _Operations
+
+
+class _Parsed(NamedTuple):
+    """A valid document, its operations and its number of tokens."""
+
+    document: DocumentNode
+    operations: _Operations
+    tokens: int
+
+
 class DocumentCache:
     """Documents with their plans, by text, in at most `cache_bytes` of memory."""
 
@@ -108,30 +126,65 @@ class DocumentCache:
         """Returns whether a document is in the cache."""
         return len(text) <= self._limits.characters and text in self._cache
 
+    def find_operation(self, text: str, name: str | None) -> Operation | None:
+        """Returns an operation of a cached document, or of a cached one that differs only in its
+        literals; None if there is none. Raises InvalidDocument if the document lacks the
+        operation."""
+        if len(text) > self._limits.characters:
+            return None
+        operations = self._cache.get(text)
+        if operations is not None:
+            return _select(operations, name)
+        literals = find_literals(text)
+        shared = None if literals is None else self._find_shared(literals)
+        if literals is None or shared is None:
+            return None
+        values = shared.template.bind(literals.texts)
+        if values is None:
+            return None
+        return _select(shared.operations, name).bind(values, _Locator(text, shared.template))
+
+    def _find_shared(self, literals: Literals) -> _Shared | None:
+        found: _Shared | Sequence[int] | None = self._cache.get((literals.shape,))
+        if found is None or isinstance(found, _Shared):
+            return found
+        shared: _Shared | None = self._cache.get(_variant(literals, found))
+        return shared
+
     def get_operation(self, text: str, name: str | None, owner: Hashable = None) -> Operation:
         """Returns an operation of a document: the one with the name, or the only one. A cached
         document counts in the share of the owner.
 
         Raises InvalidDocument if the document does not parse or validate, or lacks the operation.
         """
-        operations = self._cache.get(text) if len(text) <= self._limits.characters else None
-        if operations is None:
-            operations = self._cache_document(text, *self._parse(text), owner)
-        return _select(operations, name)
+        operation = self.find_operation(text, name)
+        if operation is None:
+            operation = _select(self._cache_document(text, self._parse(text), owner), name)
+        return operation
 
     async def get_operation_in_thread(
         self, text: str, name: str | None, owner: Hashable = None
     ) -> Operation:
         """`get_operation`, but parses a long document in a thread, one document at a time. Parsing
         takes up to some tenths of a second, which must not block the event loop."""
-        if not _LONG_CHARACTERS < len(text) <= self._limits.characters or text in self._cache:
-            return self.get_operation(text, name, owner)
-        parsing = asyncio.get_running_loop().run_in_executor(self._parser, self._parse, text)
-        return _select(self._cache_document(text, *await parsing, owner), name)
+        operation = self.find_operation(text, name)
+        if operation is not None:
+            return operation
+        if not _LONG_CHARACTERS < len(text) <= self._limits.characters:
+            parsed = self._parse(text)
+        else:
+            loop = asyncio.get_running_loop()
+            parsed = await loop.run_in_executor(self._parser, self._parse, text)
+        return _select(self._cache_document(text, parsed, owner), name)
 
-    def _parse(self, text: str) -> tuple[_Operations, int]:
-        """Returns the operations of a document, and its number of tokens. Changes no state, so that
-        it can run in a thread. Raises InvalidDocument."""
+    def parse_alone(self, operation: Operation) -> Operation:
+        """Returns the operation of a template as it is in its own document."""
+        assert isinstance(operation.locate, _Locator)
+        return _select(self._parse(operation.locate.text).operations, operation.name or None)
+
+    def _parse(self, text: str) -> _Parsed:
+        """Parses and validates a document. Changes no state, so that it can run in a thread.
+        Raises InvalidDocument."""
         limits = self._limits
         try:
             check_text(text, limits)
@@ -146,7 +199,8 @@ class DocumentCache:
                 raise RecursionError
             if errors:
                 raise InvalidDocument([_error_entry(error, limits) for error in errors])
-            return self._operations(document), document.token_count or limits.tokens
+            tokens = document.token_count or limits.tokens
+            return _Parsed(document, self._operations(document), tokens)
         except GraphQLSyntaxError as error:
             raise InvalidDocument([_error_entry(error, limits)]) from error
         except RequestError as error:
@@ -173,22 +227,54 @@ class DocumentCache:
                 )
         return operations
 
-    def _cache_document(
-        self, text: str, operations: _Operations, tokens: int, owner: Hashable
-    ) -> _Operations:
-        """Caches a document when it is used for the second time. A document with literals is
-        usually used once, and a thousand of them would evict those that are used again."""
-        text_hash = hash(text)
-        if text_hash not in self._seen_hashes:
-            self._seen_hashes[text_hash] = None
-            if len(self._seen_hashes) > _SEEN_DOCUMENTS:
-                self._seen_hashes.popitem(last=False)
-        elif text not in self._cache:
-            size = _DOCUMENT_BYTES + _TOKEN_BYTES * tokens + 2 * sys.getsizeof(text)
-            entry = self._cache.add(text, operations, size, owner)
-            for operation in operations.values():
-                operation.cache_entry = entry
+    def _cache_document(self, text: str, parsed: _Parsed, owner: Hashable) -> _Operations:
+        """Caches a document when it is used for the second time, and its template when its shape
+        is. Most documents with literals are used once, and a thousand of them would evict those
+        that are used again."""
+        operations = parsed.operations
+        size = _DOCUMENT_BYTES + _TOKEN_BYTES * parsed.tokens + 2 * sys.getsizeof(text)
+        if self._note_use(text):
+            if text not in self._cache:
+                self._add(text, operations, operations, size, owner)
+            return operations
+        literals = find_literals(text)
+        if literals is not None and self._note_use((literals.shape,)):
+            self._cache_template(parsed, literals, 2 * size, owner)
         return operations
+
+    def _cache_template(
+        self, parsed: _Parsed, literals: Literals, size: int, owner: Hashable
+    ) -> None:
+        template = create_template(self._schema, parsed.document, literals)
+        if not template.free:
+            return
+        key: Hashable = (literals.shape,)
+        if template.fixed:
+            if key not in self._cache:
+                self._cache.add(key, template.fixed, _SHAPE_BYTES + size, owner)
+            key = _variant(literals, template.fixed)
+            if not self._note_use(key):
+                return
+        if key not in self._cache:
+            shared = _Shared(template, self._operations(template.document))
+            self._add(key, shared, shared.operations, size, owner)
+
+    def _note_use(self, key: Hashable) -> bool:
+        """Returns whether a key was used before. Remembers the last ones."""
+        key_hash = hash(key)
+        if key_hash in self._seen_hashes:
+            return True
+        self._seen_hashes[key_hash] = None
+        if len(self._seen_hashes) > _SEEN_DOCUMENTS:
+            self._seen_hashes.popitem(last=False)
+        return False
+
+    def _add(
+        self, key: Hashable, value: Any, operations: _Operations, size: int, owner: Hashable
+    ) -> None:
+        entry = self._cache.add(key, value, size, owner)
+        for operation in operations.values():
+            operation.cache_entry = entry
 
     def cache_plan(self, operation: Operation, plan_key: str, plan: Any, size: int) -> None:
         """Stores a plan in its operation. `size` is in bytes. If a document has too many plans, new
@@ -208,6 +294,29 @@ class DocumentCache:
         if entry.size + size <= max_bytes:
             plans[plan_key] = (plan, size)
             self._cache.resize(entry, size)
+
+
+def _variant(literals: Literals, fixed: Sequence[int]) -> Hashable:
+    """Returns the key of a template whose plans depend on the literals with these indexes."""
+    return (literals.shape, *(literals.texts[index] for index in fixed))
+
+
+class _Locator:
+    """Returns the locations in a document of the nodes of its template."""
+
+    def __init__(self, text: str, template: Template) -> None:
+        self.text = text
+        self._template = template
+        self._source: _Source | None = None
+        self._starts: Sequence[int] = ()
+
+    def __call__(self, location: Location) -> SourceLocation:
+        if self._source is None:
+            literals = find_literals(self.text)
+            assert literals is not None
+            self._source, self._starts = _Source(self.text), literals.starts
+        position = self._template.position(location.start, self._starts)
+        return self._source.get_location(position)
 
 
 def _select(operations: _Operations, name: str | None) -> Operation:

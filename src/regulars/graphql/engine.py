@@ -42,6 +42,10 @@ _PLAN_BYTES = 10_000
 ErrorFormatter = Callable[[Exception, Any], Sequence[Fault]]
 
 
+class _UnusualLiterals(Exception):
+    """The arguments of an operation of a template are invalid or unusual."""
+
+
 class ExecutionResult(NamedTuple):
     """The result of a request.
 
@@ -139,6 +143,11 @@ class Engine:
         counts in the owner's share of the cache. Raises InvalidDocument."""
         return self._documents.get_operation(text, name, owner)
 
+    def find_operation(self, text: str, name: str | None = None) -> Operation | None:
+        """Returns an operation of a document if the cache has the document, or one that differs
+        only in its literals. Raises InvalidDocument."""
+        return self._documents.find_operation(text, name)
+
     async def get_operation_in_thread(
         self, text: str, name: str | None, owner: Hashable = None
     ) -> Operation:
@@ -157,11 +166,13 @@ class Engine:
         try:
             if variables is None:
                 variables = self._coerce_variables(operation, raw_variables)
+            if operation.literals:
+                variables = {**variables, **operation.literals}
             fields = self._root_fields(operation, variables, raw_variables)
         except RequestError as error:
             raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
         except FieldError as error:
-            raise InvalidDocument(self._field_error_entries(error, None)) from error
+            raise InvalidDocument(self._field_error_entries(error, operation, None)) from error
         prepared_fields: list[tuple[RootField, Any]] = []
         cost = 0
         for field in fields:
@@ -171,6 +182,8 @@ class Engine:
                     arguments = self._coerce_arguments(field, operation, variables, raw_variables)
                 except (RequestError, GraphQLError) as error:
                     arguments = error  # raised when the field runs
+                except _UnusualLiterals:
+                    return self.prepare(self._documents.parse_alone(operation), raw_variables)
             prepared_fields.append((field, arguments))
             cost += field.estimate_cost(arguments) if not isinstance(arguments, Exception) else 1
         return PreparedOperation(operation, raw_variables, prepared_fields, cost)
@@ -251,6 +264,8 @@ class Engine:
         try:
             return field.argument_coercer.coerce(variables)
         except Exception:
+            if operation.literals:
+                raise _UnusualLiterals from None
             # An unusual or invalid value: graphql-core handles it.
             values = variable_values(self._schema, operation, raw_variables, variables)
             return get_argument_values(field.definition, field.plan.nodes[0], values)
@@ -297,18 +312,26 @@ class Engine:
                 if isinstance(cause, CostLimitError):
                     surplus = max_surplus
                 if not plan.is_nullable:
-                    entries = self._error_entries(context.errors + errors, env)
+                    entries = self._error_entries(context.errors + errors, prepared, env)
                     return ExecutionResult(None, entries, surplus=surplus)
                 data[plan.key] = None
         if not errors and not context.errors:
             return ExecutionResult(data, (), surplus=surplus)
-        entries = self._error_entries(context.errors + errors, env)
+        entries = self._error_entries(context.errors + errors, prepared, env)
         return ExecutionResult(data, entries, surplus=surplus)
 
-    def _error_entries(self, errors: Sequence[FieldError], env: Any) -> list[dict[str, Any]]:
-        return [entry for error in errors for entry in self._field_error_entries(error, env)]
+    def _error_entries(
+        self, errors: Sequence[FieldError], prepared: PreparedOperation, env: Any
+    ) -> list[dict[str, Any]]:
+        return [
+            entry
+            for error in errors
+            for entry in self._field_error_entries(error, prepared.operation, env)
+        ]
 
-    def _field_error_entries(self, error: FieldError, env: Any) -> list[dict[str, Any]]:
+    def _field_error_entries(
+        self, error: FieldError, operation: Operation, env: Any
+    ) -> list[dict[str, Any]]:
         cause = error.cause
         if isinstance(cause, RequestError):
             faults: Sequence[Fault] = cause.faults
@@ -316,7 +339,7 @@ class Engine:
             faults = [Fault(cause.message, INVALID_INPUT)]
         else:
             faults = self._format_error(cause, env)
-        return [error_entry(fault, error.nodes, error.path) for fault in faults]
+        return [error_entry(fault, error.nodes, error.path, operation.locate) for fault in faults]
 
 
 def _check_bindings(schema: GraphQLSchema, bindings: Bindings) -> None:

@@ -6,11 +6,11 @@ an error of a binding, whose faults the engine's `format_error` returns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import Node
+from graphql import Location, Node, SourceLocation
 
 REPORTED = "ReportedError"
 INTERNAL = "InternalError"
@@ -78,11 +78,21 @@ class CostLimitError(RequestError):
         super().__init__(Fault(message, DOCUMENT_LIMIT, extensions=extensions))
 
 
-def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> dict[str, Any]:
+def locate(location: Location) -> SourceLocation:
+    """Returns the line and the column at which a node begins."""
+    return location.source.get_location(location.start)
+
+
+Locate = Callable[[Location], SourceLocation]
+
+
+def error_entry(
+    fault: Fault, nodes: Sequence[Node] = (), path: Path = (), locate: Locate = locate
+) -> dict[str, Any]:
     """Returns an entry of the response's `errors` (GraphQL specification, section 7.1). In addition
     it has `name` and `key`, and `extensions` has `key` and `code`."""
     entry: dict[str, Any] = {"message": fault.message, "name": fault.name, "key": fault.key}
-    locations = [node.loc.source.get_location(node.loc.start) for node in nodes if node.loc]
+    locations = [locate(node.loc) for node in nodes if node.loc]
     if locations:
         entry["locations"] = [
             {"line": location.line, "column": location.column} for location in locations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -21,6 +21,7 @@ from graphql import (
 from regulars.graphql.argument_values import VariableCoercer
 from regulars.graphql.cache import CacheEntry
 from regulars.graphql.coercion import Coercers
+from regulars.graphql.errors import Locate, locate
 from regulars.graphql.limits import DocumentLimits
 
 
@@ -46,6 +47,9 @@ class Operation:
         self.name = node.name.value if node.name else ""
         self.kind: str = node.operation.value
         self.fragments = fragments
+        # The values of the literals that are variables of a template, and where they are.
+        self.literals: Mapping[str, Any] = {}
+        self.locate: Locate = locate
         self.plans: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self.cache_entry: CacheEntry | None = None
         root_variables: set[str] = set()
@@ -60,6 +64,14 @@ class Operation:
         self.plan_variables = tuple(sorted(plan_variables))
         definitions = node.variable_definitions or ()
         self.variable_coercer = VariableCoercer(schema, coercers, definitions, self.used_variables)
+
+    def bind(self, literals: Mapping[str, Any], locate: Locate) -> Operation:
+        """Returns the operation for a document of the same shape, with its literals and its
+        locations. It shares the plans."""
+        bound = Operation.__new__(Operation)
+        bound.__dict__.update(self.__dict__)
+        bound.literals, bound.locate = literals, locate
+        return bound
 
 
 def _root_fields(

@@ -154,11 +154,9 @@ class Executor:
         HTTPError (405) for a mutation with `queries_only`."""
         engine = self._engine
         text, name, variables = request.query, request.operation_name, request.variables
-        is_cached = engine.is_cached(text)
-        self._observer.record_document(is_cached)
-        if is_cached:
-            operation = engine.get_operation(text, name)
-        else:
+        operation = engine.find_operation(text, name)
+        self._observer.record_document(operation is not None)
+        if operation is None:
             operation = await engine.get_operation_in_thread(text, name, grant.account_id)
         record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
