@@ -308,15 +308,13 @@ class _Locator:
         self.text = text
         self._template = template
         self._source: _Source | None = None
-        self._starts: Sequence[int] = ()
+        self._literals: Literals | None = None
 
     def __call__(self, location: Location) -> SourceLocation:
-        if self._source is None:
-            literals = find_literals(self.text)
-            assert literals is not None
-            self._source, self._starts = _Source(self.text), literals.starts
-        position = self._template.position(location.start, self._starts)
-        return self._source.get_location(position)
+        self._literals = self._literals or find_literals(self.text)
+        assert self._literals is not None
+        self._source = self._source or _Source(self.text)
+        return self._source.get_location(self._template.position(location.start, self._literals))
 
 
 def _select(operations: _Operations, name: str | None) -> Operation:

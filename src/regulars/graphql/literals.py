@@ -36,6 +36,7 @@ from graphql import (
     is_input_object_type,
     is_list_type,
     is_non_null_type,
+    is_scalar_type,
     is_specified_scalar_type,
 )
 from graphql.utilities.coerce_input_value import coerce_input_literal
@@ -61,6 +62,7 @@ class Literals(NamedTuple):
     shape: str
     texts: Sequence[str]
     starts: Sequence[int]
+    ends: Sequence[int]
 
 
 def find_literals(text: str) -> Literals | None:
@@ -70,6 +72,7 @@ def find_literals(text: str) -> Literals | None:
     pieces: list[str] = []
     texts: list[str] = []
     starts: list[int] = []
+    ends: list[int] = []
     end = quotes = 0
     for match in _TOKEN.finditer(text):
         literal = match[0]
@@ -87,23 +90,24 @@ def find_literals(text: str) -> Literals | None:
             pieces.append(_INT if literal.lstrip("-").isdigit() else _FLOAT)
         texts.append(literal)
         starts.append(start)
+        ends.append(end)
     pieces.append(text[end:])
     shape = "".join(pieces)
     if not texts or shape.count(_STRING) != quotes:  # a quote that ends no string without escapes
         return None
-    return Literals(shape, texts, starts)
+    return Literals(shape, texts, starts, ends)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
     """The document of a shape. `document` has variables in place of its free literals: `free` has
     the index, the name of the variable and the coercer of each. The plans depend on the literals
-    with the indexes `fixed`. `starts` are the positions of all literals in its text."""
+    with the indexes `fixed`. `literals` are those of its text."""
 
     document: DocumentNode
     fixed: Sequence[int]
     free: Sequence[tuple[int, str, Coerce]]
-    starts: Sequence[int]
+    literals: Literals
 
     def bind(self, texts: Sequence[str]) -> Mapping[str, Any] | None:
         """Returns the values of the variables for the literals of a document of the shape, or None
@@ -119,13 +123,12 @@ class Template:
             values[name] = value
         return values
 
-    def position(self, position: int, starts: Sequence[int]) -> int:
-        """Returns the position in a document of the shape, whose literals begin at `starts`, of
-        what begins at a position of the template's text."""
-        index = bisect_left(self.starts, position)
-        if index == len(starts) or self.starts[index] != position:
-            index -= 1
-        return position if index < 0 else position + starts[index] - self.starts[index]
+    def position(self, position: int, literals: Literals) -> int:
+        """Returns the position in a document of the shape of what begins at a position of the
+        template's text."""
+        index = bisect_left(self.literals.starts, position) - 1
+        shift = literals.ends[index] - self.literals.ends[index] if index >= 0 else 0
+        return position + shift
 
 
 def create_template(schema: GraphQLSchema, document: DocumentNode, literals: Literals) -> Template:
@@ -138,7 +141,7 @@ def create_template(schema: GraphQLSchema, document: DocumentNode, literals: Lit
     free_indexes = {index for index, _, _ in creator.free}
     fixed = tuple(index for index in range(len(literals.texts)) if index not in free_indexes)
     return Template(
-        replace(document, definitions=definitions), fixed, tuple(creator.free), literals.starts
+        replace(document, definitions=definitions), fixed, tuple(creator.free), literals
     )
 
 
@@ -219,7 +222,7 @@ def _coercer(node: StringValueNode | IntValueNode | FloatValueNode, type_: Any) 
     """Returns the function that coerces the text of a literal of the kind of `node` to a type. It
     returns Undefined, or raises, for an invalid value."""
     nullable_type = type_.of_type if is_non_null_type(type_) else type_
-    if is_specified_scalar_type(nullable_type):
+    if is_scalar_type(nullable_type) and is_specified_scalar_type(nullable_type):
         if isinstance(node, StringValueNode) and nullable_type.name in ("String", "ID"):
             return lambda text: text[1:-1]
         if isinstance(node, IntValueNode) and nullable_type.name == "Int":
