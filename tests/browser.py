@@ -22,7 +22,13 @@ from playwright.sync_api import (
 
 from tests.support import Client, Server, create_token
 
-PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PROGRAMS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"

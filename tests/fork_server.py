@@ -2,7 +2,7 @@
 
 `ForkServer` starts that process with `python -m tests.fork_server`, and sends it what to run. Python
 is not started again, so tests that are about that use `subprocess`. A server that it starts runs its
-imports in the same way, through `tests/fork_client.py`.
+imports and the worker of its bulkhead in the same way, through `tests/fork_client.py`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 _MESSAGE_BYTES = 1024 * 1024
-_IMPORT_WORKER = "regulars.import_worker"
+_PROGRAMS = ("regulars.import_worker", "regulars.bulkhead_worker")
 # What a forked server runs as `sys.executable`.
 _PYTHON = """#!/bin/sh
-if [ "$2" = {program} ]; then exec {python} -IS {client} {address} "$@"; fi
-exec {python} "$@"
+case "$2" in
+{programs}) exec {python} -IS {client} {address} "$@";;
+*) exec {python} "$@";;
+esac
 """
 
 
@@ -145,7 +147,7 @@ def _monitor(message: Mapping[str, Any], stdin: int, stdout: int, stderr: int, s
                     os.read(woken, 64)
                 else:
                     poll.unregister(status)
-                    # The process that stands for an import is only killed.
+                    # The process that stands for a worker is only killed.
                     os.kill(pid, signal.SIGKILL if message["program"] else signal.SIGTERM)
         with suppress(BrokenPipeError):
             os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
@@ -165,10 +167,10 @@ def _monitor(message: Mapping[str, Any], stdin: int, stdout: int, stderr: int, s
 
 
 def _write_python(path: Path, address: Path) -> None:
-    """Writes a program that runs imports by the fork server at an address, and everything else by
-    Python."""
+    """Writes a program that runs the programs of a server by the fork server at an address, and
+    everything else by Python."""
     text = _PYTHON.format(
-        program=_IMPORT_WORKER,
+        programs="|".join(_PROGRAMS),
         python=shlex.quote(sys.executable),
         client=shlex.quote(str(Path(__file__).with_name("fork_client.py"))),
         address=shlex.quote(str(address)),
@@ -182,6 +184,7 @@ if __name__ == "__main__":
 
     # Together with what a server imports only when it needs it.
     import regulars.app
+    import regulars.bulkhead_worker
     import regulars.cli.serve
     import regulars.import_worker  # noqa: F401  # so that forked processes have it
     from regulars.cli import main

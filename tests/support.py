@@ -185,10 +185,12 @@ def run_server(
     status: int = 0,
     env: Mapping[str, str] | None = None,
     use_template: bool = True,
+    in_new_python: bool = False,
 ) -> Iterator[Server]:
     """Runs `regulars serve` on a free port, and stops it at the end unless the test has. Its exit
     status must be `status`. Standard error goes to `log`, or is shown if the test fails. A new SQLite
-    file is a copy of the template, unless `use_template` is false."""
+    file is a copy of the template, unless `use_template` is false. Its workers are its children
+    with `in_new_python`; otherwise another process stands for each of them (see fork_server.py)."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
     variables = {
         "REGULARS_DATABASE_URL": database_url,
@@ -200,7 +202,9 @@ def run_server(
         copy_sqlite_template(file)
     read_fd, write_fd = os.pipe()
     with os.fdopen(write_fd, "w") as out:
-        process = _start(("serve", "--port", "0", *arguments), variables, out, errors)
+        process = _start(
+            ("serve", "--port", "0", *arguments), variables, out, errors, in_new_python
+        )
     store, output = OpenStore(database_url), os.fdopen(read_fd)
     server = None
     try:
@@ -222,12 +226,17 @@ def run_server(
 
 
 def _start(
-    command: Sequence[str], variables: Mapping[str, str], out: IO[str], errors: IO[str]
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    out: IO[str],
+    errors: IO[str],
+    in_new_python: bool,
 ) -> ForkedProcess | subprocess.Popen[bytes]:
     """Starts a command of `regulars`: in a fork, or in a new Python if it starts worker processes,
     if a variable is for Python itself, or if coverage is measured."""
     needs_new_python = (
-        "REGULARS_TEST_COVERAGE" in os.environ
+        in_new_python
+        or "REGULARS_TEST_COVERAGE" in os.environ
         or {"--workers", "REGULARS_WORKERS"} & {*command, *variables}
         or any(not name.startswith("REGULARS_") for name in variables)
     )
@@ -354,7 +363,7 @@ def find_account_name(server: Server, token: str) -> str:
         assert grant
         return next(a.name for a in await accounts.all() if a.account_id == grant.account_id)
 
-    return with_store(server.database_url, find)
+    return server.store.run(find)
 
 
 @contextmanager

@@ -80,10 +80,12 @@ def read_slowly(client: Client) -> None:
 
 
 @contextmanager
-def run_flooded_server(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
+def run_flooded_server(
+    url: str, *options: str, in_new_python: bool = False
+) -> Iterator[tuple[Server, Client]]:
     """A server on which one account reads slowly and the requests of a flooding account are forwarded.
     Yields it with a client of the flooding account."""
-    with run_server(url, *options) as server:
+    with run_server(url, *options, in_new_python=in_new_python) as server:
         token = create_token(server)
         with (
             background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
@@ -261,7 +263,7 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(new_database: str) -> 
 @pytest.mark.slow
 def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> None:
     """It forwards requests again when the worker continues."""
-    with run_flooded_server(new_database) as (server, client):
+    with run_flooded_server(new_database, in_new_python=True) as (server, client):
         (process,) = find_bulkhead_workers(server)
         process.suspend()
         try:

@@ -85,10 +85,11 @@ def require_server(pages: str) -> None:
     """Raise ServerUnreachable unless a server of Regulars answers at a URL."""
     import httpx
 
+    from regulars.http_client import tls_for
+
+    url = f"{pages.rstrip('/')}/healthz"
     try:
-        status: Any = httpx.get(
-            f"{pages.rstrip('/')}/healthz", timeout=_TIMEOUT_SECONDS
-        ).status_code
+        status: Any = httpx.get(url, timeout=_TIMEOUT_SECONDS, verify=tls_for(url)).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         status = str(error).rstrip(".") or type(error).__name__
     if status != httpx.codes.OK:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regulars.settings import Settings
     from regulars.store import Store
 
-_TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 # A rate limit is waited for, at most this often and this long.
 _MAX_WAITS = 10
 _MAX_WAIT_SECONDS = 60.0
@@ -152,7 +152,7 @@ class ServerClient:
             return await self._http.request(method, url, json=body)
         except httpx.TimeoutException:
             raise ServerUnreachable(
-                f"{url} did not answer within {_TIMEOUT_SECONDS:g} s. The change may have been "
+                f"{url} did not answer within {TIMEOUT_SECONDS:g} s. The change may have been "
                 "made. Check before you repeat it."
             ) from None
         except httpx.TransportError as error:
@@ -161,17 +161,3 @@ class ServerClient:
                 f"{url} cannot be reached: {reason.rstrip('.')}. Check --url, and that the server "
                 "runs."
             ) from None
-
-
-def open_http(token: str) -> httpx.AsyncClient:
-    """Return an HTTP client that sends a token."""
-    import httpx
-
-    from regulars import __version__
-
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/json",
-        "User-Agent": f"Regulars/{__version__}",
-    }
-    return httpx.AsyncClient(headers=headers, timeout=_TIMEOUT_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import sys
 from collections.abc import Iterable
@@ -73,6 +74,7 @@ class CommandGroup(TyperGroup):
         return [*commands, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
 
 
+@functools.cache
 def load(entry: CommandEntry) -> Any:
     """Returns the command of an entry, or the group."""
     if not entry.module:

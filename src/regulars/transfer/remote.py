@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from regulars import __version__
+from regulars.http_client import open_http
 from regulars.loopback import is_loopback
 from regulars.transfer.errors import BadOption, TransferError
 
@@ -95,14 +95,7 @@ class Remote:
         self.address = address
         self._notify = notify
         self._patience = patience
-        self._http = httpx.AsyncClient(
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/json",
-                "User-Agent": f"Regulars/{__version__}",
-            },
-            timeout=_TIMEOUT_SECONDS,
-        )
+        self._http = open_http(address, token, _TIMEOUT_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self
