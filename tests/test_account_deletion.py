@@ -96,11 +96,9 @@ def test_deletion_leaves_no_row_in_any_table(new_database: str) -> None:
     run_in_transaction(parse_url(new_database), fill)
     assert {len(rows) for rows in rows_of(new_database).values()} == {2}
     run(new_database, "account", "delete", "x1", "--yes")
-    remaining = {name: rows for name, rows in rows_of(new_database).items() if len(rows) != 1}
-    assert remaining == {}
-    for table in tables:
-        expected = row_of(table, 2) | ({"disabled_at": None} if table.name == "accounts" else {})
-        assert rows_of(new_database)[table.name] == [expected]
+    expected = {table.name: [row_of(table, 2)] for table in tables}
+    expected["accounts"][0]["disabled_at"] = None
+    assert rows_of(new_database) == expected
 
 
 def test_large_accounts_are_deleted_in_batches(
@@ -211,14 +209,13 @@ def test_deletion_needs_a_confirmation(new_database: str) -> None:
     assert [row["name"] for row in rows_of(new_database)["accounts"]] == ["one"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "a\\b", "a?b", "a#b", "100%", ".", ".."])
-def test_a_name_that_cannot_be_part_of_a_url_is_refused(new_database: str, name: str) -> None:
-    for arguments in (("create", name), ("rename", "one", name)):
-        if arguments[0] == "rename":
-            run(new_database, "account", "create", "one")
-        message = run(new_database, "account", *arguments, status=REFUSED)
-        assert repr(name) in message
-        assert "URL" in message
+def test_a_name_that_cannot_be_part_of_a_url_is_refused(new_database: str) -> None:
+    run(new_database, "account", "create", "one")
+    for name in ("a/b", "a\\b", "a?b", "a#b", "100%", ".", ".."):
+        for arguments in (("create", name), ("rename", "one", name)):
+            message = run(new_database, "account", *arguments, status=REFUSED)
+            assert repr(name) in message
+            assert "URL" in message
 
 
 def test_rename(client: Client) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import iso3166
 import pytest
 from babel import Locale
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.core.countries import find_country, like_country
@@ -96,6 +96,7 @@ def test_any_text_is_a_country_or_none(text: str) -> None:
 
 
 @given(st.text(max_size=40))
+@example("\u1e9a \u1fef \u2033 \u2057 \u207b \u3164 \ua78b \ufe31 \uffa0")
 @settings(max_examples=example_count(200))
 def test_folding_a_folded_text_changes_nothing(text: str) -> None:
     assert folded_letters(folded_letters(text)) == folded_letters(text)

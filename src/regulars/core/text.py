@@ -137,6 +137,8 @@ _APOSTROPHE += (
 )
 _HYPHEN = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\u06d4\u2796\ufe58\ufe63\uff0d"
 _SIGNS = str.maketrans({**dict.fromkeys(_APOSTROPHE, "'"), **dict.fromkeys(_HYPHEN, "-")})
+# What `folded` may return of other characters: signs of twice the size, and Hangul fillers.
+_FOLDED = {**_LETTERS, **_SIGNS, 0x1160: None}
 
 
 def without_invisible(value: str) -> str:
@@ -155,7 +157,7 @@ def folded_letters(value: str) -> str:
     if value.isascii():
         return value.lower().replace("`", "'") if "`" in value else value.lower()
     signs = _INVISIBLE.sub("", value).translate(_SIGNS)
-    return folded(signs).translate(_LETTERS)
+    return folded(signs).translate(_FOLDED)
 
 
 def fold(value: str) -> str:
