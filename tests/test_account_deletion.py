@@ -37,8 +37,6 @@ from tests.support import (
 )
 from tests.test_inbound import Shop
 
-pytestmark = pytest.mark.both_databases
-
 CREATE_WEBHOOK = "mutation($node: WebhookInput!) { createWebhook(node: $node) { id _id } }"
 
 
@@ -83,6 +81,7 @@ def rows_of(url: str) -> dict[str, list[dict[str, Any]]]:
     return run_in_transaction(parse_url(url), read)
 
 
+@pytest.mark.both_databases
 def test_deletion_leaves_no_row_in_any_table(new_database: str) -> None:
     """The tables come from the metadata: a table that is added later is in this test."""
     tables = [table for table in metadata.sorted_tables if table is not compatibility]
@@ -101,6 +100,7 @@ def test_deletion_leaves_no_row_in_any_table(new_database: str) -> None:
     assert rows_of(new_database) == expected
 
 
+@pytest.mark.both_databases
 def test_large_accounts_are_deleted_in_batches(
     new_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +127,7 @@ def test_large_accounts_are_deleted_in_batches(
     assert "consistent" in run(new_database, "verify")
 
 
+@pytest.mark.both_databases
 def test_a_stopped_deletion_is_continued(
     new_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +192,7 @@ def test_writes_in_progress_leave_no_row(server: Server) -> None:
         client.create("ada@example.com")
 
 
+@pytest.mark.both_databases
 def test_the_id_of_a_deleted_account_is_not_used_again(new_database: str) -> None:
     """A running server caches values by account."""
     for name in ("one", "two", "three"):
@@ -242,6 +244,7 @@ def disabled_account(server: Server) -> tuple[str, str]:
     return name, token
 
 
+@pytest.mark.both_databases
 def test_a_disabled_account_is_refused_with_its_own_error(server: Server) -> None:
     name, token = disabled_account(server)
 
@@ -286,6 +289,7 @@ def test_a_disabled_account_is_refused_with_its_own_error(server: Server) -> Non
         assert "already" in run(server.database_url, "account", "enable", name)
 
 
+@pytest.mark.both_databases
 def test_work_of_a_disabled_account_is_not_claimed(new_database: str, tmp_path: Path) -> None:
     """Neither a webhook nor an import, and a claim is not extended."""
     name = "north"

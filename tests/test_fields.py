@@ -34,6 +34,8 @@ from tests.support import (
     run_server,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DECLARATION = (
     'Text("company", description="Company of the customer.", sort=True, search=True, max_length=40, '
@@ -214,7 +216,6 @@ def test_events_have_the_field(client: Client) -> None:
     assert list(first["node"])[-2:] == ["company", "__typename"]
 
 
-@pytest.mark.slow
 def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_path: Path) -> None:
     client = shop.client
     url, options = client.server.database_url, ("--account", shop.name)
@@ -250,7 +251,6 @@ def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_pa
     assert companies(client) == ["", ""]
 
 
-@pytest.mark.slow
 def test_mirror_has_the_field(
     shop: Shop, copy: Server, shops: Iterator[tuple[str, str]], program: Program
 ) -> None:
@@ -267,7 +267,6 @@ def test_mirror_has_the_field(
         assert companies(mirror) == ["Beta"]
 
 
-@pytest.mark.slow
 def test_mirror_of_an_older_server_keeps_the_field(
     shop: Shop, program: Program, sqlite_server: Server
 ) -> None:
@@ -285,7 +284,6 @@ def test_mirror_of_an_older_server_keeps_the_field(
     assert node == {"id": number, "phone": "2", "company": "Acme"}
 
 
-@pytest.mark.slow
 def test_shop_event_sets_the_field(shop: Shop, program: Program) -> None:
     client, name = shop.client, shop.name
     url = client.server.database_url
@@ -332,7 +330,6 @@ def test_schema_and_pages_have_the_field(client: Client) -> None:
     assert (company["kind"], company["is_writable"], company["sort"]) == ("Text", True, True)
 
 
-@pytest.mark.slow
 def test_database_is_upgraded_while_an_older_program_serves(
     program: Program, empty_database: str
 ) -> None:

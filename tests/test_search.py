@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from regulars.core.errors import Rejected
 from regulars.customers.search.parser import Order, parse
-from tests.support import Client, example_count
+from tests.support import Client, Server, create_token, example_count
 
 pytestmark = pytest.mark.both_databases
 
@@ -24,9 +25,15 @@ def matching_names(client: Client, query: str) -> list[str]:
     return [edge["node"]["first_name"] for edge in page["edges"]]
 
 
-@pytest.fixture
-def shop(client: Client) -> Client:
-    """An account with a few customers that are easy to distinguish."""
+@pytest.fixture(scope="module")
+def shop(server: Server) -> Iterator[Client]:
+    """An account with a few customers that are easy to distinguish; tests only read them."""
+    with Client(server, create_token(server)) as client:
+        _fill(client)
+        yield client
+
+
+def _fill(client: Client) -> None:
     client.create(
         "yassir.ennazk@example.com",
         first_name="Yassir",
@@ -47,7 +54,6 @@ def shop(client: Client) -> Client:
     )
     client.create("tanaka@example.jp", first_name="太郎", last_name="田中", tags=["gift"])
     client.create("jean@shop.test", first_name="Jean-Pierre", last_name="O'Neil", tags=["vip list"])
-    return client
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import asyncpg
@@ -22,7 +24,8 @@ from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.relations import LEADS, ORDERS, first_of_each
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import RecordingStore, run_regulars, scratch_database
+from tests.conftest import DATABASES
+from tests.support import RecordingStore, copy_sqlite_template, run_regulars, scratch_database
 
 pytestmark = pytest.mark.both_databases
 
@@ -33,12 +36,21 @@ NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     pageInfo { hasNextPage hasPreviousPage } } }"""
 
 
-@pytest.fixture
-def sample_database(new_database: str) -> str:
+@pytest.fixture(scope="module", params=DATABASES)
+def sample_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A database with an account of sample customers."""
-    for command in ("account create one", "sample --customers 400"):
-        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
-    return new_database
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = copy_sqlite_template(tmp_path_factory.mktemp("sample") / "sample.db")
+        else:
+            dsn = request.getfixturevalue("postgresql")
+            template = request.getfixturevalue("postgresql_template")
+            url = stack.enter_context(scratch_database(dsn, template=template))
+        for command in ("account create one", "sample --customers 400"):
+            assert run_regulars(*command.split(), "--database-url", url).returncode == 0
+        yield url
 
 
 def run_document(

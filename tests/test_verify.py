@@ -210,6 +210,7 @@ def test_every_table_is_damaged_and_has_rules() -> None:
         assert RULES[table.name].keys() <= {str(column.name) for column in table.c}
 
 
+@pytest.mark.slow
 def test_a_database_in_use_is_consistent(used_database: str) -> None:
     result = run_regulars("verify", "--json", "--database-url", used_database)
     assert result.stdout, result.stderr

@@ -37,8 +37,6 @@ from tests.support import (
     with_store,
 )
 
-pytestmark = pytest.mark.both_databases
-
 SCOPES = ("customers", "orders:write", "webhooks")
 CREATE = """mutation($node: WebhookInput!) { createWebhook(node: $node) {
     id _id type url version settings disabled_at disabled_reason } }"""

@@ -6,6 +6,7 @@ customers are combined, because generating each value would take longer than sto
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ def shift_timestamps(customer: SampleCustomer, shift_ms: int) -> SampleCustomer:
     return replace(customer, created_at=customer.created_at + shift_ms, activity=activity)
 
 
+@functools.cache
 def _fill_pool(country: str, locale: str, seed: int) -> Pool:
     fake = Faker(locale, providers=_PROVIDERS, use_weighting=False)
     fake.seed_instance(f"{seed}:{locale}")
