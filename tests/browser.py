@@ -49,7 +49,9 @@ def run_browser() -> Iterator[Browser]:
     """Run a browser. The test is skipped if none is installed."""
     path = find_browser()
     if path is None:
-        pytest.skip("There is no Chromium here: install the package chromium to test the pages.")
+        pytest.skip(
+            "There is no Chromium here: install the package chromium-headless-shell to test the pages."
+        )
     # As root, its sandbox does not start.
     options = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:

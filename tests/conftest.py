@@ -35,7 +35,9 @@ LONGEST = {
         "crashes copying search_model import_http import_limits import rolling webhook_failures "
         "pausing failover pages_customer pages_list pages_others pages_for_all pages_sign_in "
         "mirroring webhooks documents processes replicas bulkhead erasure clients hostile_text "
-        "inbound maintenance sessions health limits index_changes event_types upgrades scopes".split()
+        "inbound maintenance sessions health limits index_changes event_types upgrades scopes "
+        "search migrations import_files account_deletion related_lists statements cli_customers "
+        "import_dates writer bulk import_kept_values import_rows lists input".split()
     )
 }
 
