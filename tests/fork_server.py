@@ -187,7 +187,13 @@ if __name__ == "__main__":
     import regulars.bulkhead_worker
     import regulars.cli.serve
     import regulars.import_worker  # noqa: F401  # so that forked processes have it
+    from regulars.api.schema import sdl
     from regulars.cli import main
+    from regulars.transfer.heading_dictionary import dictionary
+    from regulars.transfer.letter_model import languages
+
+    for cached in (sdl, dictionary, languages):
+        cached()
 
     folder = Path(sys.argv[2])
     python, address = folder / "python", folder / "socket"
