@@ -69,25 +69,27 @@ def _format_of(target: str) -> str:
 
 @contextlib.contextmanager
 def _written(target: str) -> Iterator[IO[bytes]]:
-    """Open a new private file, which replaces an old one when it is complete."""
+    """Open a new private file, which replaces an old one when it is complete. A device or a pipe is
+    written to directly."""
     if target == STDIN:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     path = Path(target)
-    part = path.with_name(path.name + ".part")
+    # A link stays, and the file that it points to is replaced.
+    part = path.resolve().with_name(path.resolve().name + ".part")
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file, _compressed(file, target) as stream:
+                yield stream
+            return
         part.unlink(missing_ok=True)
         with open(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123  # of a descriptor
-            if target.endswith(".gz"):
-                # No moment and no name in it: the same customers are the same bytes.
-                with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]  # written to as a file is
-            else:
-                yield file
+            with _compressed(file, target) as stream:
+                yield stream
             file.flush()
             os.fsync(file.fileno())
-        part.rename(path)
+        part.rename(path.resolve())
     except OSError as error:
         raise BadFile(
             f"The file {target!r} cannot be written: {error.strerror or error}."
@@ -95,3 +97,11 @@ def _written(target: str) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _compressed(file: IO[bytes], target: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Return a file that is compressed if the name of the target ends in `.gz`."""
+    if not target.endswith(".gz"):
+        return contextlib.nullcontext(file)
+    # Without a time and a name, the same customers are the same bytes.
+    return gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)  # type: ignore[return-value]  # a file

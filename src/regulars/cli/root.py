@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-import typer.core
-from typer._coercion import RuntimeParam, TypeDescriptor, build_runtime_param
+from typer._click.exceptions import NoArgsIsHelpError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from regulars.cli.errors import INTERRUPTED, USAGE, error_message, exit_code
+from regulars.cli.errors import INTERRUPTED, REFUSED, USAGE, error_message, exit_code
 from regulars.cli.groups import ENTRIES, GROUPS, CommandEntry
+from regulars.cli.parameters import adapt_arguments
 
+# Of a full disk, a closed pipe or a file that grows too large.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
 
 
@@ -92,31 +96,8 @@ def load(entry: CommandEntry) -> Any:
     name = entry.name.rpartition(" ")[2]
     command: Any = commands[entry.name] if entry.name in commands else commands[name]
     command.name = name
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            parameter.display_type_rich = _hide_type
+    adapt_arguments(command)
     return command
-
-
-class _Unchanged(RuntimeParam):
-    """Leaves the values of a parameter as they are. Typer would import pydantic for that, which
-    takes 200 ms."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # of the base
-        return value
-
-
-def _build_runtime_param(descriptor: TypeDescriptor) -> RuntimeParam:
-    if descriptor.annotation in (str, bool, list[str]):
-        return _Unchanged(descriptor.parameter_info, descriptor.annotation)
-    return build_runtime_param(descriptor)
-
-
-typer.core.build_runtime_param = _build_runtime_param  # type: ignore[attr-defined]  # not public
-
-
-def _hide_type(ctx: Any) -> None:
-    """Returns no type for the help of an argument, which would be a type of Python."""
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
@@ -172,6 +153,8 @@ def run() -> int:
     on standard error. Raises KeyboardInterrupt on Ctrl-C."""
     try:
         code = app(standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except typer.Abort as error:  # of a prompt
         if isinstance(error.__context__, EOFError):
             _print_error("The command needs an answer, but the input has ended.")
@@ -180,6 +163,8 @@ def run() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # of the parser of the command line
             return _show_parser_error(error)
+        if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and not error.filename:
+            return _stop_output(error)
         expected = exit_code(error)
         if expected is None:
             raise
@@ -190,12 +175,33 @@ def run() -> int:
     return code if isinstance(code, int) else 0
 
 
+def _stop_output(error: OSError) -> int:
+    """Reports that standard output cannot be written, unless its reader has ended, and discards
+    the rest of the output."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:
+        _print_error(f"The output cannot be written: {error.strerror}.")
+    return REFUSED
+
+
 def _show_parser_error(error: Any) -> int:
+    """Prints the usage of the command, and what is wrong. A group without a command shows its
+    help."""
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return int(error.exit_code)
+    hint = ""
     possibilities = getattr(error, "possibilities", None)
     if possibilities:
-        error.message = f"{error.message}. Did you mean {' or '.join(sorted(possibilities))}?"
         error.possibilities = None
-    error.show()
+        hint = did_you_mean(error.option_name, possibilities)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print(context.get_usage(), file=sys.stderr)
+        print(f"Run `{context.command_path} --help` for help.\n", file=sys.stderr)
+    message = error.format_message()
+    _print_error(f"{message if message[-1] in '.?' else f'{message}.'}{hint}")
     return int(error.exit_code)
 
 

@@ -56,7 +56,7 @@ Silent = Annotated[
 )
 def import_(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE…", help="The files. - is standard input.")
+        list[str], typer.Argument(metavar="FILE", help="The files. - is standard input.")
     ],
     mapped: Annotated[
         list[str],
