@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -189,7 +190,11 @@ def test_the_version_is_printed() -> None:
         (["serve", "--database-url", "mysql://x"], USAGE, "postgresql://"),
         (["serve", "--database-url", "regulars.db"], USAGE, "sqlite:///"),
         (["serve", "--database-url", "sqlite:///:memory:"], USAGE, "SQLite URL"),
-        (["migrate", "--database-url", "sqlite:////no/such/r.db"], UNREACHABLE, "cannot be opened"),
+        (
+            ["migrate", "--database-url", "sqlite:////no/such/r.db"],
+            UNREACHABLE,
+            "mkdir -p /no/such",
+        ),
         (["serve", "--database-url", "postgresql://u:pw@127.0.0.1:1/x"], UNREACHABLE, "reached"),
         (["sample", "--customers", "-1"], USAGE, "--customers"),
     ],
@@ -224,7 +229,29 @@ def test_an_error_sets_the_exit_code_of_the_process() -> None:
 def test_a_file_of_another_format_is_refused_as_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("These are my notes, and they are not a database at all.\n" * 50)
-    refused(f"sqlite:///{path}", UNREACHABLE, "migrate")
+    for command in ("migrate", "account list", "verify"):
+        message = refused(f"sqlite:///{path}", UNREACHABLE, *command.split())
+        assert f"{path} is not a SQLite database. Check `REGULARS_DATABASE_URL`." in message
+        assert f"{tmp_path} is a folder" in refused(
+            f"sqlite:///{tmp_path}", UNREACHABLE, *command.split()
+        )
+        missing = tmp_path / "no" / "r.db"
+        assert f"mkdir -p {missing.parent}" in refused(
+            f"sqlite:///{missing}", UNREACHABLE, *command.split()
+        )
+
+
+def test_a_wrong_database_of_postgresql_has_an_error_message(
+    postgresql: str, tmp_path: Path
+) -> None:
+    url = urlsplit(postgresql)._replace(path="/no_such_database").geturl()
+    for command in ("account list", "migrate", f"backup {tmp_path / 'b'}"):
+        message = refused(url, UNREACHABLE, *command.split())
+        assert 'PostgreSQL answers, but the database "no_such_database" does not exist.' in message
+    user = re.sub("postgres:?@", "no_such_user@", postgresql)
+    assert "refuses the user or the password" in refused(user, UNREACHABLE, "account", "list")
+    message = refused("postgresql://127.0.0.1:1/x", UNREACHABLE, "account", "list")
+    assert "PostgreSQL cannot be reached: nothing listens on port 1 of 127.0.0.1." in message
 
 
 def test_a_database_of_another_encoding_is_refused(postgresql: str) -> None:
@@ -243,6 +270,7 @@ def test_a_role_without_create_privilege_has_an_error_message(postgresql: str) -
     with scratch_database(postgresql) as url:
         message = refused(re.sub("postgres:?@", "visitor@", url), REFUSED, "migrate")
         assert "permission denied for schema public" in message
+        assert "Run `regulars doctor`" in message
         assert message.count("\n") == 1
     asyncio.run(run("DROP ROLE visitor"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -159,7 +160,11 @@ def test_a_damaged_file_is_reported(path: Path) -> None:
     assert "regulars restore" in message
     path.write_bytes(b"This is a text. " * 1000)
     state, message = run_doctor(f"sqlite:///{path}")["database"]
-    assert (state, "is damaged: file is not a database" in message) == ("fail", True)
+    assert (state, "is not a SQLite database" in message) == ("fail", True)
+    path.unlink()
+    path.mkdir()
+    state, message = run_doctor(f"sqlite:///{path}")["database"]
+    assert (state, "is a folder" in message) == ("fail", True)
 
 
 @pytest.fixture
@@ -214,6 +219,8 @@ def test_the_age_of_the_last_backup_is_reported(path: Path, tmp_path: Path) -> N
     assert run_doctor(url)["backup"][0] == "warn"
     folder.mkdir()
     (folder / "notes.txt").write_text("no backup")
+    # A database that a server uses is not a backup.
+    shutil.copy(path, folder / "regulars.db")
     options = ("--backup-folder", str(folder))
     assert "has no backup" in run_doctor(url, *options)["backup"][1]
     file = folder / "r.backup"

@@ -161,6 +161,8 @@ def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     assert "SQLite" in result.stdout + result.stderr
     rejected = run(url, "backup", str(tmp_path / "copy"))
     assert rejected.returncode == 1
+    assert f"{path} is damaged: " in rejected.stderr
+    assert "***" not in rejected.stderr
     assert list(tmp_path.glob("copy*")) == []
 
 
@@ -305,6 +307,17 @@ def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
         result = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
         assert result.returncode == 1
         assert "`pg_dump` was not found" in result.stderr
+        assert not (tmp_path / "copy").exists()
+        # As pg_dump reports that it is older than the server.
+        tool = tmp_path / "pg_dump"
+        tool.write_text(
+            "#!/bin/sh\necho 'pg_dump: error: aborting because of server version mismatch' >&2\n"
+            "echo 'pg_dump: detail: server version: 18.6; pg_dump version: 15.2 (Debian)' >&2\n"
+            "exit 1\n"
+        )
+        tool.chmod(0o755)
+        result = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
+        assert "pg_dump 15.2 cannot back up PostgreSQL 18.6. Install" in result.stderr
         assert not (tmp_path / "copy").exists()
     assert run(f"sqlite:///{tmp_path / 'r.db'}", "migrate").returncode == 0
     result = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))

@@ -25,6 +25,9 @@ EXIT_CODES = {
     INTERRUPTED: "Ctrl-C stopped the command. Completed work is kept.",
 }
 
+# The codes of PostgreSQL for insufficient_privilege, and for a search_path without a usable schema.
+_MISSING_RIGHTS = ("42501", "3F000")
+
 
 class UsageError(RegularsError):
     """An option or a setting has an invalid value."""
@@ -116,8 +119,9 @@ def error_message(error: BaseException) -> str:
         | ServerUnreachable
         | APIError,
     )
-    return (
-        first
-        if is_own_error
-        else f"The database reports an error: {first.rstrip('.').split('>: ')[-1]}."
-    )
+    if is_own_error:
+        return first
+    # The driver's, or its cause in an error of SQLAlchemy's driver for it.
+    missing_right = getattr(error, "sqlstate", None) in _MISSING_RIGHTS
+    hint = " Run `regulars doctor`, which prints the missing GRANT." if missing_right else ""
+    return f"The database reports an error: {first.rstrip('.').split('>: ')[-1]}.{hint}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -17,15 +18,21 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import apsw
 
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.postgresql.connect import connect as connect_postgresql
+from regulars.store.postgresql.connect import connect_or_raise
 from regulars.store.schema_version import read_schema_state
 from regulars.store.sqlite.file import connect, connect_to_copy, find_damage
 from regulars.store.url import DatabaseUrl
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
+# The versions of the file format that follow the page size (SQLite, "Database File Format", 1.3):
+# 1 in a backup; 2, a write-ahead log, in a database that a server uses.
+_ROLLBACK_JOURNAL = b"\x01\x01"
+_SQLITE_HEADER_BYTES = 20
 _POSTGRESQL_MAGIC = b"PGDMP"
 # Pages per step; other processes can write between steps.
 _PAGES = 1_000
+# What pg_dump prints if it is older than the server.
+_VERSIONS = re.compile(r"server version: ([\d.]+)\S*.*; pg_dump version: ([\d.]+)")
 # How pg_restore lists Alembic's table.
 _TABLE_OF_REGULARS = " TABLE public alembic_version "
 
@@ -51,7 +58,7 @@ def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
         part.touch(mode=0o600)
         if url.path is not None:
             _copy(url.path, part)
-            _require_sound(part)
+            _require_sound(part, url.path)
         else:
             _dump(str(url.dsn), part, tools)
         _sync(part)
@@ -67,11 +74,14 @@ def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
 
 
 def newest_backup(folder: Path) -> Path | None:
-    """Return the newest backup in a folder, recognized by its content; None if there is none."""
+    """Return the newest backup in a folder, recognized by its content; None if there is none. A
+    SQLite database that a server uses is not a backup."""
     files = [file for file in folder.iterdir() if file.is_file() and file.suffix != ".part"]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         with suppress(OSError), file.open("rb") as stream:
-            if stream.read(len(_SQLITE_MAGIC)).startswith((_SQLITE_MAGIC, _POSTGRESQL_MAGIC)):
+            header = stream.read(_SQLITE_HEADER_BYTES)
+            is_sqlite = header.startswith(_SQLITE_MAGIC) and header.endswith(_ROLLBACK_JOURNAL)
+            if is_sqlite or header.startswith(_POSTGRESQL_MAGIC):
                 return file
     return None
 
@@ -140,13 +150,16 @@ def _copy(source: Path, target: Path) -> None:
         reading.close()
 
 
-def _require_sound(file: Path) -> None:
+def _require_sound(file: Path, source: Path | None = None) -> None:
+    """Raise BackupError if a database is damaged. `source` is the file that it is a copy of."""
     try:
         damage = next(find_damage(connect_to_copy(file)), None)
     except Unreachable as error:
         damage = str(error)
     if damage is not None:
-        raise BackupError(f"{file} is damaged: {damage.rstrip('.')}.")
+        raise BackupError(
+            f"{source or file} is damaged: {damage.removeprefix('SQLite: ').rstrip('.')}."
+        )
 
 
 def _has_tables(file: Path) -> bool:
@@ -166,7 +179,7 @@ def _sync(path: Path) -> None:
 
 
 async def _require_empty(url: DatabaseUrl) -> None:
-    connection = await connect_postgresql(str(url.dsn))
+    connection = await connect_or_raise(str(url.dsn))
     try:
         count = await connection.fetchval(
             # Without the tables of extensions.
@@ -212,6 +225,12 @@ def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str
         command, env=environment, capture_output=True, text=True, check=False
     )
     if process.returncode:
+        versions = _VERSIONS.search(process.stderr)
+        if versions:
+            raise BackupError(
+                f"{tool} {versions[2]} cannot back up PostgreSQL {versions[1]}. Install the client "
+                "of the server's version, or pass its folder with `--tools`."
+            )
         lines = process.stderr.strip().splitlines() or [f"it ended with {process.returncode}"]
         message = next((line for line in lines if "error:" in line), lines[0])
         raise BackupError(f"{tool} failed: {message.removeprefix(f'{tool}: ')}.")

@@ -13,6 +13,7 @@ import apsw
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.postgresql.connect import connect_or_raise
 from regulars.store.sqlite.file import connect as connect_sqlite
+from regulars.store.sqlite.file import describe_problem
 from regulars.store.url import DatabaseUrl
 
 _VERSION = "SELECT version_num FROM alembic_version"
@@ -68,6 +69,8 @@ def read_schema_state(url: DatabaseUrl) -> SchemaState | None:
 
 
 def _read_sqlite(path: Path) -> SchemaState | None:
+    if not path.exists() and not path.absolute().parent.is_dir():
+        raise Unreachable(describe_problem(path))
     if not path.exists() or not path.stat().st_size:  # a connection would create or change the file
         return None
     connection = connect_sqlite(path)

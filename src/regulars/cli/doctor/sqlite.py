@@ -13,6 +13,7 @@ import apsw
 
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
 from regulars.settings import Settings
+from regulars.store.sqlite.file import describe_problem
 
 _MIN_FREE_BYTES = 1024**3
 # With less, the next batch of writes may fail: a batch writes up to some 30 MiB.
@@ -25,9 +26,8 @@ _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.ssh
 def check_sqlite(path: Path, settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  # as other checks
     """Yields the findings about the file of a database, which may not exist yet."""
     folder = path.absolute().parent
-    if not folder.is_dir():
-        message = f"The folder {folder} does not exist. Create it: mkdir -p {folder}"
-        yield Finding(FAIL, "database", message)
+    if not folder.is_dir() or path.is_dir():
+        yield Finding(FAIL, "database", describe_problem(path))
         return
     yield from _check_permissions(path, folder)
     yield _check_space(folder)
@@ -99,15 +99,13 @@ def _check_content(path: Path) -> Iterator[Finding]:
         yield Finding(OK, "file", message)
         return
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        damage = str(error)
+        yield Finding(FAIL, "database", describe_problem(path, error))
+        return
     if damage == "ok":
         yield Finding(OK, "file", "SQLite's quick check found no damage.")
     else:
-        message = (
-            f"{path} is damaged: {str(damage).splitlines()[-1].rstrip('.')}. Stop the server, keep "
-            "the file, and restore a backup: regulars restore FILE"
-        )
-        yield Finding(FAIL, "database", message)
+        damage_error = apsw.CorruptError(str(damage).splitlines()[-1])
+        yield Finding(FAIL, "database", describe_problem(path, damage_error))
 
 
 def _file_system(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
@@ -20,6 +21,8 @@ CONNECT_SECONDS = 5.0
 _OTHER_HOSTS_SECONDS = 0.25
 # A primary that answers later may have been paused, so all hosts are tried again.
 _LATE_SECONDS = 1.0
+# The message of asyncio for a refused connection.
+_REFUSED = re.compile(r"\('([^']+)', (\d+)")
 # No host answers, the server refuses the connection, or no host takes writes.
 CONNECT_ERRORS = (
     OSError,
@@ -141,4 +144,14 @@ def split_hosts(dsn: str) -> list[str]:
 def describe_error(error: BaseException) -> str:
     """Return a sentence for the operator. No error of the driver quotes the password."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"PostgreSQL cannot be reached: {reason.rstrip('.')}."
+    reason = reason.rstrip(".")
+    refused = _REFUSED.search(reason)
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return f"PostgreSQL answers, but the {reason}. Create it, or correct the URL."
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return f"PostgreSQL answers, but refuses the user or the password: {reason}."
+    if isinstance(error, ConnectionRefusedError) and refused:
+        reason = f"nothing listens on port {refused[2]} of {refused[1]}"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror.rstrip(".")
+    return f"PostgreSQL cannot be reached: {reason}."

@@ -68,8 +68,31 @@ def connect(path: Path, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
             connection.close()
             raise
     except apsw.Error as error:
-        raise Unreachable(f"The SQLite database {path} cannot be opened: {error}.") from error
+        raise Unreachable(describe_problem(path, error)) from error
     return connection
+
+
+def describe_problem(path: Path, error: Exception | None = None) -> str:
+    """Return why a SQLite database cannot be opened, and what to do. `error` is that of SQLite."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"The folder {folder} does not exist. Create it: mkdir -p {folder}"
+    if path.is_dir():
+        return f"{path} is a folder, not a SQLite database. Check `REGULARS_DATABASE_URL`."
+    if isinstance(error, apsw.NotADBError):
+        return (
+            f"{path} is not a SQLite database. Check `REGULARS_DATABASE_URL`. If the file was a "
+            "database, restore a backup: regulars restore FILE"
+        )
+    if isinstance(error, apsw.CorruptError):
+        return (
+            f"{path} is damaged: {str(error).rstrip('.')}. Stop the server, keep the file, and "
+            "restore a backup: regulars restore FILE"
+        )
+    name = path if path.exists() else folder
+    if not os.access(name, os.R_OK | os.W_OK):
+        return f"This user may not read and write {name}. Run: chown USER {name}"
+    return f"The SQLite database {path} cannot be opened: {error}."
 
 
 class FileGuard:
@@ -144,8 +167,10 @@ def find_damage(connection: apsw.Connection) -> Iterator[str]:
     connection."""
     try:
         for (message,) in connection.execute("PRAGMA integrity_check"):
-            if message != "ok":
-                yield f"SQLite: {message}"
+            # A first line names the database, as in `*** in database main ***`.
+            lines = [line for line in message.splitlines() if not line.startswith("***")]
+            for line in lines if message != "ok" else ():
+                yield f"SQLite: {line}"
         for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
             yield f"SQLite: row {row} of {table} refers to a row of {parent} that is missing"
     except apsw.Error as error:
