@@ -90,6 +90,27 @@ def test_compose_starts_the_server_after_a_healthy_database() -> None:
     assert set(compose["volumes"]) == {"database", "regulars"}
 
 
+def test_compose_creates_the_secrets_that_commands_in_the_container_read(tmp_path: Path) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    compose = yaml.safe_load(text)
+    script = "\n".join(re.findall(r"^#   (.*)", text, re.MULTILINE))
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+    files = {name: tmp_path / secret["file"] for name, secret in compose["secrets"].items()}
+    assert all(file.read_text().strip() for file in files.values())
+    server = compose["services"]["regulars"]
+    env = {}
+    for name, value in server["environment"].items():
+        secret = value.removeprefix("/run/secrets/")
+        assert secret in server["secrets"] or not name.endswith("_FILE")
+        env[name] = str(files[secret]) if name.endswith("_FILE") else value
+    settings = {row["setting"]: row for row in json.loads(run_regulars("config", env=env).stdout)}
+    assert settings["database_url"]["value"] == "postgresql://database/regulars"
+    assert settings["database_url"]["source"] == "REGULARS_DATABASE_URL_FILE"
+    assert settings["bootstrap_token"]["value"] == "********"
+    password = files["database_password"].read_text().strip()
+    assert f":{password}@" in files["database_url"].read_text()
+
+
 def _setting_names() -> set[str]:
     listed = (ROOT / "docs" / "reference" / "settings.md").read_text()
     return {name.lower() for name in re.findall(r"REGULARS_(\w+)", listed)}
