@@ -24,6 +24,7 @@ from tests.support import (
     CommandResult,
     Server,
     build_environment,
+    copy_sqlite_template,
     create_token,
     find_account_name,
     run_regulars,
@@ -397,3 +398,25 @@ def test_what_cannot_be_undone_is_asked_on_a_terminal(
     assert (status, f"Deleted the account {name}" in output) == (0, True)
     with Client(sqlite_server, token) as client:
         assert client.post("{ account { name } }").status_code == 401
+
+
+def test_a_variable_selects_the_account(sqlite_server: Server, tmp_path: Path) -> None:
+    copy_sqlite_template(tmp_path / "r.db")
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    for name in ("north", "south"):
+        assert run_regulars("account", "create", name, "--database-url", url).returncode == 0
+    database = {"REGULARS_DATABASE_URL": url}
+    done = run_regulars("customers", "search", env=database)
+    assert "Select one with `--account`, or set `REGULARS_ACCOUNT`." in done.stderr
+    selected = {**database, "REGULARS_ACCOUNT": "north"}
+    email = ("--email", "a@example.com")
+    assert run_regulars("customers", "create", *email, env=selected).returncode == 0
+    for options, count in (((), 1), (("--account", "south"), 0)):
+        done = run_regulars("customers", "search", *options, env=selected)
+        assert json.loads(done.stdout)["total"] == count
+        exported = run_regulars("export", str(tmp_path / "e.csv"), *options, "--json", env=selected)
+        assert json.loads(exported.stdout)["customers"] == count
+    # The token of a server selects the account.
+    server = {"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "REGULARS_ACCOUNT": "north"}
+    done = run_regulars("customers", "search", "--url", sqlite_server.url, env=server)
+    assert done.returncode == 0, done.stderr

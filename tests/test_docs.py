@@ -13,7 +13,7 @@ import pytest
 
 from regulars.cli.groups import ENTRIES
 from regulars.settings import SETTINGS
-from tests.support import Client
+from tests.support import Client, copy_sqlite_template, run_regulars
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -154,3 +154,24 @@ def test_modules_named_in_the_docs_exist() -> None:
             if "notices" not in path and not any((root / path).exists() for root in roots)
         ]
     assert not missing
+
+
+@pytest.mark.slow
+def test_the_page_about_imports_shows_what_a_dry_run_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = code_blocks(ROOT / "docs" / "use" / "import.md")
+    (shown,) = [text for kind, text in blocks if kind == "text"]
+    monkeypatch.chdir(tmp_path)
+    content = "E-mail;Prénom;Pays\nzoe@example.com;Zoë;France\nandre@example.com;André;Fraance\n"
+    Path("customers.csv").write_text(f"{content};Luc;Maroc\n", encoding="cp1252")
+    copy_sqlite_template(tmp_path / "r.db")
+    env = {"REGULARS_DATABASE_URL": "sqlite:///r.db"}
+    assert run_regulars("account", "create", "shop", env=env).returncode == 0
+    done = run_regulars("import", "customers.csv", "--dry-run", env=env)
+
+    def lines(text: str) -> list[str]:
+        """The lines whose numbers do not depend on the machine or the size of the file."""
+        return [line for line in text.splitlines() if not re.search("second|1,000 rows", line)]
+
+    assert lines(done.stderr + done.stdout) == lines(shown)

@@ -137,6 +137,8 @@ def test_the_readme_and_the_pages_after_it_work_one_after_the_other(reader: Read
     assert reader.follow("README.md") == 2
     assert reader.follow("docs/start/tutorial.md") == 7
     assert reader.follow("docs/integrate/retries.md") == 2
+    # The pages about commands need no --account after that.
+    assert json.loads(reader.run("regulars customers search 'ana'"))["total"] == 1
 
 
 @pytest.mark.slow
@@ -167,9 +169,10 @@ def test_the_readme_moves_to_postgresql(reader: Reader, empty_postgresql: str) -
     reader.stop()
     (block,) = [text for kind, text in code_blocks(ROOT / "README.md") if kind == "sh"]
     *copy, serve = block.strip().splitlines()
-    assert copy[0].startswith("export NEW_DATABASE_URL=")
-    reader.run("\n".join([f"export NEW_DATABASE_URL='{empty_postgresql}'", *copy[1:]]))
+    assert copy[0].startswith("export REGULARS_DATABASE_URL=")
+    reader.run("\n".join([f"export REGULARS_DATABASE_URL='{empty_postgresql}'", *copy[1:]]))
     assert "postgresql" in reader.start(serve)
+    assert "postgresql" in reader.run("regulars config")
     assert reader.query("{ viewer { token { name } } }") == token
     count = {"data": {"customers": {"totalCount": 4}}}
     assert reader.query("{ customers { totalCount } }") == count

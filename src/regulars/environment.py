@@ -16,7 +16,8 @@ FILE_SUFFIX = "_FILE"
 _MAX_SECRET_BYTES = 64 * 1024
 # Variables of the commands that are clients of a server, and of the tests.
 _CLIENT_SECRETS = ("REGULARS_TOKEN", "REGULARS_REMOTE_TOKEN")
-_OTHERS = (*_CLIENT_SECRETS, "REGULARS_URL")
+ACCOUNT_VARIABLE = "REGULARS_ACCOUNT"
+_OTHERS = (*_CLIENT_SECRETS, "REGULARS_URL", ACCOUNT_VARIABLE)
 _TESTS = "REGULARS_TEST_"
 # Kubernetes sets these for a service whose name begins with "regulars".
 _SERVICE_LINK = re.compile(

@@ -262,7 +262,10 @@ class Accounts:
         if not candidates:
             raise AccountError("No account exists. Create one with `regulars account create NAME`.")
         names = ", ".join(account.name for account in candidates)
-        raise AccountError(f"Several accounts exist: {names}. Select one with `--account`.")
+        raise AccountError(
+            f"Several accounts exist: {names}. Select one with `--account`, or set "
+            "`REGULARS_ACCOUNT`."
+        )
 
     async def create(self, name: str) -> Account:
         """Create an account. Raises AccountError for a name that is invalid or in use."""

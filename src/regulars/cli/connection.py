@@ -17,6 +17,7 @@ import typer
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
+from regulars.environment import ACCOUNT_VARIABLE
 
 if TYPE_CHECKING:
     from regulars.cli.client import Client
@@ -55,7 +56,8 @@ AccountName = Annotated[
     typer.Option(
         "--account",
         metavar="NAME",
-        help="The account in the database. Required if the database has several.",
+        help="The account in the database. Required if the database has several. "
+        f"[env: {ACCOUNT_VARIABLE}, without --url]",
     ),
 ]
 
@@ -94,7 +96,8 @@ class Connection:
         settings = options.settings(database_url=self.database_url)
 
         async def run(store: Store) -> T:
-            account = await Accounts(store).resolve(self.account)
+            name = self.account or os.environ.get(ACCOUNT_VARIABLE) or None
+            account = await Accounts(store).resolve(name)
             return await work(DatabaseClient(store, account.account_id, settings))
 
         return with_store(settings, run, seconds=settings.request_seconds)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regulars.cli.errors import UsageError
-from regulars.environment import SettingsError, load_settings, read_secret
+from regulars.environment import ACCOUNT_VARIABLE, SettingsError, load_settings, read_secret
 from regulars.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ AccountName = Annotated[
     typer.Option(
         "--account",
         metavar="NAME",
-        help="The account. It is required if there are several accounts.",
+        envvar=ACCOUNT_VARIABLE,
+        show_envvar=False,
+        help="The account. It is required if there are several accounts. "
+        f"[env: {ACCOUNT_VARIABLE}]",
     ),
 ]
 
