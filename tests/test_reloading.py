@@ -167,3 +167,24 @@ def test_a_server_whose_terminal_is_closed_stops(tmp_path: Path) -> None:
         output += os.read(terminal, 65_536)
     os.close(terminal)  # the kernel sends SIGHUP to the session leader
     assert process.wait(60) == 0
+
+
+def test_a_hangup_during_the_start_reloads_the_server_when_it_is_ready(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "regulars", "serve", "--port", "0", "--log-format", "json"],
+            env=build_environment({"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}"}),
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: "start" in log.read_text())
+            process.send_signal(signal.SIGHUP)
+            names = ["start", "migration", "ready", "reload", "start", "ready"]
+            wait_until(lambda: [line["event"] for line in events(log)] == names)
+        finally:
+            process.terminate()
+    assert process.returncode == 0

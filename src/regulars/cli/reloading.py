@@ -41,6 +41,11 @@ class Hangup:
         return self._had_terminal and not _has_terminal()
 
 
+def accept_hangups() -> None:
+    """Delivers SIGHUP from now on, and one that has come since the process started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
 def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
@@ -130,6 +135,7 @@ async def check_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 def restart(listening: socket.socket, environment: Mapping[str, str]) -> None:
     """Replaces this process. Does not return."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the new one can reload
     os.dup2(listening.fileno(), _FIRST_SOCKET)
     os.set_inheritable(_FIRST_SOCKET, True)
     passed = {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}

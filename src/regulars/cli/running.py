@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -32,9 +33,15 @@ def serve(**values: Any) -> None:
     token, which it shows once. It does not upgrade older tables. Run `regulars migrate` for that.
     Ctrl-C or SIGTERM stops the server after the running requests.
     """
-    from regulars.cli.serve import serve as run
+    settings = options.settings(**values)
+    # A SIGHUP waits until the server can reload. Until then, it would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        from regulars.cli.serve import serve as run
 
-    run(options.settings(**values))
+        run(settings)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 @app.command(

@@ -25,6 +25,7 @@ from regulars.cli.errors import CannotListenError, UsageError
 from regulars.cli.reloading import (
     CheckFailed,
     Hangup,
+    accept_hangups,
     check_start,
     describe_process,
     inherited_socket,
@@ -152,6 +153,7 @@ class _WorkerProcesses(Multiprocess):
         super().__init__(config, sockets)
         if self._hangup.is_ignored:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        accept_hangups()
 
     def handle_int(self) -> None:
         self.is_interrupted = True
@@ -200,6 +202,7 @@ class _Server(uvicorn.Server):
             if not self._hangup.is_ignored:
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._handle_hangup)
+            accept_hangups()
             # Without a reader of the output, the server is ready all the same. An exception here
             # would end the loop while the sockets are open, and the process would hang.
             with contextlib.suppress(OSError):
