@@ -211,7 +211,10 @@ def test_connections_that_do_not_work(sqlite_server: Server, tmp_path: Path) -> 
     assert "needs --url" in refused(call, USAGE, "--token-file", str(file))
     assert "--account" in refused(call, USAGE, "--url", url, "--account", "x")
     assert "--database-url" in refused(call, USAGE, "--url", url, "--database-url", "sqlite:///x")
-    assert "cannot be reached" in refused(call, UNREACHABLE, "--url", "http://127.0.0.1:1")
+    message = refused(call, UNREACHABLE, "--url", "http://127.0.0.1:1")
+    assert "cannot be reached: no server accepts connections there. Check --url" in message
+    message = refused(call, UNREACHABLE, "--url", sqlite_server.url.replace("http:", "https:"))
+    assert "cannot be reached: the server does not use TLS there." in message
     assert "This path does not exist" in refused(call, REFUSED, "--url", f"{url}/else")
     assert "does not support the method" in refused(call, REFUSED, "--url", f"{url}/readyz")
 

@@ -95,6 +95,13 @@ def test_an_error_of_the_command_line_is_a_sentence(arguments: str, message: str
     assert done.stderr.splitlines()[-1] == f"regulars: {message}"
 
 
+def test_the_scopes_in_the_help_are_sentences() -> None:
+    words = " ".join(run_regulars("token", "create", "--help").stdout.split())
+    assert "customers:read: Read customers with their addresses, orders and messages. " in words
+    assert ".;" not in words
+    assert ".. " not in words
+
+
 def test_the_usage_shows_arguments_without_braces() -> None:
     for command, usage in (
         ("backup", "regulars backup [OPTIONS] FILE"),

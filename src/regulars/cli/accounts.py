@@ -21,7 +21,7 @@ from regulars.core.scopes import BOTH, SCOPES
 account_app = typer.Typer()
 token_app = typer.Typer()
 
-_SCOPES = "; ".join(f"{name}: {description}" for name, description in SCOPES.items()) + "."
+_SCOPES = " ".join(f"{name}: {description}" for name, description in SCOPES.items())
 
 
 @account_app.command(

@@ -6,6 +6,7 @@ Both return the response that a server would send, so that a command works the s
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,13 @@ TIMEOUT_SECONDS = 60.0
 _MAX_WAITS = 10
 _MAX_WAIT_SECONDS = 60.0
 _LIST_LIMIT = 50
+
+# What httpx and OpenSSL report, and what it means.
+_REASONS = {
+    "All connection attempts failed": "no server accepts connections there",
+    "WRONG_VERSION_NUMBER": "the server does not use TLS there",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not valid, or is not trusted by this machine",
+}
 
 Response = dict[str, Any]
 
@@ -156,8 +164,16 @@ class ServerClient:
                 "made. Check before you repeat it."
             ) from None
         except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
             raise ServerUnreachable(
-                f"{url} cannot be reached: {reason.rstrip('.')}. Check --url, and that the server "
+                f"{url} cannot be reached: {_describe(error)}. Check --url, and that the server "
                 "runs."
             ) from None
+
+
+def _describe(error: httpx.TransportError) -> str:
+    """Return why a request failed, without the terms of Python's libraries."""
+    reason = str(error).rstrip(".")
+    for text, description in _REASONS.items():
+        if text in reason:
+            return description
+    return re.sub(r"^\[Errno -?\d+\] ", "", reason) or "the server closed the connection"

@@ -38,6 +38,8 @@ def config(as_json: JsonOrTable = None) -> None:
     if not wants_json(as_json):
         rows = [{**row, "value": _describe(row["value"])} for row in rows]
     print_rows(rows, ("setting", "value", "source"), as_json)
+    if not wants_json(as_json):
+        print("\nTo set a value, set its variable, such as REGULARS_PORT for port.")
 
 
 def _describe(value: Any) -> str:
