@@ -106,6 +106,38 @@ def test_one_tag_that_is_too_long_leaves_the_others(local: Shop) -> None:
     assert ana == {"tags": ["vip", "new"], "custom": {"import: tags": "x" * 300}}
 
 
+def test_only_surplus_tags_of_a_row_are_kept_elsewhere(local: Shop) -> None:
+    tags = [f"t{n}" for n in range(253)]
+    cell = ",".join(["t0", "x" * 300, *tags, " t252 ", "t1"])
+    result = local.bring(f'email,tags\na@x.test,"{cell}"\n')
+    assert counts(result) == (1, 0, 0, 0)
+    assert warnings(result) == {"warning_unreadable tags": 2}
+    (ana,) = local.customers("tags,custom")
+    kept = f"{'x' * 300}, t250, t251, t252"
+    assert ana == {"tags": tags[:250], "custom": {"import: tags": kept}}
+
+
+def test_tags_beyond_those_that_a_customer_can_have_are_kept_with_a_warning(local: Shop) -> None:
+    stored = ",".join(f"t{n}" for n in range(249))
+    local.bring(f'email,Tags\na@x.test,"{stored}"\n')
+    result = local.bring('email,Tags\na@x.test,"t3,new,more,most"\n')
+    assert warnings(result) == {"warning_kept Tags": 1}
+    (ana,) = local.customers("tags,custom")
+    assert (len(ana["tags"]), ana["tags"][-1]) == (250, "new")
+    assert ana["custom"] == {"import: Tags": "more, most"}
+
+
+def test_surplus_tags_join_the_invalid_ones_of_their_row(local: Shop) -> None:
+    stored = ",".join(f"t{n}" for n in range(250))
+    local.bring(f'email,Tags\na@x.test,"{stored}"\n')
+    long = ",".join(f"{n:03}{'x' * 200}" for n in range(100))
+    result = local.bring(f'email,Tags\na@x.test,"{"y" * 300},{long}"\n')
+    assert counts(result) == (0, 1, 0, 0)
+    (ana,) = local.customers("custom")
+    text = ana["custom"]["import: Tags"]
+    assert (text[:300], text[300:305], len(text)) == ("y" * 300, ", 000", 4_000)
+
+
 @pytest.mark.parametrize(
     ("headings", "cells", "line1"),
     [

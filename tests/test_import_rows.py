@@ -262,6 +262,28 @@ def test_a_resumed_import_writes_each_warning_once(local: Shop) -> None:
     assert len(lines) == len(set(lines)) == 6_001
 
 
+@pytest.mark.slow
+def test_a_resumed_import_reports_the_warnings_of_its_last_batch(local: Shop) -> None:
+    """The database decides which warnings of this kind there are, and the process was killed before
+    it wrote them."""
+    rows = "".join(f"a{n}@x.test,gid-1\n" for n in range(6_000))
+    file = local.file("a.csv", f"email,Customer ID\n{rows}")
+    with closing(apsw.Connection(local.url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "CREATE TRIGGER stop BEFORE INSERT ON customers WHEN NEW.customer_id = 5000"
+            " BEGIN SELECT RAISE(ABORT, 'stopped by the test'); END"
+        )
+        assert local.run("import", file).returncode != 0
+        connection.execute("DROP TRIGGER stop")
+    done = local.run("import", file, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)[0]
+    counts = {warning["kind"]: warning["count"] for warning in result["warnings"]}
+    assert (result["rows_with_warnings"], counts) == (5_999, {"warning_kept Customer ID": 5_999})
+    lines = Path(result["warnings_file"]).read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 6_000
+
+
 def test_warnings_are_downloaded(client: Client) -> None:
     sent = send(client, "email,country\na@x.test,Atlantis\nb@x.test,FR\n")
     assert ended(client, sent)["rows_with_warnings"] == 1

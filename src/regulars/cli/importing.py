@@ -105,9 +105,9 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         before = None if job.dry_run else await runs.stopped(path, source.fingerprint)
         current = None
         if not job.dry_run:
+            current = await _current(runs, job, before, path, source, file.size, output)
             if not job.resume:
                 await warned.truncate(0)
-            current = await _current(runs, job, before, path, source, file.size, output)
         display_name = Path(name).name if name != STDIN else "standard input"
         silent = is_silent(current, job.silent, "import") if current else job.silent
         importer = Importer(

@@ -25,6 +25,9 @@ CREATED = "CREATED"
 UPDATED = "UPDATED"
 UNCHANGED = "UNCHANGED"
 REJECTED = "REJECTED"
+# A field in `RowOutcome.kept_fields`, and the name of these fields in an import's row.
+SURPLUS_TAGS = "tags.surplus"
+KEPT_FIELDS = "kept"
 
 
 class RowWarning(NamedTuple):
@@ -84,7 +87,8 @@ class SetCustomers(SmallCommand):
 
     With `whole`, nothing is saved if a row is rejected. With `distinct`, a second row for one
     customer is rejected. A dry run saves nothing. With `keeps_consent`, no row subscribes an
-    unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer.
+    unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer;
+    those beyond the maximum are stored in the custom field `surplus_tags_key`.
     """
 
     rows: tuple[SetRow, ...]
@@ -97,6 +101,7 @@ class SetCustomers(SmallCommand):
     step: Step | None = None
     keeps_consent: bool = False
     adds_tags: bool = False
+    surplus_tags_key: str = "tags"
 
     @property
     def is_large(self) -> bool:
@@ -126,7 +131,8 @@ class RowOutcome(NamedTuple):
     """What became of a row: the outcome, the customer as it is, or would be in a dry run, and why
     it is rejected. `kept_fields` are those in which the customer keeps a value although the row has
     another one: the consent and tags by the options of the command, the time of creation, and
-    `external_id` if another customer has the shop id."""
+    `external_id` if another customer has the shop id; `SURPLUS_TAGS` if some tags of the row are
+    in `custom`, because the customer has the most that are allowed."""
 
     outcome: str
     row: Row | None

@@ -24,7 +24,9 @@ from regulars.core.ids import MAX_BROUGHT_ID
 from regulars.customers import history
 from regulars.customers.bulk import (
     CREATED,
+    KEPT_FIELDS,
     REJECTED,
+    SURPLUS_TAGS,
     UNCHANGED,
     UPDATED,
     ChangeTags,
@@ -45,6 +47,8 @@ from regulars.store.tables import imports
 
 CONSENT = "accepts_marketing"
 SHOP_ID = "external_id"
+# Characters of tags that are kept in `custom`, which has 65,535 bytes in all.
+_MAX_SURPLUS_CHARACTERS = 4_000
 
 
 @dataclass(slots=True)
@@ -186,10 +190,21 @@ def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, t
         kept_fields.append(CONSENT)
     if command.adds_tags and values.get("tags"):
         tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
-        if not set(tags) <= set(new_tags):
+        all_tags = list(dict.fromkeys([*tags, *new_tags]))
+        values = {**values, "tags": all_tags[:MAX_TAGS]}
+        if surplus := all_tags[MAX_TAGS:]:
+            values["custom"] = _with_surplus_tags(values.get("custom"), surplus, command)
+            kept_fields.append(SURPLUS_TAGS)
+        elif not set(tags) <= set(new_tags):
             kept_fields.append("tags")
-        values = {**values, "tags": list(dict.fromkeys([*tags, *new_tags]))[:MAX_TAGS]}
     return values, tuple(kept_fields)
+
+
+def _with_surplus_tags(custom: Any, surplus: Sequence[str], command: SetCustomers) -> Any:
+    """Return the custom fields of a row with the tags that its customer has no room for."""
+    custom = custom or {}
+    texts = [custom[key]] if (key := command.surplus_tags_key) in custom else []
+    return {**custom, key: ", ".join([*texts, *surplus])[:_MAX_SURPLUS_CHARACTERS]}
 
 
 def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
@@ -272,11 +287,14 @@ def _advance_import(
     before = unit.rows[imports].get(step.import_id)
     assert before is not None  # `_require_current`
     counts = counted(outcome.outcome for outcome in outcomes)
-    rejected = [
+    rejected: list[Any] = [
         [step.position + n, [problem.to_json() for problem in outcome.problems]]
         for n, outcome in enumerate(outcomes)
         if outcome.outcome == REJECTED
     ]
+    kept = [[step.position + n, o.kept_fields] for n, o in enumerate(outcomes) if o.kept_fields]
+    if kept:
+        rejected.append([KEPT_FIELDS, kept])
     return {
         **before,
         "position": step.to,

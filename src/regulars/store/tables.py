@@ -276,8 +276,9 @@ inbox_keys = table(
 
 # Imports of files and, with the kind `pull`, of the list of another server, which is read from
 # `cursor` on. `position` counts the processed rows, each of which is in one of the four counts.
-# `last_rejected` has the rejected rows of the last batch as JSON; earlier ones are in a file or in
-# parts, up to `rejected_at` (bytes of a file, or parts). `source` is JSON: what is read, and how.
+# `last_rejected` has the rejected rows of the last batch as JSON, and after `kept` the fields that
+# customers kept; earlier ones are in a file or in parts, up to `rejected_at` (bytes of a file, or
+# parts). `source` is JSON: what is read, and how.
 # `problems` has examples of problems as JSON. `claimed_until` is the end of a worker's claim.
 imports = table(
     "imports",

@@ -19,7 +19,9 @@ from regulars.core.commands import Origin
 from regulars.core.errors import Rejected, failed
 from regulars.customers.bulk import (
     CREATED,
+    KEPT_FIELDS,
     REJECTED,
+    SURPLUS_TAGS,
     UPDATED,
     SetCustomers,
     SetResult,
@@ -28,7 +30,7 @@ from regulars.customers.bulk import (
 )
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
-from regulars.transfer.columns import EXTERNAL_ID
+from regulars.transfer.columns import EXTERNAL_ID, IMPORTED
 from regulars.transfer.columns import WARNING as WARNING_COLUMN
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
@@ -192,11 +194,12 @@ class Importer:
         return _SHORT_BATCH if self._throttle.others else BATCH
 
     async def _resume(self, run: Row, records: Iterator[Record]) -> None:
-        """Skip the rows that were imported, and write the rejected rows of the last batch again:
-        the import may have stopped before it wrote them."""
+        """Skip the rows that were imported, and report the last batch again: the import may have
+        stopped before it wrote its rejected rows and the warnings of the database."""
         self.tally.counts = {name: run[name] for name in COUNTS}
         self.tally.problems = orjson.loads(run["problems"])
         problems_by_index = dict(orjson.loads(run["last_rejected"]))
+        kept_by_index = dict(problems_by_index.pop(KEPT_FIELDS, ()))
         await self._rejected_rows.truncate(run["rejected_at"])
         warned = self.tally.problems.get(WARNED_ROWS, {})
         await self._warned_rows.truncate(warned.get("size", 0))
@@ -212,6 +215,8 @@ class Importer:
             if index in problems_by_index:
                 self.tally.withdraw_warnings(self._row(record), record.line, heading)
                 rejected.append((record, problems_by_index[index]))
+            if index in kept_by_index:
+                self._note_kept(record, self._row(record), kept_by_index[index])
         self.tally.rows = run["position"]
         await self._report_rejected(rejected)
 
@@ -243,6 +248,7 @@ class Importer:
             now_ms(),
             keeps_consent=options.consent == "keep",
             adds_tags=options.tags == "add",
+            surplus_tags_key=f"{IMPORTED}{heading(('tags',))}",
             dry_run=step is None,
             origin=self._origin,
             step=step,
@@ -264,18 +270,26 @@ class Importer:
                 if is_repeated and outcome == CREATED:
                     outcome = UPDATED  # an earlier batch of the dry run created the customer
             self.tally.counts[outcome.lower()] += 1
-            for name in row_result.kept_fields:
-                kind = f"{WARNING}{KEPT} {heading((name,))}"
-                message = warning_message(KEPT, name)
-                self.tally.note(kind, record.line, message)
-                if name == EXTERNAL_ID:
-                    if not row.warnings:
-                        self.tally.note(WARNED_ROWS, record.line, "")
-                    self._late_warned.append((record, f"{kind[len(WARNING) :]}: {message}"))
+            self._note_kept(record, row, row_result.kept_fields)
             if outcome == REJECTED:
                 self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, [problem.to_json() for problem in row_result.problems]))
         await self._report_rejected(rejected)
+
+    def _note_kept(self, record: Record, row: SetRow, kept_fields: Sequence[str]) -> None:
+        """Count the fields in which a customer kept a value. A row of which a value is stored in
+        `custom` is written to the file of warnings."""
+        late = []
+        for name in kept_fields:
+            kind = f"{WARNING}{KEPT} {self._source.shape.heading(name.split('.'))}"
+            message = warning_message(KEPT, name)
+            self.tally.note(kind, record.line, message)
+            if name in (EXTERNAL_ID, SURPLUS_TAGS):
+                late.append(f"{kind[len(WARNING) :]}: {message}")
+        if late:
+            if not row.warnings:
+                self.tally.note(WARNED_ROWS, record.line, "")
+            self._late_warned.append((record, " ".join(late)))
 
     async def _report_warned(self, batch: Sequence[tuple[Record, SetRow]]) -> None:
         """Write the rows with warnings to their file, and note its size with the warnings."""

@@ -11,6 +11,7 @@ from regulars.core.errors import Problem
 from regulars.customers.bulk import RowWarning
 from regulars.customers.custom import MAX_BYTES
 from regulars.customers.field_rules import Values
+from regulars.customers.values import MAX_TAGS
 from regulars.transfer.columns import IMPORTED
 from regulars.transfer.file_status import OTHER, UNSUBSCRIBED
 from regulars.transfer.sanitizing import CUSTOM, UNREADABLE
@@ -74,6 +75,8 @@ class ParsedRow:
         left = []
         # Invalid items of lists, by the field and the index.
         items: dict[str, dict[int, Problem]] = {}
+        # Lists with too many items, by the field.
+        too_many: dict[str, Problem] = {}
         for problem in problems:
             path = [str(step) for step in problem.input_path if not isinstance(step, int)]
             holder = self.node.get(path[0]) if len(path) > 1 else self.node
@@ -82,19 +85,38 @@ class ParsedRow:
                 left.append(problem)
             elif isinstance(problem.input_path[-1], int):
                 items.setdefault(name, {})[problem.input_path[-1]] = problem
+            elif holder is self.node and isinstance(holder.get(name), list):
+                too_many[name] = problem
             elif name in holder:
                 column = heading(path)
                 message = f"{problem.message} {self.keep(column, holder.pop(name))}"
                 self.warnings.append(RowWarning(UNREADABLE, column, message))
+        for name, problem in too_many.items():
+            surplus = self._surplus_of(name, items.get(name, {}))
+            items.setdefault(name, {}).update(dict.fromkeys(surplus, problem))
         for name, invalid in items.items():
-            if name in self.node:  # else the whole list is invalid
+            if name in self.node and invalid:
                 self._keep_items(heading((name,)), name, invalid)
         return left
+
+    def _surplus_of(self, name: str, invalid: Mapping[int, Problem]) -> list[int]:
+        """Return the indices of the different valid items of a list beyond the first `MAX_TAGS`."""
+        texts = (str(value).strip() for value in self.node[name])
+        first_index: dict[str, int] = {}
+        for index, text in enumerate(texts):
+            if text and index not in invalid:
+                first_index.setdefault(text, index)
+        return list(first_index.values())[MAX_TAGS:]
 
     def _keep_items(self, heading: str, name: str, invalid: Mapping[int, Problem]) -> None:
         """Move the invalid items of a list, such as a tag that is too long, to `custom`."""
         values = self.node[name]
-        self.node[name] = [value for index, value in enumerate(values) if index not in invalid]
-        kept = self.keep(heading, ", ".join(str(values[index]) for index in invalid))
-        for problem in invalid.values():
+        texts = dict.fromkeys(str(values[index]).strip() for index in invalid)
+        self.node[name] = [
+            value
+            for index, value in enumerate(values)
+            if index not in invalid and str(value).strip() not in texts
+        ]
+        kept = self.keep(heading, ", ".join(texts))
+        for problem in {id(problem): problem for problem in invalid.values()}.values():
             self.warnings.append(RowWarning(UNREADABLE, heading, f"{problem.message} {kept}"))

@@ -14,8 +14,10 @@ import orjson
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.core.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
+from regulars.customers.bulk import SURPLUS_TAGS
 from regulars.customers.custom import MAX_DEPTH
 from regulars.customers.fields import FIELDS
+from regulars.customers.values import MAX_TAGS
 
 CUSTOM = "custom"
 _LONG_TEXTS = names_of(FIELDS, fields.LongText)
@@ -94,6 +96,11 @@ def without_nul(value: Any, depth: int = MAX_DEPTH) -> Any:
 def warning_message(change: str, field: str) -> str:
     """Return the message of a warning for the user."""
     if change == KEPT:
+        if field == SURPLUS_TAGS:
+            return (
+                f"The customer has {MAX_TAGS} tags, which is the maximum. The other tags of the "
+                "row were stored in `custom`, up to 4,000 characters."
+            )
         if field == "tags":
             return (
                 "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
