@@ -393,6 +393,28 @@ def test_a_bad_byte_in_a_vcard_affects_its_record_only() -> None:
         Table(VCARD + "BEGIN:VCARD\nFN:Ana\n")
 
 
+def test_photos_of_any_size_are_left_out_of_vcards() -> None:
+    start = "BEGIN:VCARD\nFN:Ana\nPHOTO;ENCODING=b;TYPE=JPEG:"
+    end = "EMAIL:{}@x.test\nEND:VCARD\n"
+    one_line = start + "A" * 9_000_000 + "\n" + end.format("a")
+    folded = f"{start}AAAA\n" + (" " + "A" * 74 + "\n") * 60_000 + end.format("b")
+    unfolded = f"{start}\n" + ("A" * 76 + "\n") * 60_000 + "\n" + end.format("c")
+    cards = Table(one_line + folded + unfolded).data
+    assert cards == [{"name": "Ana", "email": f"{letter}@x.test"} for letter in "abc"]
+
+
+def test_a_vcard_without_an_end_takes_no_values_of_the_next() -> None:
+    first = "BEGIN:VCARD\nFN:Ana\nEMAIL:a@x.test\n"
+    second = (
+        "BEGIN:VCARD\nFN:Ben\nAGENT:\nBEGIN:VCARD\nFN:Cy\nEMAIL:c@x.test\nEND:VCARD\n"
+        "EMAIL:b@x.test\nEND:VCARD\n"
+    )
+    assert Table(first + second).data == [
+        {"name": "Ana", "email": "a@x.test"},
+        {"name": "Ben", "email": "b@x.test"},
+    ]
+
+
 A, B = {"email": "a@x.test", "first_name": "Ána"}, {"email": "b@x.test", "n": {"x": [1, None]}}
 DOCUMENTS: dict[str, Any] = {
     "array": [A, B],

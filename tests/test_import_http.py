@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import signal
 import sys
 import time
@@ -264,6 +265,19 @@ def test_an_import_of_a_damaged_file_fails_with_the_reason(client: Client) -> No
     details = ended(client, send(client, damaged))
     assert details["state"] == "failed"
     assert "not whole" in details["message"]
+
+
+@pytest.mark.slow
+def test_a_failed_import_reports_the_rows_before_the_damage(client: Client) -> None:
+    emails = ("bad" if n % 10 == 9 else f"f{n}@x.test" for n in range(1_800))
+    rows = [f"{email},gid-1,{os.urandom(600).hex()}" for email in emails]
+    content = gzip.compress("\n".join(["email,Customer ID,notes", *rows, ""]).encode())
+    result = ended(client, send(client, content + gzip.compress(b"x" * 99)[:-9]))
+    assert (result["state"], result["rejected"] > 0) == ("failed", True)
+    counts = [group["count"] for group in (*result["problems"], *result["warnings"])]
+    assert counts == [result["rejected"], result["created"] - 1]
+    warned = client.http.get(f"/import/{result['id']}/warnings").text
+    assert warned.count("gid-1") == result["rows_with_warnings"] == counts[1]
 
 
 def test_other_bodies_and_methods_are_refused(client: Client) -> None:

@@ -169,11 +169,16 @@ class Importer:
                 progress(self.tally)
             if self._seen_keys:
                 self._seen_keys.close()
+        problems = await self.end_report()
+        if self._run is not None:
+            await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+
+    async def end_report(self) -> str:
+        """Write the warnings about the last batch, and return the problems as JSON. Call it also
+        after BadFile: `go` has imported the rows before the damage."""
         await self._append_warned([])
         self._note_skipped_children()
-        if self._run is not None:
-            problems = orjson.dumps(self.tally.problems).decode()
-            await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+        return orjson.dumps(self.tally.problems).decode()
 
     def _note_skipped_children(self) -> None:
         """Note the lines that were skipped because they are parts of other records."""

@@ -70,7 +70,7 @@ class Job:
         except (Interrupted, Rejected):
             pass  # stopped, or the import was cancelled
         except TransferError as error:
-            await self._runs.end(self._import_id, FAILED, now_ms(), str(error))
+            await self._fail(str(error))
         finally:
             extension.cancel()
             await asyncio.gather(extension, return_exceptions=True)
@@ -110,6 +110,15 @@ class Job:
         if dry:
             await self._save_progress(importer)
             await self._runs.end(self._import_id, DONE, now_ms())
+
+    async def _fail(self, message: str) -> None:
+        """End the import with the report of the rows that were imported before."""
+        problems = None
+        if self._importer:
+            problems = await self._importer.end_report()
+            if self._importer.is_dry_run:
+                await self._save_progress(self._importer)
+        await self._runs.end(self._import_id, FAILED, now_ms(), message, problems)
 
     async def _extend_claim(self) -> None:
         """Extend the claim, and save the progress of a dry run, until this is cancelled."""

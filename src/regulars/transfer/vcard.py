@@ -17,13 +17,15 @@ from regulars.transfer.errors import BadFile
 from regulars.transfer.line_stream import TextStream
 
 _BEGIN, _END = "BEGIN:VCARD", "END:VCARD"
-# Characters of a card. One with a photo has about 100,000.
+# Characters of a card without its photo.
 MAX_CARD_CHARACTERS = 4 * 1024 * 1024
 # Characters of a property that is kept.
 _MAX_VALUE_CHARACTERS = 65_535
 _MAX_VALUES = 50
 _MAX_TAGS = 1_000
 _LINE = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)", re.DOTALL)
+_PROPERTY = re.compile(r"(?:[\w-]+\.)?([\w-]+)[;:]")
+_AGENT = re.compile(r"AGENT\b[^:]*:\s*$", re.IGNORECASE)
 _PARAMETER = re.compile(r";((?:[^;\"]|\"[^\"]*\")*)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED_PRINTABLE = ("quoted-printable", "q")
@@ -34,6 +36,7 @@ _DROPPED = frozenset(
     "version prodid photo logo sound key x-ablabel x-abadr fburl caladruri caluri source kind "
     "n-ext profile mailer sort-string x-abshowas clientpidmap class name member xml".split()
 )
+_BINARY_PROPERTIES = frozenset(("photo", "logo", "sound", "key"))
 _ADDRESS_PARTS = ("po_box", "extended", "street", "city", "region", "postal_code", "country")
 _NO_TYPES: frozenset[str] = frozenset()
 # Preferences go from 1 to 100 (RFC 6350, 5.3).
@@ -62,13 +65,22 @@ def convert_cards(name: str, text: TextStream) -> Iterator[str]:
 
 
 def _cards(name: str, text: TextStream) -> Iterator[list[str]]:
+    """Yield the lines of each card. A card whose end is missing ends at the next card, and cards
+    within a card (AGENT) are left out, as are photos and other binary content."""
     card: list[str] | None = None
-    characters = number = 0
+    characters = number = inner = 0
+    is_dropped = False
     while line := text.readline(MAX_CARD_CHARACTERS + 1):
         plain = line.rstrip("\r\n")
         upper = plain[:12].strip().upper()
-        if upper == _BEGIN and card is None:
-            card, characters = [], 0
+        if upper == _BEGIN and card and _AGENT.match(card[-1]):
+            inner += 1
+        elif inner:
+            inner -= upper == _END
+        elif upper == _BEGIN:
+            if card:
+                yield card
+            card, characters, is_dropped = [], 0, False
             number += 1
         elif card is None:
             continue
@@ -76,15 +88,32 @@ def _cards(name: str, text: TextStream) -> Iterator[list[str]]:
             yield card
             card = None
         else:
+            is_long = len(line) > MAX_CARD_CHARACTERS and not line.endswith("\n")
+            is_dropped = _is_binary(plain, is_dropped)
+            if is_dropped:
+                while is_long and (line := text.readline(MAX_CARD_CHARACTERS + 1)):
+                    is_long = not line.endswith("\n")
+                continue
             characters += len(line)
             if characters > MAX_CARD_CHARACTERS:
                 raise BadFile(
                     f"{name} has a card (number {number:,}) of more than {MAX_CARD_CHARACTERS:,} "
-                    "characters. Remove its photo, or add the missing END:VCARD."
+                    "characters. Shorten it, or add the missing END:VCARD."
                 )
             card.append(plain)
     if card is not None:
         raise BadFile(f"{name} is incomplete: the last card (number {number:,}) has no END:VCARD.")
+
+
+def _is_binary(line: str, is_after_binary: bool) -> bool:
+    """Return whether a line belongs to a photo or other binary content. `is_after_binary` says it
+    of the line before."""
+    if line[:1] in (" ", "\t"):
+        return is_after_binary
+    match = _PROPERTY.match(line[:_MAX_PARAMETERS])
+    if match is None:  # base64 without folding, as old programs write it
+        return is_after_binary and ":" not in line[:_MAX_PARAMETERS]
+    return match[1].lower() in _BINARY_PROPERTIES
 
 
 def parse_card(lines: list[str]) -> dict[str, Any]:
