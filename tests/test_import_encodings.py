@@ -116,6 +116,20 @@ def test_an_unclear_encoding_is_asked_for_with_samples() -> None:
         assert "ÀÉ €" in file.stream.read()
 
 
+@pytest.mark.parametrize(
+    ("encoding", "headings"),
+    [
+        ("cp932", "顧客番号,氏名(姓),氏名(名),フリガナ(セイ),会員ID,ポイント,郵便番号,番地,建物名"),
+        ("cp1250", "Imię,Nazwisko,Województwo"),
+        ("iso8859-2", "Imię,Nazwisko,Województwo"),
+    ],
+)
+def test_known_headings_decide_about_the_encoding(encoding: str, headings: str) -> None:
+    content = f"{headings},email\r\n{',' * headings.count(',')},a@x.test\r\n".encode(encoding)
+    with open_input("a.csv", None, io.BytesIO(content)) as file:
+        assert file.sample.startswith(headings)
+
+
 def test_the_encoding_is_recognised_across_chunks() -> None:
     text = file_of("|".join([JAPANESE] * 30))
     scan = EncodingScan()

@@ -138,6 +138,21 @@ def test_surplus_tags_join_the_invalid_ones_of_their_row(local: Shop) -> None:
     assert (text[:300], text[300:305], len(text)) == ("y" * 300, ", 000", 4_000)
 
 
+def test_values_that_are_divided_over_columns_are_put_together(local: Shop) -> None:
+    headings = "メールアドレス,郵便番号1,郵便番号2,電話番号1,電話番号2,電話番号3"
+    result = local.bring(f"{headings}\na@x.test,100,0001,03,1111,2222\nb@x.test,,,,,\n")
+    assert (counts(result), warnings(result)) == ((2, 0, 0, 0), {})
+    ana, ben = local.customers("phone,shipping_address,custom")
+    assert (ana["phone"], ana["shipping_address"]["zip"]) == ("03-1111-2222", "100-0001")
+    assert (ben["phone"], ben["shipping_address"], ben["custom"]) == ("", None, None)
+
+
+def test_two_numbered_phones_are_phones_of_their_own(local: Shop) -> None:
+    local.bring("メールアドレス,電話番号1,電話番号2\na@x.test,0311112222,0312\n")
+    (ana,) = local.customers("phone,custom")
+    assert ana == {"phone": "0311112222", "custom": {"電話番号2": "0312"}}
+
+
 @pytest.mark.parametrize(
     ("headings", "cells", "line1"),
     [

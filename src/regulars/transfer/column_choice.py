@@ -23,6 +23,7 @@ from regulars.transfer.composed_fields import (
     PARTS_OF_STREETS,
     SECOND_LAST_NAME,
 )
+from regulars.transfer.divided_columns import find_continuations
 from regulars.transfer.headings import (
     BILLING,
     NEUTRAL,
@@ -39,6 +40,9 @@ from regulars.transfer.headings import (
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
 AND_CUSTOMER = "and_customer"
+CONTINUED = "continued"
+# The field of a column that is left out.
+DROP = "-"
 
 CONSENT = "accepts_marketing"
 _LINES = frozenset((WHOLE, "line1", "line2"))
@@ -104,8 +108,9 @@ class Chooser:
         # Columns that are house numbers if they are next to a street.
         self._numbers: list[Candidate] = []
         statuses = []
+        self._continuations = find_continuations(headings, profiles)
         for position, heading in enumerate(headings):
-            if not heading:
+            if not heading or position in self._continuations:
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()
@@ -132,6 +137,9 @@ class Chooser:
         for field, candidates in self._fields.items():
             self._select(field, field, candidates)
         self._complete_customer()
+        for position, first in self._continuations.items():
+            note = f"It is put together with column {first + 1}."
+            self.choices[position] = Choice(DROP, CONTINUED, note)
         return self.choices
 
     def _add(self, candidate: Candidate) -> None:

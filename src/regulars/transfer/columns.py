@@ -10,7 +10,7 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
+from regulars.transfer.column_choice import AND_CUSTOMER, DROP, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS
 from regulars.transfer.errors import BadOption
@@ -24,7 +24,6 @@ __all__ = ["AND_CUSTOMER", "Column", "ColumnProfile"]
 SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
 WARNING = "regulars_warning"
-DROP = "-"
 # The field of ids of another system.
 EXTERNAL_ID = "external_id"
 # Before the heading under which an unreadable value is kept in `custom`.
@@ -64,7 +63,8 @@ class Column:
     `reader` is a special reading of its values. Of `accepts_marketing`: `opt_out` (yes means no),
     `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
-    also the field of that name of the customer. `note` is a sentence for the user, or None.
+    also the field of that name of the customer. `continued` means that its values are the next part
+    of those of the column before. `note` is a sentence for the user, or None.
     `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
     values: an email or phone if the field's own column has none, and the state of a customer who
     unsubscribed.

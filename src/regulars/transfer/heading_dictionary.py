@@ -79,6 +79,7 @@ class Dictionary:
     """What is known of headings. All of them are comparable.
 
     `fields` have the field, the tier and the preference, `parts` the part and the preference.
+    `spellings` are headings that are not ASCII as they are written, in lower case.
     """
 
     fields: Mapping[str, tuple[str, int, int]]
@@ -95,6 +96,7 @@ class Dictionary:
     in_parentheses: frozenset[str]
     secrets: Secrets
     values: ValueWords
+    spellings: frozenset[str]
 
 
 @lru_cache(maxsize=4_096)
@@ -170,6 +172,13 @@ def dictionary() -> Dictionary:
             exact=_keys(secrets["exact"]),
             inside=tuple(_keys(secrets["inside"])),
             harmless=_keys(secrets["harmless"]),
+        ),
+        spellings=frozenset(
+            heading.lower()
+            for table in (data["fields"], data["weak"], data["parts"])
+            for headings in table.values()
+            for heading in headings
+            if not heading.isascii()
         ),
         values=ValueWords(**{name: _keys(texts) for name, texts in data["values"].items()}),
     )

@@ -17,6 +17,7 @@ from zipfile import ZipInfo
 from regulars.transfer import json_array, vcard
 from regulars.transfer.charsets import charset, display_name
 from regulars.transfer.encoding_detection import Guess
+from regulars.transfer.encoding_headings import decide_by_headings
 from regulars.transfer.encoding_scan import (
     EncodingScan,
     is_json_text,
@@ -274,6 +275,8 @@ def _open_text(plain: _PlainFile, encoding: str | None, form: str | None) -> Inp
         guess = recognised(sample, form)
         if guess is None:
             guess = _charset_of_all(plain.open()[2])
+            if guess.confidence != "sure":
+                guess = decide_by_headings(sample, guess)
             require_sure(name, guess)
     assert guess is not None
     chosen = guess.encoding

@@ -18,13 +18,14 @@ from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
     AND_CUSTOMER,
     CONSENT,
+    CONTINUED,
+    DROP,
     OPT_OUT,
     SUBSCRIBED_AT,
 )
 from regulars.transfer.columns import (
     ADDRESS_FIELDS,
     COLUMNS,
-    DROP,
     EXTERNAL_ID,
     IMPORTED,
     Column,
@@ -39,6 +40,7 @@ from regulars.transfer.composed_fields import (
 )
 from regulars.transfer.consent import is_state, read_consent
 from regulars.transfer.date_text import Order
+from regulars.transfer.divided_columns import join_parts
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
@@ -92,6 +94,17 @@ def _width_message(cells: int, headings: int) -> str:
     )
 
 
+def _divided(columns: Sequence[Column]) -> list[list[int]]:
+    """Return the positions of the columns of each value that is divided over several columns."""
+    groups: list[list[int]] = []
+    for column in columns:
+        if column.reader != CONTINUED:
+            groups.append([column.position])
+        elif groups:
+            groups[-1].append(column.position)
+    return [group for group in groups if len(group) > 1]
+
+
 class RowParser:
     """Parses the rows of a file by its columns; the values of JSON by their names.
 
@@ -122,6 +135,7 @@ class RowParser:
             for target in self._targets_of(column)
         ]
         self._cells = self._with_readers()
+        self._divided = _divided(columns or ())
         self._fallbacks = [column for column in columns or () if column.fallback]
         # The targets of names of JSON: those of the columns, and others that were met.
         self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
@@ -169,6 +183,8 @@ class RowParser:
             return SetRow({}, (InvalidInput(_width_message(len(cells_of_row), self._width)),))
         else:
             values = row.values
+            if self._divided:
+                cells_of_row = join_parts(cells_of_row, self._divided)
             for position, target, read in self._cells:
                 cell = cells_of_row[position]
                 if not cell and not self._clear:
