@@ -120,6 +120,9 @@ def test_an_unclear_encoding_is_asked_for_with_samples() -> None:
     ("encoding", "headings"),
     [
         ("cp932", "顧客番号,氏名(姓),氏名(名),フリガナ(セイ),会員ID,ポイント,郵便番号,番地,建物名"),
+        # Full-width parentheses, of which the letters alone make another encoding sure.
+        ("cp932", "会員番号,氏名（姓）,氏名（名）,郵便番号,住所（番地）,電話番号,メルマガ購読"),
+        ("cp949", "아이디,이름,등급,휴대폰,이메일,우편번호,주소,상세주소,가입일"),
         ("cp1250", "Imię,Nazwisko,Województwo"),
         ("iso8859-2", "Imię,Nazwisko,Województwo"),
     ],

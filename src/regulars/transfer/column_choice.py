@@ -155,6 +155,8 @@ class Chooser:
         if field == "email" and profile.sample and email_share(profile) == 0:
             # A column of something else, if there is one with emails.
             candidate.match = Match(field, (2, *match.rank[1:]))
+        if field == "created_at" and match.rank[0] and not is_mostly_time(profile):
+            return
         if field == CONSENT and is_mostly_time(profile):
             field = SUBSCRIBED_AT
         elif field == "opt_out" and is_mostly_time(profile):

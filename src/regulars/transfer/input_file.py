@@ -275,7 +275,7 @@ def _open_text(plain: _PlainFile, encoding: str | None, form: str | None) -> Inp
         guess = recognised(sample, form)
         if guess is None:
             guess = _charset_of_all(plain.open()[2])
-            if guess.confidence != "sure":
+            if guess.encoding != "utf-8" or guess.confidence != "sure":
                 guess = decide_by_headings(sample, guess)
             require_sure(name, guess)
     assert guess is not None
