@@ -1,5 +1,9 @@
 """The words in dates: months, days of the week, halves of the day and time zones, in the languages
-of CLDR (Unicode's Common Locale Data Repository), which Babel provides."""
+of CLDR (Unicode's Common Locale Data Repository).
+
+The names are in date_names.tsv, which tools/date_words.py writes: a group of languages, a meaning,
+and its names.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 
-# The groups are loaded one after the other when a date needs them: a locale takes 15 ms to load.
-# Croatian is absent: its `listopad` is October, and the Polish and Czech one is November.
-_LANGUAGES = (
-    ("en",),
-    tuple("fr es de it pt nl pl tr ar ru zh ja ko".split()),
-    tuple("ar_SY ar_DZ ar_MA sv da nb fi cs sk hu ro el uk id ca de_AT".split()),
-)
+# The groups of languages of date_names.tsv: English, the 14 main languages, and all.
+_GROUPS = (1, 2, 3)
 # Common forms that CLDR does not have, by month.
 _OTHER_MONTHS = {
     "maerz": 3,
@@ -155,8 +155,8 @@ Vocabulary = Mapping[str, Word]
 
 def vocabularies() -> Iterator[Vocabulary]:
     """Iterate over the folded words of English, of the 14 main languages, and of all languages.
-    Each is loaded when it is reached; all together take half a second, once."""
-    return (_vocabulary(size) for size in range(1, len(_LANGUAGES) + 1))
+    Each is loaded when it is reached."""
+    return map(_vocabulary, _GROUPS)
 
 
 @cache
@@ -172,10 +172,27 @@ def _vocabulary(size: int) -> Vocabulary:
             _add(words, name, Word(period=period))
         return words
     words = dict(_vocabulary(size - 1))
-    for language in _LANGUAGES[size - 1]:
-        for name, word in _words_of(language):
-            _add(words, name, word)
+    for line in _names().splitlines():
+        group, meaning, *names = line.split("\t")
+        if int(group) == size:
+            word = _meaning(meaning)
+            for name in names:
+                _add(words, name, word)
     return words | {fold(name): _FILLER for name in _FILLERS}
+
+
+def _names() -> str:
+    return files(__package__).joinpath("date_names.tsv").read_text("utf-8")
+
+
+def _meaning(text: str) -> Word:
+    """Return the word of a meaning, such as `month 3`."""
+    kind, _, value = text.partition(" ")
+    if kind == "month":
+        return Word(months=frozenset({int(value)}))
+    if kind == "weekday":
+        return Word(weekdays=frozenset({int(value)}))
+    return Word(period=value)
 
 
 def _add(words: dict[str, Word], name: str, word: Word) -> None:
@@ -186,28 +203,3 @@ def _add(words: dict[str, Word], name: str, word: Word) -> None:
         known.period or word.period,
         known.offset_minutes,
     )
-
-
-def _words_of(language: str) -> Iterator[tuple[str, Word]]:
-    """Iterate over the folded words of a locale of CLDR."""
-    from babel import Locale  # loading it takes 80 ms
-
-    locale = Locale.parse(language)
-    for months, weekdays in zip(locale.months.values(), locale.days.values(), strict=True):
-        for width in ("wide", "abbreviated"):
-            for month, name in months[width].items():
-                # Catalan has `de març` and `d’abril`.
-                key = _key(name).removeprefix("de ").removeprefix("d'")
-                yield key, Word(months=frozenset({month}))
-        for width in ("wide", "abbreviated", "short"):
-            for weekday, name in weekdays.get(width, {}).items():
-                yield _key(name), Word(weekdays=frozenset({weekday}))
-    for widths in locale.day_periods.values():
-        for width in ("wide", "abbreviated"):
-            for period in ("am", "pm"):
-                if period in widths.get(width, {}):
-                    yield _key(widths[width][period]), Word(period=period)
-
-
-def _key(name: str) -> str:
-    return fold(name).strip(" .")
