@@ -9,12 +9,16 @@ import hashlib
 import io
 import json
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -344,6 +348,26 @@ def test_the_number_of_waiting_imports_of_an_account_is_limited(
     assert send(other, "email\na@x.test\n").status_code == 202
     for answer in (*sent[:-1], first):
         client.http.delete(answer.headers["location"])
+
+
+@pytest.mark.slow
+def test_uploads_that_begin_at_once_do_not_exceed_the_limit(client: Client) -> None:
+    address = urlsplit(client.server.url)
+    head = (
+        f"POST /import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\n"
+        "Content-Length: 100\r\n\r\nemail"
+    )
+    with ExitStack() as opened:
+        pair = (str(address.hostname), address.port)
+        sockets = [opened.enter_context(socket.create_connection(pair)) for _ in range(40)]
+        for connection in sockets:
+            connection.sendall(head.encode())
+        wait_until(lambda: len(select.select(sockets, [], [], 0)[0]) >= 30)
+        refused_sockets = select.select(sockets, [], [], 0.5)[0]
+        assert all(b" 503 " in connection.recv(100) for connection in refused_sockets)
+        receiving = client.http.get("/import").json()["data"]
+        assert len(receiving) + len(refused_sockets) == 40
+        assert len(receiving) <= 10
 
 
 def test_imports_of_the_command_line_are_listed(client: Client, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class ImportHandler(RouteHandler):
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_file_bytes:
             raise upload_limit(self._max_file_bytes)
-        await self._require_room(grant)
+        await self._require_room(grant, _MAX_WAITING)
         await self._authorizer.charge(record, grant)
         upload = await Upload.begin(
             self._store,
@@ -176,6 +176,8 @@ class ImportHandler(RouteHandler):
             now_ms(),
         )
         try:
+            # Again, because others may have begun at the same time.
+            await self._require_room(grant, _MAX_WAITING + 1)
             row = await self._receive_file(upload, request)
         except BaseException:
             await upload.give_up()
@@ -186,10 +188,10 @@ class ImportHandler(RouteHandler):
             record, grant, 202, _visible(grant, row), [(b"location", location.encode())]
         )
 
-    async def _require_room(self, grant: Grant) -> None:
-        """Raises HTTPError (503) if too many imports of the account wait."""
+    async def _require_room(self, grant: Grant, count: int) -> None:
+        """Raises HTTPError (503) if `count` or more imports of the account wait."""
         repository = ImportRepository(self._store, grant.account_id)
-        if await repository.waiting(now_ms() - LEASE_MS, _LIST_LIMIT) >= _MAX_WAITING:
+        if await repository.waiting(now_ms() - LEASE_MS, _LIST_LIMIT) >= count:
             raise too_many_imports(_MAX_WAITING)
 
     async def _receive_file(self, upload: Upload, request: Request) -> Row:
