@@ -22,7 +22,7 @@ from regulars.settings import Settings
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
 from regulars.transfer.date_text import Order
-from regulars.transfer.errors import BadOption, Interrupted
+from regulars.transfer.errors import BadOption, Interrupted, ProcessEnded
 from regulars.transfer.garbage_collector import collect_less
 from regulars.transfer.import_options import DATES, Options
 from regulars.transfer.import_repository import (
@@ -123,9 +123,9 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         with transfer_progress(display_name, file.size) as progress, stopping(importer.stop):
             try:
                 await importer.go(progress)
-            except Interrupted as error:
+            except (Interrupted, ProcessEnded) as error:
                 hint = "" if job.dry_run else " Continue with the same command and --resume."
-                raise Interrupted(f"{error}{hint}") from None
+                raise type(error)(f"{error}{hint}") from None
     seconds = time.monotonic() - start
     return _result(name, account.name, importer.tally, output, warned, job, seconds)
 

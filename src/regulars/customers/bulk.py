@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +39,11 @@ class RowWarning(NamedTuple):
     message: str = ""
 
 
+# A customer that a row would create: the columns that differ from those of an empty customer, and
+# the search terms. A plain tuple, because millions of them are sent between processes.
+NewCustomer = tuple[Row, Collection[str]]
+
+
 class SetRow(NamedTuple):
     """A row of a bulk write: clean `values` to merge into a customer.
 
@@ -50,7 +55,8 @@ class SetRow(NamedTuple):
     new customer, and with `mirrored` also for a changed one. `shop_ids` are the ids of the customer
     in shops. An id that another customer has is stored in the custom field `shop_id_key`.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
-    values that were changed or could not be read.
+    values that were changed or could not be read. `new_customer` is what
+    `values` would create, if it was computed in advance.
     """
 
     values: Values
@@ -63,6 +69,7 @@ class SetRow(NamedTuple):
     path: InputPath = ()
     warnings: tuple[RowWarning, ...] = ()
     shop_id_key: str = ""
+    new_customer: NewCustomer | None = None
 
 
 @dataclass(frozen=True, slots=True)

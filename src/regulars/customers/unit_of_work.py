@@ -3,6 +3,7 @@ the changed search terms."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from operator import itemgetter
 from typing import Any
 
@@ -27,7 +28,7 @@ class CustomerUnitOfWork(UnitOfWork):
     def __init__(self, account_id: int, state: State, entities: Entities) -> None:
         super().__init__(account_id, state, entities)
         self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
-        self._known_terms: dict[tuple[Any, ...], tuple[set[str], set[str]]] = {}
+        self._known_terms: dict[tuple[Any, ...], tuple[Collection[str], Collection[str]]] = {}
 
     @property
     def shop_ids(self) -> ShopIdMap:
@@ -134,8 +135,8 @@ class CustomerUnitOfWork(UnitOfWork):
     def changes(self) -> Changes:
         """Return the difference between the loaded rows and the current rows."""
         changes = super().changes()
-        added: dict[int, set[str]] = {}
-        removed: dict[int, set[str]] = {}
+        added: dict[int, Collection[str]] = {}
+        removed: dict[int, Collection[str]] = {}
         for customer_id, old, row in self.rows[tables.customers].differences():
             if row and old and _terms_key(row) == _terms_key(old):
                 continue
@@ -147,7 +148,9 @@ class CustomerUnitOfWork(UnitOfWork):
         changes.added_terms, changes.removed_terms = added, removed
         return changes
 
-    def changed_terms(self, before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
+    def changed_terms(
+        self, before: Row | None, after: Row | None
+    ) -> tuple[Collection[str], Collection[str]]:
         """The terms that a row with its derived columns gets and loses. They are computed once for
         a batch."""
         key = (before and _terms_key(before), after and _terms_key(after))
@@ -155,6 +158,10 @@ class CustomerUnitOfWork(UnitOfWork):
         if terms is None:
             terms = self._known_terms[key] = search_document.changed_terms(before, after)
         return terms
+
+    def know_terms(self, row: Row, terms: Collection[str]) -> None:
+        """Take the terms of a new customer that were computed before."""
+        self._known_terms[None, _terms_key(row)] = (terms, ())
 
 
 def _touched(row: Row, command: Command) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _set(
             problems.insert(0, DuplicateRow(earlier, row.path))
     if stored is None:
         problems += _creation_problems(unit, row)
-        new_values, value_problems = with_values(_new_row_of(row, command.at), values, row.path)
+        new_values, value_problems = _new_customer(unit, row, values, command.at)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
@@ -171,6 +171,8 @@ def _keep_shop_ids(
 ) -> tuple[Values, tuple[str, ...]]:
     """Return the values of a row with the shop ids that belong to another object in `custom`, and
     `external_id` if there are some."""
+    if not row.shop_ids:
+        return row.values, ()
     number = stored["customer_id"] if stored else None
     taken = [id_ for id_ in row.shop_ids if not unit.shop_ids.is_free_for(id_, number)]
     if not taken:
@@ -244,11 +246,32 @@ def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     return []
 
 
-def _new_row_of(row: SetRow, at: int) -> Row:
-    if row.timestamps is None:
-        return new_row(at)
-    created, updated = row.timestamps
-    return {**new_row(created), "updated_at": max(created, updated)}
+def with_new_customer(row: SetRow) -> SetRow:
+    """Return a row with the customer that it would create. That takes half of the time of creating
+    one, and needs no database."""
+    if row.problems or not row.values:
+        return row
+    empty = new_row(0)
+    columns, problems = with_values(empty, row.values, row.path)
+    if problems:
+        return row
+    terms = search_document.terms_of(columns)
+    changed = {name: value for name, value in columns.items() if value is not empty[name]}
+    return row._replace(new_customer=(changed, terms))
+
+
+def _new_customer(
+    unit: CustomerUnitOfWork, row: SetRow, values: Values, at: int
+) -> tuple[Row, Sequence[Problem]]:
+    """Return the customer that a row creates with `values`, without its ids, and problems."""
+    created, updated = (at, at) if row.timestamps is None else row.timestamps
+    empty = {**new_row(created), "updated_at": max(created, updated)}
+    if row.new_customer is None or values is not row.values:
+        return with_values(empty, values, row.path)
+    columns, terms = row.new_customer
+    customer = {**empty, **columns}
+    unit.know_terms(customer, terms)
+    return customer, ()
 
 
 def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCustomers) -> Row:

@@ -34,3 +34,7 @@ class UnclearEncoding(BadOption):
 
 class Interrupted(TransferError):
     """The transfer was stopped by the user, and can be resumed."""
+
+
+class ProcessEnded(TransferError):
+    """A process that a transfer needs was killed. The transfer can be resumed."""

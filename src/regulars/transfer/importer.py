@@ -8,7 +8,8 @@ was stopped or killed continues there and sets no row twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ import orjson
 
 from regulars.accounts.accounts import now_ms
 from regulars.core.commands import Origin
-from regulars.core.errors import Rejected, failed
+from regulars.core.errors import Rejected
 from regulars.customers.bulk import (
     CREATED,
     KEPT_FIELDS,
@@ -36,17 +37,14 @@ from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
 from regulars.transfer.records import Record
 from regulars.transfer.rejected_rows import RejectedRows, as_text
+from regulars.transfer.row_batches import BATCH, RowBatch, parse_batches, parse_row
+from regulars.transfer.row_process import RowProcess, can_parse_apart
 from regulars.transfer.sanitizing import KEPT, SKIPPED, WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
-# Rows of a batch. Larger ones write fewer pages of SQLite's log.
-BATCH = 3_000
 # Rows of a batch while others use the database.
 _SHORT_BATCH = 200
-# Characters of a batch: long rows make smaller batches. A character is up to four of the work that
-# a transaction may do (`search_document.MAX_WORK`), and a batch that is too much is decided twice.
-_BATCH_CHARACTERS = 240 * 1024
 _MAX_EXAMPLES = 10
 _MAX_KINDS = 50
 
@@ -129,6 +127,8 @@ class Importer:
         self._origin = origin
         self._run = run
         self._seen_keys = SeenKeys() if run is None else None
+        self._process: RowProcess | None = None
+        self._skipped_children = (0, 0)
         # Rows about which the database says a warning. They are written after the next batch.
         self._late_warned: list[tuple[Record, str]] = []
         self._should_stop = False
@@ -152,21 +152,16 @@ class Importer:
         progress(self.tally)
         writing: asyncio.Task[None] | None = None
         try:
-            for batch in _batches(records, self._batch_rows):
-                # Parse this batch while the database writes the one before it.
-                rows = [self._row(record) for record in batch]
-                bytes_read = self._source.bytes_read
-                if writing:
-                    await writing
-                    progress(self.tally)
-                if self._should_stop:
-                    raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
-                writing = asyncio.create_task(self._write(batch, rows, bytes_read))
-                await asyncio.sleep(0)
+            async with contextlib.aclosing(self._batches(records)) as batches:
+                async for batch in batches:
+                    # The next batch is parsed while the database writes this one.
+                    if writing:
+                        await writing
+                    writing = asyncio.create_task(self._write(batch, progress))
+                    await asyncio.sleep(0)
         finally:
             if writing:
                 await writing
-                progress(self.tally)
             if self._seen_keys:
                 self._seen_keys.close()
         problems = await self.end_report()
@@ -180,23 +175,27 @@ class Importer:
         self._note_skipped_children()
         return orjson.dumps(self.tally.problems).decode()
 
+    async def _batches(self, records: Iterator[Record]) -> AsyncGenerator[RowBatch, None]:
+        """Yield the remaining rows of the file. Raises BadFile and ProcessEnded."""
+        batches = parse_batches(self._source, records, self._origin.request_id)
+        if not can_parse_apart(self._source.file_bytes):
+            for batch in batches:
+                yield batch
+            return
+        self._process = process = RowProcess(batches)
+        try:
+            async for batch in process.batches():
+                yield batch
+        finally:
+            process.close()
+
     def _note_skipped_children(self) -> None:
         """Note the lines that were skipped because they are parts of other records."""
-        count, line = self._source.skipped_children
+        count, line = self._skipped_children
         if count:
             kind = f"{WARNING}{SKIPPED}"
             entry = {"count": count, "examples": [[line, warning_message(SKIPPED, "")]]}
             self.tally.problems[kind] = entry
-
-    def _row(self, record: Record) -> SetRow:
-        """Parse a record. An exception rejects this row alone."""
-        try:
-            return self._source.shape.row(record)
-        except Exception as error:
-            return SetRow({}, (failed(error, self._origin.request_id, ()),))
-
-    def _batch_rows(self) -> int:
-        return _SHORT_BATCH if self._throttle.others else BATCH
 
     async def _resume(self, run: Row, records: Iterator[Record]) -> None:
         """Skip the rows that were imported, and report the last batch again: the import may have
@@ -217,39 +216,52 @@ class Importer:
                     "The file has fewer rows than were already imported from it. Start again "
                     "without --resume."
                 )
+            if index not in problems_by_index and index not in kept_by_index:
+                continue
+            row = parse_row(self._source, record, self._origin.request_id)
             if index in problems_by_index:
-                self.tally.withdraw_warnings(self._row(record), record.line, heading)
+                self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, problems_by_index[index]))
             if index in kept_by_index:
-                self._note_kept(record, self._row(record), kept_by_index[index])
+                self._note_kept(record, row, kept_by_index[index])
         self.tally.rows = run["position"]
         await self._report_rejected(rejected)
 
-    async def _write(
-        self, records: Sequence[Record], rows: Sequence[SetRow], bytes_read: int
-    ) -> None:
-        async def write(batch: Sequence[tuple[Record, SetRow]], _is_last: bool) -> None:
-            await self._write_part(batch, bytes_read)
+    async def _write(self, batch: RowBatch, progress: Callable[[Tally], None]) -> None:
+        """Write a batch, in short parts while others use the database. Raises Interrupted."""
 
-        await write_in_halves(list(zip(records, rows, strict=True)), write)
+        async def write(part: Sequence[int], _is_last: bool) -> None:
+            await self._write_part(batch, part)
 
-    async def _write_part(self, batch: Sequence[tuple[Record, SetRow]], bytes_read: int) -> None:
-        position, to = self.tally.rows, self.tally.rows + len(batch)
+        indexes = range(len(batch.rows))
+        while indexes:
+            if self._should_stop:
+                raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
+            size = _SHORT_BATCH if self._throttle.others else BATCH
+            await write_in_halves(indexes[:size], write)
+            indexes = indexes[size:]
+            progress(self.tally)
+        self._skipped_children = batch.skipped_children
+
+    async def _write_part(self, batch: RowBatch, part: Sequence[int]) -> None:
+        """Write the rows of a batch with the indexes `part`. Raises Rejected."""
+        rows = [batch.rows[n] for n in part]
+        position, to = self.tally.rows, self.tally.rows + len(rows)
         step = None
         heading = self._source.shape.heading
         late_warned, warned_size = list(self._late_warned), self._warned_rows.size
+        warned = [(batch.records[n], batch.rows[n]) for n in part if batch.rows[n].warnings]
         # Saved with the rows, so that a resumed import counts and writes no warning twice.
-        for record, row in batch:
+        for record, row in warned:
             self.tally.warn(row, record.line, heading)
-        await self._report_warned(batch)
+        await self._report_warned(warned)
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             size, import_id = self._rejected_rows.size, self._run["import_id"]
-            step = Step(import_id, position, to, bytes_read, size, problems)
-        rows = tuple(row for _, row in batch)
+            step = Step(import_id, position, to, batch.bytes_read, size, problems)
         options = self._source.options
         command = SetCustomers(
-            rows,
+            tuple(rows),
             now_ms(),
             keeps_consent=options.consent == "keep",
             adds_tags=options.tags == "add",
@@ -261,22 +273,27 @@ class Importer:
         try:
             result: SetResult = await self._throttle.write(self._account_id, command)
         except Rejected:
-            for record, row in batch:
+            for record, row in warned:
                 self.tally.withdraw_warnings(row, record.line, heading)
             await self._discard_warned(warned_size)
             self._late_warned = late_warned
             raise
-        self.tally.rows, self.tally.bytes_read = to, bytes_read
+        self.tally.rows, self.tally.bytes_read = to, batch.bytes_read
+        if self._process:
+            created = sum(row.outcome == CREATED for row in result.rows)
+            self._process.computes_customers = created * 2 > len(rows)
         rejected: list[tuple[Record, list[Any]]] = []
-        for (record, row), row_result in zip(batch, result.rows, strict=True):
+        for n, row, row_result in zip(part, rows, result.rows, strict=True):
             outcome = row_result.outcome
             if self._seen_keys and outcome != REJECTED:
                 is_repeated = self._seen_keys.add(row)
                 if is_repeated and outcome == CREATED:
                     outcome = UPDATED  # an earlier batch of the dry run created the customer
             self.tally.counts[outcome.lower()] += 1
-            self._note_kept(record, row, row_result.kept_fields)
+            if row_result.kept_fields:
+                self._note_kept(batch.records[n], row, row_result.kept_fields)
             if outcome == REJECTED:
+                record = batch.records[n]
                 self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, [problem.to_json() for problem in row_result.problems]))
         await self._report_rejected(rejected)
@@ -340,17 +357,3 @@ class Importer:
         rows = [(record, shape.describe(problems)) for record, problems in rejected]
         is_empty = not self._rejected_rows.size
         await self._rejected_rows.append(as_text(self._source, rows, with_headings=is_empty))
-
-
-def _batches(records: Iterator[Record], batch_rows: Callable[[], int]) -> Iterator[list[Record]]:
-    """Group records. `batch_rows` is called once for each batch."""
-    batch: list[Record] = []
-    characters, size = 0, batch_rows()
-    for record in records:
-        batch.append(record)
-        characters += record.size
-        if len(batch) >= size or characters > _BATCH_CHARACTERS:
-            yield batch
-            batch, characters, size = [], 0, batch_rows()
-    if batch:
-        yield batch

@@ -118,6 +118,11 @@ class Source:
         self.records = self._reader.records
 
     @property
+    def file_bytes(self) -> int | None:
+        """The size of the file, None if it is unknown."""
+        return self._file.size
+
+    @property
     def bytes_read(self) -> int:
         """The number of bytes of the file that were read."""
         return self._file.bytes_read
