@@ -120,7 +120,7 @@ def transfers(targets: Sequence[Target], command: str, rows: int) -> str:
         "# Imports and exports",
         "",
         f"`{command}`, {rows:,} rows of six columns, on {platform.machine()} with Python "
-        f"{platform.python_version()}{_build()}, each command on one core from its start to its "
+        f"{platform.python_version()}{_build()}, each command from its start to its "
         "end. What is measured, and how: [the benchmark](README.md).",
     ]
     return "\n".join([*lines, *_target_table(targets)]) + "\n"

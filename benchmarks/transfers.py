@@ -1,8 +1,9 @@
-"""Measure imports and exports: rows per second on one core, compared with SQLAlchemy's ORM; peak
+"""Measure imports and exports: rows per second, compared with SQLAlchemy's ORM; peak
 memory; and the rate of other requests during an import."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
@@ -17,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks import contenders, data
 from benchmarks.compare import CUSTOMERS, measure_round
-from benchmarks.servers import BUILD, ROOT, SERVER_CORE, pinned, run_server
+from benchmarks.servers import BUILD, LOAD_CORE, ROOT, SERVER_CORE, pinned, run_server
 from benchmarks.work import LIST, L, page_body
 
 Progress = Callable[[str], None]
 
 # The ORM gets a tenth of the rows: its rate does not depend on their number.
 _ORM_SHARE = 10
+# Reading the memory of a process takes milliseconds.
+_MEMORY_SECONDS = 0.5
 # Enough rows that the import lasts longer than the measurement.
 _IMPORT_ROWS = 300_000
 _FIRST = "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Kim Lena Max Nora Olga Paul".split()
@@ -106,18 +110,31 @@ def _measure_database(
 
 
 def run_command(arguments: tuple[str, ...], url: str, count: int) -> CommandUsage:
-    """Runs a command of this Python on one core. Raises CalledProcessError if it fails."""
+    """Runs a command of this Python on two cores, and adds up the memory of its processes (shared
+    pages count once). Raises CalledProcessError if it fails."""
     environment = {**os.environ, "REGULARS_DATABASE_URL": url}
     started_at = time.perf_counter()
-    with pinned([SERVER_CORE]), (BUILD / "transfers.log").open("wb") as log:
+    with pinned([SERVER_CORE, LOAD_CORE]), (BUILD / "transfers.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *arguments], env=environment, stdout=log, stderr=log, cwd=ROOT
         )
-        _, status, resources = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        memory_bytes = 0
+        while process.poll() is None:
+            memory_bytes = max(memory_bytes, _memory_bytes(psutil.Process(process.pid)))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_MEMORY_SECONDS)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, arguments)
-    return CommandUsage(count / (time.perf_counter() - started_at), resources.ru_maxrss * 1024)
+    return CommandUsage(count / (time.perf_counter() - started_at), memory_bytes)
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    """Returns the memory of a process and its children; 0 if it has ended."""
+    try:
+        tree = [process, *process.children(recursive=True)]
+        return sum(one.memory_full_info().pss for one in tree)
+    except psutil.Error:
+        return 0
 
 
 def _measure_rate_during_import(
