@@ -127,7 +127,6 @@ def test_large_accounts_are_deleted_in_batches(
     assert "consistent" in run(new_database, "verify")
 
 
-@pytest.mark.both_databases
 def test_a_stopped_deletion_is_continued(
     new_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +191,6 @@ def test_writes_in_progress_leave_no_row(server: Server) -> None:
         client.create("ada@example.com")
 
 
-@pytest.mark.both_databases
 def test_the_id_of_a_deleted_account_is_not_used_again(new_database: str) -> None:
     """A running server caches values by account."""
     for name in ("one", "two", "three"):
@@ -244,7 +242,6 @@ def disabled_account(server: Server) -> tuple[str, str]:
     return name, token
 
 
-@pytest.mark.both_databases
 def test_a_disabled_account_is_refused_with_its_own_error(server: Server) -> None:
     name, token = disabled_account(server)
 

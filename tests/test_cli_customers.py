@@ -62,7 +62,6 @@ def refused(run: Run, status: int, *arguments: str) -> str:
     return result.stderr
 
 
-@pytest.mark.both_databases
 def test_a_customer_is_created_found_updated_and_deleted(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "ada.json"
     source.write_text('{"shipping_address": {"city": "London", "country": "GB"}, "notes": "x"}')

@@ -245,6 +245,7 @@ def test_a_missing_database_is_told_from_a_missing_server(postgresql: str) -> No
     assert "Check the host and the port" in report["database"][1]
 
 
+@pytest.mark.slow
 def test_missing_rights_are_reported_with_the_grant(new_postgresql: str) -> None:
     user = f"doctor_{os.getpid()}"
     parts = urlsplit(new_postgresql)
@@ -286,6 +287,7 @@ def test_a_user_that_may_not_create_tables_is_reported(empty_postgresql: str) ->
         execute(empty_postgresql, f"DROP OWNED BY {user}", f"DROP ROLE {user}")
 
 
+@pytest.mark.slow
 def test_a_missing_or_old_pg_dump_is_reported(new_postgresql: str, tmp_path: Path) -> None:
     state, message = run_doctor(new_postgresql, "--tools", str(tmp_path))["pg_dump"]
     assert (state, f"pg_dump is not in {tmp_path}" in message) == ("warn", True)

@@ -276,7 +276,6 @@ def test_the_trace_of_a_request_is_logged(tmp_path: Path) -> None:
     assert traces[-1] == (TRACE_ID, SPAN_ID)
 
 
-@pytest.mark.both_databases
 def test_slow_statements_are_logged_without_values(new_database: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
     env = {"REGULARS_SLOW_STATEMENT_SECONDS": "0.001"}

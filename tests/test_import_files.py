@@ -199,6 +199,7 @@ def test_a_workbook_over_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Table(book)
 
 
+@pytest.mark.slow
 def test_a_sheet_of_distant_cells_is_refused() -> None:
     """The library makes a table of all cells between them, 17 billion."""
     out = io.BytesIO()
@@ -393,6 +394,7 @@ def test_a_bad_byte_in_a_vcard_affects_its_record_only() -> None:
         Table(VCARD + "BEGIN:VCARD\nFN:Ana\n")
 
 
+@pytest.mark.slow
 def test_photos_of_any_size_are_left_out_of_vcards() -> None:
     start = "BEGIN:VCARD\nFN:Ana\nPHOTO;ENCODING=b;TYPE=JPEG:"
     end = "EMAIL:{}@x.test\nEND:VCARD\n"
@@ -493,6 +495,7 @@ def imported(client: Client, content: bytes, **options: Any) -> dict[str, Any]:
     return details
 
 
+@pytest.mark.slow
 def test_files_of_all_kinds_are_imported_over_http(client: Client) -> None:
     book = workbook(Other=[["x"]], People=[["email", "first_name"], ["book@x.test", "Bo"]])
     files = [

@@ -503,6 +503,7 @@ def test_many_columns_take_bounded_time() -> None:
     assert match_heading("home" * 1_000_000) is None
 
 
+@pytest.mark.slow
 def test_the_dictionary_is_loaded_when_it_is_needed() -> None:
     code = (
         "import regulars.transfer.columns, regulars.transfer.heading_dictionary as headings;"

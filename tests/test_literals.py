@@ -99,7 +99,7 @@ def outcome(api: Engine, text: str, name: str | None = None) -> Any:
 @pytest.mark.parametrize("document", DOCUMENTS)
 @given(literals=st.tuples(*4 * [LITERALS]), others=st.tuples(*4 * [LITERALS]))
 @example(literals=("2147483648", "1", "1", '"ISO"'), others=("1", "2", "3", '"ISO"'))
-@settings(max_examples=example_count(200), deadline=None)
+@settings(max_examples=example_count(60), deadline=None)
 def test_documents_are_prepared_as_if_they_did_not_share(
     document: str, literals: tuple[str, ...], others: tuple[str, ...]
 ) -> None:
@@ -127,7 +127,7 @@ THINGS = (
 
 @pytest.mark.parametrize("document", THINGS)
 @given(data=st.data(), broken=st.lists(st.booleans(), max_size=4))
-@settings(max_examples=example_count(100), deadline=None)
+@settings(max_examples=example_count(40), deadline=None)
 def test_responses_have_the_locations_of_their_documents(
     document: str, data: st.DataObject, broken: list[bool]
 ) -> None:

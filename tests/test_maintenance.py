@@ -194,6 +194,7 @@ def another_database(
         yield url
 
 
+@pytest.mark.slow
 def test_a_backup_is_restored(filled_database: str, another_database: str, tmp_path: Path) -> None:
     file = tmp_path / "copy"
     result = run(filled_database, "backup", str(file), "--tools", str(TOOLS))

@@ -30,14 +30,13 @@ from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import run_regulars, with_store
 from tests.test_upgrades import UNRELEASED
 
-pytestmark = pytest.mark.both_databases
-
 
 def differences(connection: sa.Connection) -> list[object]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, metadata))
 
 
+@pytest.mark.both_databases
 def test_the_migrated_tables_are_those_that_the_program_defines(empty_database: str) -> None:
     address = parse_url(empty_database)
     assert upgrade(address) == newest_version()
@@ -45,6 +44,7 @@ def test_the_migrated_tables_are_those_that_the_program_defines(empty_database: 
     assert run_in_transaction(address, differences) == []
 
 
+@pytest.mark.both_databases
 def test_database_is_upgraded_from_every_earlier_version(empty_database: str) -> None:
     address = parse_url(empty_database)
     for version in versions():
@@ -272,6 +272,7 @@ def stored_keys(url: str) -> dict[object, object]:
 
 
 @pytest.mark.parametrize("part", ["upgrade", "contract"])
+@pytest.mark.both_databases
 def test_keys_of_emails_follow_idna_2008(empty_database: str, part: str) -> None:
     """The contract part replaces what older programs stored after the expand part. A second run
     changes nothing."""

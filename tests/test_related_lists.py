@@ -274,6 +274,7 @@ def strict(new_database: str) -> Iterator[Client]:
             yield client
 
 
+@pytest.mark.slow
 def test_a_response_beyond_the_cost_limit_is_rejected(strict: Client) -> None:
     assert len(rows(strict.data(IN_BRACES % ONE)["node"], "orders")) == 300
     response = strict.run(TWO % (ONE, ONE))
@@ -292,6 +293,7 @@ def test_a_response_beyond_the_cost_limit_is_rejected(strict: Client) -> None:
     assert "errors" not in strict.run(paged)
 
 
+@pytest.mark.slow
 def test_the_rate_limit_is_charged_for_the_response(strict: Client) -> None:
     def remaining() -> Any:
         response = strict.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()

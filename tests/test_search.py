@@ -14,8 +14,6 @@ from regulars.core.errors import Rejected
 from regulars.customers.search.parser import Order, parse
 from tests.support import Client, Server, create_token, example_count
 
-pytestmark = pytest.mark.both_databases
-
 COUNT_QUERY = "query($q: String) { customers(query: $q) { totalCount } }"
 
 
@@ -162,6 +160,7 @@ def test_a_query_returns_matching_customers(
     assert shop.data(COUNT_QUERY, q=query)["customers"]["totalCount"] == len(names)
 
 
+@pytest.mark.both_databases
 def test_a_search_is_sorted_and_paged_like_a_list(shop: Client) -> None:
     query = "example order_by:last_name order_dir:asc"
     page = shop.page("last_name", query=query, first=2)
@@ -190,6 +189,7 @@ def test_the_sort_order_can_be_anywhere_in_the_query(shop: Client) -> None:
         assert [e["node"]["last_name"] for e in page["edges"]] == ["Ennazk", "Núñez", "田中"]
 
 
+@pytest.mark.both_databases
 def test_a_search_sees_writes_immediately(client: Client) -> None:
     created = client.create("before@example.com", first_name="Before", tags=["old"], notes="Lorem")
     assert matching_names(client, "before") == matching_names(client, "tag:old lorem") == ["Before"]
@@ -215,6 +215,7 @@ def test_a_search_sees_writes_immediately(client: Client) -> None:
     assert matching_names(client, "after") == ["Another"]
 
 
+@pytest.mark.both_databases
 def test_a_word_that_moves_between_names_still_matches(client: Client) -> None:
     """The words stay the same, but move to another index."""
     created = client.create("x@example.com", first_name="Ana Maria", last_name="Lopez")
@@ -225,12 +226,14 @@ def test_a_word_that_moves_between_names_still_matches(client: Client) -> None:
             assert client.data(COUNT_QUERY, q=word)["customers"]["totalCount"] == 1
 
 
+@pytest.mark.both_databases
 def test_a_search_excludes_other_accounts(shop: Client, other: Client) -> None:
     for query in ("yassir", "tag:vip", "id:1", "email:yassir.ennazk@example.com", "-tag:x", ""):
         assert matching_names(other, query) == []
         assert other.data(COUNT_QUERY, q=query)["customers"]["totalCount"] == 0
 
 
+@pytest.mark.both_databases
 def test_total_count_counts_all_pages(shop: Client) -> None:
     document = """query($q: String) { customers(query: $q, first: 1, after: "WzIsMl0") {
         totalCount edges { node { _id } } } }"""
@@ -240,6 +243,7 @@ def test_total_count_counts_all_pages(shop: Client) -> None:
     assert page == {"totalCount": 3, "edges": [{"node": {"_id": 1}}]}
 
 
+@pytest.mark.both_databases
 def test_long_texts_match(client: Client) -> None:
     """Words and values that are longer than an index allows are matched by their indexed part."""
     word, tag = "x" * 200, "t" * 255
@@ -370,6 +374,7 @@ def test_operators_are_whole_words(client: Client) -> None:
         assert matching_names(client, query) == ["Android"], query
 
 
+@pytest.mark.both_databases
 def test_escaped_characters_are_literal(client: Client) -> None:
     client.create(
         "a@example.com", first_name="Plain", tags=['a"b', "c*", "d\\e", "f g", "(h)", "-i"]
@@ -494,6 +499,7 @@ def test_the_search_understands_what_the_import_does(
     assert [edge["node"]["first_name"] for edge in page["edges"]] == names
 
 
+@pytest.mark.both_databases
 def test_names_with_a_facet_keep_their_order_in_pages(client: Client) -> None:
     """A search by the column of the order reads two indexes and merges them."""
     names = ["Lu", "Łu", "lub", "Lu\u200bc", "Luc", "ŁUD", "Lud", "lułu", "M", "Łukasz"]

@@ -28,8 +28,6 @@ from tests.conftest import DATABASES
 from tests.search_model import ModelCustomer, Query, fold, format_query, matches, quote
 from tests.support import example_count, run_regulars, scratch_database
 
-pytestmark = pytest.mark.both_databases
-
 NAMES = (
     ("Yassir", "Ennazk"),
     ("José María", "Núñez"),
