@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import marshal
 import os
 import pickle
 import signal
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar, overload
 
+from regulars.customers.bulk import SetRow
 from regulars.customers.upsert import with_new_customer
 from regulars.transfer.errors import ProcessEnded
 from regulars.transfer.row_batches import RowBatch
@@ -66,6 +68,29 @@ class _Pickled(Sequence[T]):
         items: Sequence[T] = pickle.loads(self._pickled)  # noqa: S301  # of our own process
         self._pickled = b""
         return items
+
+
+class _Marshalled(_Pickled[SetRow]):
+    """Rows. Most are plain data, which `marshal` loads in a fifth of the time of `pickle`."""
+
+    def __init__(self, rows: Sequence[SetRow]) -> None:
+        super().__init__(())
+        self._pickled = marshal.dumps(
+            [pickle.dumps(row) if _has_objects(row) else tuple(row) for row in rows]
+        )
+
+    @cached_property
+    def _items(self) -> Sequence[SetRow]:
+        items = marshal.loads(self._pickled)  # noqa: S302  # of our own process
+        self._pickled = b""
+        return [
+            SetRow._make(item) if type(item) is tuple else pickle.loads(item)  # noqa: S301
+            for item in items
+        ]
+
+
+def _has_objects(row: SetRow) -> bool:
+    return bool(row.problems or row.customer or row.warnings)
 
 
 class RowProcess:
@@ -167,6 +192,6 @@ def _next_message(batches: Iterator[RowBatch], mode: bytes) -> RowBatch | Except
         if batch is None:
             return None
         rows = batch.rows if mode == _ROWS_ONLY else list(map(with_new_customer, batch.rows))
-        return batch._replace(records=_Pickled(batch.records), rows=_Pickled(rows))
+        return batch._replace(records=_Pickled(batch.records), rows=_Marshalled(rows))
     except Exception as error:
         return error
