@@ -200,7 +200,7 @@ def test_rows_before_the_damage_of_an_archive_are_imported(local: Shop) -> None:
     packed = gzip.compress(f"email,notes\n{rows}".encode())
     done = local.run("import", local.file("a.csv.gz", packed[: len(packed) // 2]))
     assert done.returncode == 1
-    assert "not whole" in done.stderr
+    assert "incomplete or damaged" in done.stderr
     assert local.emails()
 
 

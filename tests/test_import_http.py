@@ -268,7 +268,7 @@ def test_an_import_of_a_damaged_file_fails_with_the_reason(client: Client) -> No
     damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
     details = ended(client, send(client, damaged))
     assert details["state"] == "failed"
-    assert "not whole" in details["message"]
+    assert "incomplete or damaged" in details["message"]
 
 
 @pytest.mark.slow
