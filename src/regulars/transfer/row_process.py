@@ -75,9 +75,12 @@ class _Marshalled(_Pickled[SetRow]):
 
     def __init__(self, rows: Sequence[SetRow]) -> None:
         super().__init__(())
-        self._pickled = marshal.dumps(
-            [pickle.dumps(row) if _has_objects(row) else tuple(row) for row in rows]
-        )
+        try:
+            self._pickled = marshal.dumps(
+                [pickle.dumps(row) if _has_objects(row) else tuple(row) for row in rows]
+            )
+        except ValueError:  # a value is an object
+            self._pickled = marshal.dumps([pickle.dumps(row) for row in rows])
 
     @cached_property
     def _items(self) -> Sequence[SetRow]:
