@@ -51,7 +51,7 @@ const OPTIONS = {
 const ENCODINGS = ["utf-8", "cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030", "big5", "cp949"];
 // The parts of messages that are about the command line.
 const DATES_HINT = /: `--dates.*`(?=\.)/;
-const COMMAND_HINT = / (Say (which it|that there)|To keep it:).*/;
+const COMMAND_HINT = / [A-Z][^.]*--[a-z].*/;
 const OPTION_HINT = / \(--[^)]*\)/g;
 const SETTING = /`?\b(match|empty|consent|tags)=(\w+)`?/g;
 const MAX_MAPPINGS = 50;
