@@ -1,6 +1,6 @@
 """`make bench`: run every measurement on loopback, print tables and write docs/benchmark.
 
-Options: --rounds N, --seconds S (of each run), --works LNCMDS, --no-peers, --no-extras,
+Options: --rounds N, --seconds S (of each run), --works LNCMDAS, --no-peers, --no-extras,
 --requests N (of the memory measurement), --rows N (of imports and exports), --no-transfers,
 --transfers-only, --no-pages, --pages-only, --print (write nothing).
 """
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--works", default="LNCMDS")
+    parser.add_argument("--works", default="LNCMDAS")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-extras", action="store_true")
     parser.add_argument("--requests", type=int, default=1_000_000)

@@ -150,6 +150,16 @@ def _unseen_documents(rng: random.Random, customers: int) -> Iterator[bytes]:
         yield page_body(document, rng.randint(PAGE + 1, customers))
 
 
+def _documents_with_arguments(rng: random.Random, customers: int) -> Iterator[bytes]:
+    """Yields pages as the list example of the reference requests them."""
+    selection = LIST.partition(") {\n    edges")[2]
+    while True:
+        after = cursor(rng.randint(PAGE + 1, customers))
+        arguments = f'query: "{ORDER}", after: "{after}", first: {PAGE}'
+        document = f"query CustomersQuery {{\n  customers({arguments}) {{\n    edges{selection}"
+        yield orjson.dumps({"query": document})
+
+
 _SAMPLE_SIZE = 300
 
 
@@ -185,5 +195,6 @@ N = Workload("N", "one customer by node, with a shipping address", _nodes)
 C = Workload("C", "create, durable", _creates, connections=64)
 M = Workload("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
 D = Workload("D", "L with a document never seen before", _unseen_documents)
+A = Workload("A", "L with its arguments in the document", _documents_with_arguments)
 S = Workload("S", "a search: names, emails, phones, tags, in several orders", _searches)
-ALL = (L, N, C, M, D, S)
+ALL = (L, N, C, M, D, A, S)
