@@ -7,7 +7,7 @@ TEST_MINUTES := 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web check-prose bench bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web check-prose bench bench-guard bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,10 @@ check-web: install # the pages: Biome and TypeScript, if Node.js and build/node 
 
 check-prose: install # the texts: the word list of tools/prose.toml, and codespell
 	$(BIN)/python tools/prose.py
+
+bench-guard: install ## Fail if a kind of request is 10 % slower than the baseline, in a minute
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@$(BIN)/python -m benchmarks.guard $(BENCH)
 
 bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"

@@ -53,7 +53,7 @@ def measure_transfers(options: argparse.Namespace, command: str) -> None:
     """Measures imports and exports, prints the table and writes its page."""
     with pinned([LOAD_CORE]):
         figures = transfers.measure(options.rows, options.rounds, options.seconds, print_progress)
-    outcomes = list(targets.transfer_targets(figures))
+    outcomes = list(targets.measured_targets(targets.TRANSFERS, figures))
     print(report.transfers(outcomes, command, options.rows))
     if not options.only_print:
         report.write_transfers(outcomes, command, options.rows)
@@ -62,7 +62,7 @@ def measure_transfers(options: argparse.Namespace, command: str) -> None:
 def measure_pages(options: argparse.Namespace, command: str) -> None:
     """Measures the pages in a browser, prints the table and writes its page."""
     figures = pages.measure(options.rounds, print_progress)
-    outcomes = list(targets.page_targets(figures))
+    outcomes = list(targets.measured_targets(targets.PAGES, figures))
     print(report.pages(outcomes, command, options.rounds))
     if figures and not options.only_print:
         report.write_pages(outcomes, command, options.rounds)
@@ -91,14 +91,14 @@ def compare_servers(options: argparse.Namespace, command: str) -> None:
                 rounds, seconds, print_progress
             )
             extra_figures.update(flatness)
-    outcomes = [
-        *targets.comparison_targets(results),
-        *targets.extra_targets(extra_figures),
+    comparisons = list(targets.comparison_targets(results))
+    others = [
+        *targets.measured_targets(targets.EXTRAS, extra_figures),
         *targets.search_targets(search_latencies),
     ]
-    print(report.markdown(results, outcomes, command, rounds, search_latencies))
+    print(report.markdown(results, comparisons, others, command, rounds, search_latencies))
     if not options.only_print:
-        report.write(results, outcomes, extra_figures, command, rounds, search_latencies)
+        report.write(results, comparisons, others, extra_figures, command, rounds, search_latencies)
 
 
 def print_progress(message: str) -> None:

@@ -69,6 +69,16 @@ class Results:
         )
         return statistics.median(figure(our) / sum(map(figure, their)) for our, *their in pairs)
 
+    def ratio_of_works(
+        self, letter: str, by: str, server: str, figure: Callable[[Round], float]
+    ) -> float | None:
+        """Returns the median over the rounds of a figure of a server for one workload divided by
+        that for another, or None if one of them did not run."""
+        if (letter, server) not in self.rounds or (by, server) not in self.rounds:
+            return None
+        pairs = zip(self.rounds[letter, server], self.rounds[by, server], strict=True)
+        return statistics.median(figure(run) / figure(base) for run, base in pairs)
+
 
 def measure_round(
     server: RunningServer, work: Workload, seconds: float, seed: int, connections: int = 0
@@ -157,9 +167,9 @@ class Databases:
 
 
 @contextlib.contextmanager
-def databases(folder: Path, with_peers: bool) -> Iterator[Databases]:
+def databases(folder: Path, with_peers: bool, customers: int = CUSTOMERS) -> Iterator[Databases]:
     """Creates the databases, and runs PostgreSQL until the block ends."""
-    own = data.sqlite_with(CUSTOMERS, folder)
+    own = data.sqlite_with(customers, folder)
     floor = data.copy_database(own, folder / "floor.db")
     peers = data.peer_sqlite(own, folder)
     print("Filling PostgreSQL …", file=sys.stderr)

@@ -14,6 +14,7 @@ from benchmarks.compare import Results
 from benchmarks.searches import SearchLatency, table
 from benchmarks.targets import Target
 from benchmarks.work import ALL
+from regulars.core.counts import count_of
 
 _TOP, _LEFT, _WIDTH, _BAR = 44, 36, 600, 17
 _COLOURS = {
@@ -58,23 +59,35 @@ def _build() -> str:
 
 def markdown(
     results: Results,
-    targets: Sequence[Target],
+    comparisons: Sequence[Target],
+    others: Sequence[Target],
     command: str,
     rounds: int,
     search_latencies: Sequence[SearchLatency] = (),
 ) -> str:
-    """Returns the page of the comparison."""
+    """Returns the page of the comparison, and of the other measurements."""
     lines = [
         "<!-- Written by make bench. -->",
         "# Results",
         "",
-        f"`{command}`, {rounds} rounds, on {platform.machine()} with Python "
-        f"{platform.python_version()}{_build()}. Medians; compare figures within this page only. "
-        "What is measured, and how: [the benchmark](README.md).",
+        "This page compares the speed of Regulars with that of its peers.",
         "",
-        "![Requests a second, by the fastest of each](chart.svg)",
+        "![Requests per second, in % of the fastest server](chart.svg)",
         "",
-        "| work | server | requests/s | CPU a request | p50 | p99 |",
+        *_ratio_table(results),
+        "",
+        "## Method",
+        "",
+        f"`{command}` ran {count_of(rounds, 'round')} on {platform.machine()} with Python "
+        f"{platform.python_version()}{_build()}. In each round, every workload runs on every "
+        "server in turn. The server has one core; PostgreSQL and the load generator share the "
+        "other. Figures are medians. Another machine, or another day on this one, gives other "
+        "figures, so compare figures of this page only. [The benchmark](README.md) describes the "
+        "workloads, the servers and the method.",
+        "",
+        "## All figures",
+        "",
+        "| workload | server | requests/s | CPU per request | p50 | p99 |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows(results):
@@ -91,8 +104,72 @@ def markdown(
     for server, memory in results.memory.items():
         start = results.starts[server][0]
         lines.append(f"| {server} | {start:.2f} s | {memory / 2**20:,.0f} MiB |")
-    lines += _target_table(targets)
-    return "\n".join([*lines, *table(list(search_latencies))]) + "\n"
+    lines += _other_figures(others)
+    lines += table(list(search_latencies))
+    return "\n".join([*lines, *_missed_goals([*comparisons, *others])]) + "\n"
+
+
+# The peers with the server of Regulars on the same database.
+_PEERS = (
+    (contenders.REGULARS_SQLITE, contenders.MERCURIUS_SQLITE),
+    (contenders.REGULARS_POSTGRESQL, contenders.MERCURIUS_POSTGRESQL),
+    (contenders.REGULARS_POSTGRESQL, contenders.STRAWBERRY),
+    (contenders.REGULARS_POSTGRESQL, contenders.FASTAPI),
+)
+
+
+def _ratio_table(results: Results) -> list[str]:
+    """Returns the requests per second of Regulars, divided by those of each peer."""
+    peers = [pair for pair in _PEERS if pair[1] in results.memory]
+    if not peers:
+        return []
+    lines = [
+        "Requests per second of Regulars, divided by those of each peer on the same database:",
+        "",
+        f"| workload | {' | '.join(peer for _, peer in peers)} |",
+        f"| --- |{' ---: |' * len(peers)}",
+    ]
+    for work in ALL:
+        ratios = [
+            results.ratio(work.letter, ours, [peer], lambda run: run.rate) for ours, peer in peers
+        ]
+        if any(ratios):
+            cells = " | ".join("" if ratio is None else f"{ratio:.1f}×" for ratio in ratios)
+            lines.append(f"| {work.letter}: {work.title} | {cells} |")
+    return lines
+
+
+def _other_figures(targets: Sequence[Target]) -> list[str]:
+    """Returns what was measured in addition to the comparison of the servers."""
+    if not any(target.measured for target in targets):
+        return []
+    lines = ["", "| measurement | result |", "| --- | ---: |"]
+    lines += [
+        f"| {target.label} | {_format_number(target.measured)}{target.unit} |"
+        for target in targets
+        if target.measured is not None
+    ]
+    return lines
+
+
+def _missed_goals(targets: Sequence[Target]) -> list[str]:
+    """Returns the goals that are not reached, with the reasons."""
+    missed = [target for target in targets if target.is_reached is False]
+    if not missed:
+        return []
+    lines = [
+        "",
+        "## Goals that are not reached",
+        "",
+        "| measurement | goal | result | what limits it |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for target in missed:
+        bound = "at most" if target.is_upper_bound else "at least"
+        result = f"{_format_number(target.measured or 0.0)}{target.unit}"
+        goal = f"{bound} {target.goal:,g}{target.unit}"
+        lines.append(f"| {target.label} | {goal} | {result} | {target.limit} |")
+    return lines
 
 
 def _target_table(targets: Sequence[Target]) -> list[str]:
@@ -184,17 +261,18 @@ def chart(results: Results) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" '
         'font-family="sans-serif" font-size="13" role="img">\n'
-        "<title>Requests a second, in % of the fastest</title>\n"
+        "<title>Requests per second, in % of the fastest server</title>\n"
         "<style>text { fill: #222 } .work { font-size: 16px; font-weight: bold }</style>\n"
         f'<rect width="720" height="{height}" fill="#fff"/>\n'
-        f'<text x="{_LEFT}" y="26" font-size="16">Requests a second, in % of the fastest</text>\n'
+        f'<text x="{_LEFT}" y="26" font-size="16">Requests/s, in % of the fastest server</text>\n'
     )
     return head + "\n".join(elements) + "\n</svg>\n"
 
 
 def write(
     results: Results,
-    targets: Sequence[Target],
+    comparisons: Sequence[Target],
+    others: Sequence[Target],
     extras: Mapping[str, float],
     command: str,
     rounds: int,
@@ -224,11 +302,11 @@ def write(
                 "measured": None if target.measured is None else round(target.measured, 3),
                 "reached": target.is_reached,
             }
-            for target in targets
+            for target in (*comparisons, *others)
         ],
     }
     (folder / "results.json").write_text(json.dumps(document, indent=2) + "\n")
     (folder / "results.md").write_text(
-        markdown(results, targets, command, rounds, search_latencies)
+        markdown(results, comparisons, others, command, rounds, search_latencies)
     )
     (folder / "chart.svg").write_text(chart(results))

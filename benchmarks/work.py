@@ -190,11 +190,11 @@ def search_body(query: str) -> bytes:
     return orjson.dumps({"query": LIST, "variables": {"first": PAGE, "query": query}})
 
 
-L = Workload("L", "the reference's list page: 25 customers, 8 fields, random cursors", _lists)
-N = Workload("N", "one customer by node, with a shipping address", _nodes)
-C = Workload("C", "create, durable", _creates, connections=64)
-M = Workload("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
-D = Workload("D", "L with a document never seen before", _unseen_documents)
+L = Workload("L", "list page of the reference, 25 customers", _lists)
+N = Workload("N", "one customer by its id", _nodes)
+C = Workload("C", "create a customer", _creates, connections=64)
+M = Workload("M", "80 % L, 15 % N, 5 % C", _mixed)
+D = Workload("D", "L with a new document in each request", _unseen_documents)
 A = Workload("A", "L with its arguments in the document", _documents_with_arguments)
-S = Workload("S", "a search: names, emails, phones, tags, in several orders", _searches)
+S = Workload("S", "search by names, emails, phones and tags", _searches)
 ALL = (L, N, C, M, D, A, S)
