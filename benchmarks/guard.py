@@ -122,7 +122,7 @@ def too_slow(figures: Figures, baseline: Figures) -> Sequence[str]:
 
 
 def table(figures: Figures, baseline: Figures) -> str:
-    """Returns the figures beside those of the baseline, in Markdown."""
+    """Returns the figures and those of the baseline, in Markdown."""
     lines = [
         "| workload | CPU of a fixed body, by that of Regulars | baseline | by the baseline |",
         "| --- | ---: | ---: | ---: |",
