@@ -271,6 +271,9 @@ READS = {
     "updateCustomer": "ifVersion",
     "deleteCustomers": "ifVersion",
     "setCustomers": "dryRun",
+    "setCustomers.nodes": "if_version",
+    "addTags": "ifVersion",
+    "removeTags": "ifVersion",
     "createWebhook.node": "settings type url version",
     "updateWebhook": "id",
     "updateWebhook.node": "disabled settings skip_missed type url version",
@@ -380,6 +383,8 @@ def test_a_write_without_customers_read_reveals_no_stored_values(server: Server)
         for field in (
             'updateCustomer(id: 1, ifVersion: 7, node: {phone: "3"}) { id }',
             "deleteCustomers(items: [1], ifVersion: 7)",
+            'addTags(items: [1], tags: ["a"], ifVersion: 7) { id }',
+            "setCustomers(nodes: [{_id: 1, if_version: 7}]) { saved }",
         ):
             error = writer.expect_error("errors_scope", f"mutation {{ {field} }}")
             assert "version" not in error["extensions"]

@@ -52,6 +52,52 @@ def test_customers_are_deleted_only_if_all_versions_match(client: Client) -> Non
     assert client.data(DELETE, items=[second], v=2) == {"deleteCustomers": [second]}
 
 
+TAGS = """mutation($items: [ID!]!, $v: Int, $tags: [String!]!) {
+    add: addTags(items: $items, tags: $tags, ifVersion: $v) { version tags } }"""
+UNTAG = """mutation($items: [ID!]!, $v: Int, $tags: [String!]!) {
+    remove: removeTags(items: $items, tags: $tags, ifVersion: $v) { version tags } }"""
+SET = """mutation($nodes: [InputSetCustomer!]!) {
+    setCustomers(nodes: $nodes, errorPolicy: REJECT_ROW) {
+      rows { outcome errors { key message input_path } customer { version phone } } } }"""
+
+
+def test_tags_change_only_if_all_versions_match(client: Client) -> None:
+    first, second = (client.create(f"{n}@example.com")["id"] for n in "ab")
+    client.update(second, phone="1")
+    items = [first, second]
+    error = client.expect_error("errors_version_conflict", TAGS, items=items, v=1, tags=["vip"])
+    assert error["extensions"]["id"] == second
+    assert error["extensions"]["version"] == 2
+    added = client.data(TAGS, items=[first], v=1, tags=["vip"])
+    assert added == {"add": [{"version": 2, "tags": ["vip"]}]}
+    client.expect_error("errors_version_conflict", UNTAG, items=[second], v=1, tags=["vip"])
+    removed = client.data(UNTAG, items=items, v=2, tags=["vip"])
+    assert removed == {"remove": [{"version": 3, "tags": []}, {"version": 2, "tags": []}]}
+
+
+def test_rows_are_saved_only_with_their_versions(client: Client) -> None:
+    customer = client.create("a@example.com")["id"]
+    client.update(customer, phone="1")
+    rows = client.data(
+        SET,
+        nodes=[
+            {"id": customer, "if_version": 1, "phone": "2"},
+            {"email": "new@example.com", "if_version": 1},
+        ],
+    )["setCustomers"]["rows"]
+    assert [row["outcome"] for row in rows] == ["REJECTED", "REJECTED"]
+    assert [(e["key"], e["input_path"]) for row in rows for e in row["errors"]] == [
+        ("errors_version_conflict", ["nodes", 0, "if_version"]),
+        ("errors_customer_not_found", ["nodes", 1, "if_version"]),
+    ]
+    assert "new@example.com" in rows[1]["errors"][0]["message"]
+    assert client.emails() == ["a@example.com"]
+    (row,) = client.data(SET, nodes=[{"email": "A@example.com", "if_version": 2, "phone": "3"}])[
+        "setCustomers"
+    ]["rows"]
+    assert row == {"outcome": "UPDATED", "errors": [], "customer": {"version": 3, "phone": "3"}}
+
+
 def test_one_of_several_concurrent_updates_with_the_same_version_succeeds(client: Client) -> None:
     customer = client.create("a@example.com")["id"]
 

@@ -119,6 +119,8 @@ IDS = """\
   id: ID
   "The `_id` of an existing customer. If `id` is set too, both must identify the same customer."
   _id: Int
+  "The version that you have read. If the customer has another version, the row is rejected with `errors_version_conflict`; if it would create a customer, with `errors_customer_not_found`."
+  if_version: Int
 """
 # Members of `Customer` that are no fields, by the name of the field that they precede.
 OBJECTS = {"custom": SUMMARY, "tags": LEADS}

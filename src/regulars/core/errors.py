@@ -109,16 +109,16 @@ class HeldEmail(DuplicateEmail):
 
 
 class CustomerNotFound(Problem):
-    """Some ids belong to no customer of the account."""
+    """Some ids, or other identifiers such as emails, belong to no customer of the account."""
 
     key = "errors_customer_not_found"
 
-    def __init__(self, ids: Iterable[str], input_path: InputPath) -> None:
+    def __init__(self, ids: Iterable[str], input_path: InputPath, identifier: str = "id") -> None:
         self._ids = list(ids)
         id_list = ", ".join(id_text[:50] for id_text in self._ids[:10])
         remaining_text = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
         super().__init__(
-            f"No customer has the id {id_list}{remaining_text}.",
+            f"No customer has the {identifier} {id_list}{remaining_text}.",
             input_path,
         )
 
@@ -128,16 +128,21 @@ class CustomerNotFound(Problem):
 
 
 class VersionConflict(Problem):
-    """The customer was changed meanwhile, so its version differs from the `ifVersion` of the
-    request."""
+    """The customer was changed meanwhile, so its version differs from the one in the request."""
 
     key = "errors_version_conflict"
 
-    def __init__(self, id_text: str, expected: int, version: int) -> None:
+    def __init__(
+        self,
+        id_text: str,
+        expected: int,
+        version: int,
+        input_path: InputPath = ("ifVersion",),
+    ) -> None:
         super().__init__(
             f"The customer `{id_text[:50]}` has version {version}, not {expected}: it was "
             "changed in the meantime. Read the customer again and retry.",
-            ("ifVersion",),
+            input_path,
         )
         self._id_text = id_text
         self._version = version

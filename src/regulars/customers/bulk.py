@@ -56,7 +56,8 @@ class SetRow(NamedTuple):
     in shops. An id that another customer has is stored in the custom field `shop_id_key`.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
-    `values` would create, if it was computed in advance.
+    `values` would create, if it was computed in advance. `version` is the one that an existing
+    customer must have.
     """
 
     values: Values
@@ -70,6 +71,7 @@ class SetRow(NamedTuple):
     warnings: tuple[RowWarning, ...] = ()
     shop_id_key: str = ""
     new_customer: NewCustomer | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +170,15 @@ class SetResult(SummarizedResult):
 
 @dataclass(frozen=True, slots=True)
 class ChangeTags(SmallCommand):
-    """Adds tags to customers or removes tags from them. All customers are changed, or none."""
+    """Adds tags to customers or removes tags from them, if each has the expected version. All
+    customers are changed, or none."""
 
     customers: tuple[Reference, ...]
     at: int
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 

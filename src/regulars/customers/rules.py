@@ -78,7 +78,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     if row is None:
         missing = CustomerNotFound([command.customer.id_text], ("id",))
         raise Rejected(missing, *command.problems)
-    problems = [*_conflicts(unit, [command.customer], command.version), *command.problems]
+    problems = [*version_conflicts(unit, [command.customer], command.version), *command.problems]
     holder = unit.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
         problems.append(DuplicateEmail(("node", "email")))
@@ -94,7 +94,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)))
-    conflicts = _conflicts(unit, command.customers, command.version)
+    conflicts = version_conflicts(unit, command.customers, command.version)
     if conflicts:
         raise Rejected(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
@@ -109,7 +109,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     return ids
 
 
-def _conflicts(
+def version_conflicts(
     unit: CustomerUnitOfWork, customers: Sequence[Reference], version: int | None
 ) -> list[VersionConflict]:
     """Return the problems of customers that do not have the expected version."""

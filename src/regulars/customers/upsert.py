@@ -18,6 +18,7 @@ from regulars.core.errors import (
     Rejected,
     Stopped,
     TooMuchWork,
+    VersionConflict,
     failed,
 )
 from regulars.core.ids import MAX_BROUGHT_ID
@@ -38,6 +39,7 @@ from regulars.customers.bulk import (
     counted,
 )
 from regulars.customers.field_rules import Values
+from regulars.customers.rules import version_conflicts
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import MAX_TAGS, new_row, replacing_values, with_values
@@ -145,6 +147,7 @@ def _set(
         values = replacing_values(stored, values) if row.mirrored else values
         values, others = _keep(stored, values, command)
         kept_fields += others
+        problems += _version_problems(row, stored)
         if row.timestamps and not row.mirrored and row.timestamps[0] != stored["created_at"]:
             kept_fields += ("created_at",)
         new_values, value_problems = with_values(stored, values, row.path)
@@ -216,9 +219,21 @@ def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     return None if holder is None else unit.customer(holder)
 
 
+def _version_problems(row: SetRow, stored: Row) -> list[Problem]:
+    """Return the problem of a customer that does not have the version of its row."""
+    if row.version is None or row.version == stored["version"]:
+        return []
+    path = (*row.path, "if_version")
+    id_text = row.customer.id_text if row.customer else str(stored["customer_id"])
+    return [VersionConflict(id_text, row.version, stored["version"], path)]
+
+
 def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     """Return the problems of a row that would create a customer."""
     has_reference = row.customer is not None
+    if row.version is not None and not has_reference:
+        emails = [row.values["email"]] if "email" in row.values else []
+        return [CustomerNotFound(emails, (*row.path, "if_version"), "email")]
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "
@@ -337,8 +352,9 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
     missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)), *command.problems)
-    if command.problems:
-        raise Rejected(*command.problems)
+    conflicts = version_conflicts(unit, command.customers, command.version)
+    if conflicts or command.problems:
+        raise Rejected(*conflicts, *command.problems)
     problems: list[Problem] = []
     updates: list[tuple[Row, Row]] = []
     work = 0

@@ -12,6 +12,7 @@ from regulars.core.errors import InvalidInput, Problem, Rejected, failed
 from regulars.core.scopes import READ
 from regulars.customers.bulk import ChangeTags, RowOutcome, SetCustomers, SetResult, SetRow, counted
 from regulars.customers.commands import Reference, reference_to
+from regulars.customers.graphql.versions import expected_version
 from regulars.customers.values import clean_tags, clean_values
 from regulars.graphql import Arguments, Layout, Layouts, Nested, TypeBinding, Value
 from regulars.store.large_work import is_large, run_large, text_size
@@ -30,6 +31,8 @@ _TOO_MUCH_TAGS = (
 WRITTEN = ("customer_id",)
 # What became of rows tells the same.
 _OUTCOMES = ("created", "updated", "unchanged")
+# What a row has besides values: which customer it sets.
+_NOT_VALUES = ("id", "_id", "if_version")
 
 
 class _Rows(NamedTuple):
@@ -47,7 +50,8 @@ async def _prepare_rows(env: Context, arguments: dict[str, Any]) -> _Rows:
     if text_size(nodes, MOST_TEXT) > MOST_TEXT:
         raise Rejected(InvalidInput(_TOO_MUCH_TEXT, ("nodes",)))
     is_dry_run = bool(arguments.get("dryRun"))
-    if is_dry_run:  # it compares values with the stored ones, and changes nothing
+    # Both compare the row with the stored customer, and can change nothing.
+    if is_dry_run or any(node.get("if_version") is not None for node in nodes):
         require(env, READ)
 
     def clean() -> tuple[SetRow, ...]:
@@ -90,13 +94,14 @@ def customer_layout(layouts: Layouts) -> Layout:
 
 def _row(env: Context, node: Mapping[str, Any], index: int) -> SetRow:
     path = ("nodes", index)
-    input_values = {name: value for name, value in node.items() if name not in ("id", "_id")}
+    input_values = {name: value for name, value in node.items() if name not in _NOT_VALUES}
     try:
         values, problems = clean_values(input_values, path)
         reference, reference_problems = _reference(node, path)
     except Exception as error:  # one row's fault is not the others'
         return SetRow({}, (failed(error, env.request_id, path),), path=path)
-    return SetRow(values, (*problems, *reference_problems), reference, path=path)
+    all_problems = (*problems, *reference_problems)
+    return SetRow(values, all_problems, reference, path=path, version=node.get("if_version"))
 
 
 def _reference(
@@ -148,17 +153,18 @@ async def _prepare_tags(env: Context, arguments: dict[str, Any]) -> Any:
     def clean() -> tuple[list[str], list[Problem]]:
         return clean_tags(tags, ("tags",))
 
-    return customers, *(await run_large(clean) if is_large(tags) else clean())
+    version = expected_version(env, arguments)
+    return customers, version, *(await run_large(clean) if is_large(tags) else clean())
 
 
 def _add(env: Context, prepared: Any, record: IdempotencyRecord | None) -> ChangeTags:
-    customers, tags, problems = prepared
-    return ChangeTags(customers, env.now, tuple(tags), (), problems, record, env.origin)
+    customers, version, tags, problems = prepared
+    return ChangeTags(customers, env.now, tuple(tags), (), problems, version, record, env.origin)
 
 
 def _remove(env: Context, prepared: Any, record: IdempotencyRecord | None) -> ChangeTags:
-    customers, tags, problems = prepared
-    return ChangeTags(customers, env.now, (), tuple(tags), problems, record, env.origin)
+    customers, version, tags, problems = prepared
+    return ChangeTags(customers, env.now, (), tuple(tags), problems, version, record, env.origin)
 
 
 async def _customers(env: Context, numbers: Sequence[int], layouts: Layouts) -> Any:

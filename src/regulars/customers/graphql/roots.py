@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.api.connections import Connection
-from regulars.api.context import Context, require
+from regulars.api.context import Context
 from regulars.api.guards import WRITE_COST
 from regulars.api.writing import mutation
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import encoder
 from regulars.core.paging import encode
-from regulars.core.scopes import READ
 from regulars.customers.commands import (
     CreateCustomer,
     DeleteCustomers,
@@ -21,6 +20,7 @@ from regulars.customers.commands import (
     reference_to,
 )
 from regulars.customers.graphql.types import BILLING, CUSTOMER_KEYSET, SHIPPING, address_row
+from regulars.customers.graphql.versions import expected_version
 from regulars.customers.listing import customer_page
 from regulars.customers.search.parser import parse
 from regulars.graphql import Arguments, Layout, Layouts, Resolve
@@ -56,15 +56,6 @@ async def address(env: Context, number: int, _layout: Layout) -> Mapping[str, An
     return None if row is None else address_row(kind, customer_id, row[0])
 
 
-def _version(env: Context, arguments: Arguments) -> int | None:
-    """Returns the version that a write expects. It needs the scope to read customers: a conflict
-    shows the current version, which changes with the values of the customer."""
-    version: int | None = arguments.get("ifVersion")
-    if version is not None:
-        require(env, READ)
-    return version
-
-
 def _create(
     env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
 ) -> CreateCustomer:
@@ -74,7 +65,7 @@ def _create(
 def _update(
     env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
 ) -> UpdateCustomer:
-    customer, version = reference_to(arguments["id"]), _version(env, arguments)
+    customer, version = reference_to(arguments["id"]), expected_version(env, arguments)
     return UpdateCustomer.from_node(
         customer, arguments["node"], env.now, version, record, env.origin
     )
@@ -83,7 +74,7 @@ def _update(
 def _delete(
     env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
 ) -> DeleteCustomers:
-    items, version = arguments["items"], _version(env, arguments)
+    items, version = arguments["items"], expected_version(env, arguments)
     count, max_count = len(items), env.directory.limits.deletes
     if count > max_count:
         message = f"`items` has {count:,} ids; the maximum is {max_count:,} in one request."
