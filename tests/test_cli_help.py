@@ -15,15 +15,22 @@ from tests.support import build_environment, run_regulars
 VISIBLE = [entry for entry in ENTRIES if not entry.is_hidden]
 # Slow to import, and not needed for the help.
 HEAVY = (
-    "sqlalchemy",
-    "pydantic",
-    "graphql",
-    "asyncpg",
+    "alembic",
     "apsw",
-    "uvicorn",
-    "httpx",
+    "asyncio",
+    "asyncpg",
+    "email_validator",
     "faker",
+    "graphql",
+    "httpx",
+    "phonenumbers",
+    "prometheus_client",
+    "regex",
     "rich",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+    "xlsxwriter",
 )
 
 

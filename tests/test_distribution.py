@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from regulars import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,9 +70,8 @@ def test_the_long_description_has_no_relative_links(archive: Path) -> None:
 @pytest.mark.slow
 def test_the_metadata_names_the_authors_and_the_python_versions(archive: Path) -> None:
     metadata = read_metadata(archive)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert metadata["Author"] == "The Regulars authors"
-    assert metadata["Version"] == project["version"]
+    assert metadata["Version"] == __version__
     assert metadata["License"] is None
     classifiers = metadata.get_all("Classifier") or []
     assert "Programming Language :: Python :: 3.11" in classifiers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from regulars import startup
 from regulars.accounts.accounts import Accounts
 from regulars.accounts.sessions import Sessions
 from regulars.api.errors import UNAVAILABLE, describe
@@ -77,9 +77,6 @@ GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
 TRANSFER_COST = 1_000
 _SAMPLE_INTERVAL_SECONDS = 5
 _OPEN_INTERVAL_SECONDS = 1
-# Python's last threshold is 10. A full collection visits every object of a large request, takes
-# 100 ms, and frees almost nothing, because reference counts free the objects of a request.
-_GC_THRESHOLDS = (700, 10, 100)
 # The handlers of the pages refuse methods themselves, with errors of Regulars.
 _ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -257,10 +254,8 @@ class Application:
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
         delivery_task = asyncio.create_task(self._worker.run()) if self._worker else None
-        # The garbage collector need not visit the objects of the application.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        startup.keep_objects()
+        tasks.append(asyncio.create_task(startup.import_late_modules()))
         _log.info("ready", extra={"fields": {"pid": os.getpid()}})
         try:
             async with running_replicas(self._replicas):

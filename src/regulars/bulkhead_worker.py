@@ -139,7 +139,6 @@ async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None
             if tasks:
                 writer.write(HEARTBEAT)
 
-    gc.collect()
     gc.freeze()
     writer.write(HEARTBEAT)
     heartbeats = asyncio.create_task(send_heartbeats())

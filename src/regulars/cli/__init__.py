@@ -5,13 +5,18 @@ The commands are imported in `main`, so that Ctrl-C is handled from the start.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 _INTERRUPTED = 130
+# The imports of a command create up to 180,000 objects, and no garbage. With Python's threshold of
+# 700, collections take a tenth of the time until a server is ready.
+_GC_THRESHOLD = 200_000
 
 
 def main() -> None:
     """Runs the command of `sys.argv` and exits with its exit code."""
+    gc.set_threshold(_GC_THRESHOLD)
     try:
         from regulars.cli.root import run
 

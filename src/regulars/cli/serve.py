@@ -38,7 +38,7 @@ from regulars.directory.database import replicas_for, store_for, upgrade
 from regulars.environment import is_secret_file
 from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
-from regulars.http.protocol import Protocol
+from regulars.http.server_config import ServerConfig
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, Store, parse_url
 from regulars.store.schema_version import require_usable, stored_version
@@ -87,11 +87,11 @@ def serve(settings: Settings) -> None:
     # When stopped, uvicorn finishes the requests in flight and raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
-    config = uvicorn.Config(
+    config = ServerConfig(
         "regulars.app:create",
         factory=True,
         workers=settings.workers,
-        http=Protocol,
+        http="regulars.http.protocol:Protocol",  # of worker processes, which import it
         ws="none",
         log_config=None,
         access_log=False,

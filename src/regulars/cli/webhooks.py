@@ -92,6 +92,7 @@ def deliver(settings: Settings) -> None:
 
 async def _work(store: Store, settings: Settings) -> int:
     """Delivers webhooks until a signal arrives, and returns the signal."""
+    from regulars import startup
     from regulars.http import log
     from regulars.store.statement_times import statement_times
     from regulars.webhooks.worker import Worker
@@ -101,6 +102,7 @@ async def _work(store: Store, settings: Settings) -> int:
     worker = Worker(
         store, settings.webhook_private_targets, settings.webhook_retry_seconds, is_only=False
     )
+    startup.keep_objects()
     loop = asyncio.get_running_loop()
     received = int(signal.SIGTERM)
 

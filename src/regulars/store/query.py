@@ -7,22 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
 from regulars.store.columns import Number
-
-_DIALECTS: dict[str, sa.engine.Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),
-    "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +58,23 @@ class Query:
         if result is None:
             source = self._statement
             statement = source if isinstance(source, sa.ClauseElement) else source()
-            compiled = statement.compile(dialect=_DIALECTS[dialect])
+            compiled = statement.compile(dialect=dialect_of(dialect))
             constants = {k: v for k, v in (compiled.params or {}).items() if v is not None}
             names = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]  # SQLCompiler's
             result = Compiled(compiled.string, names, constants)
             self._compiled[dialect] = result
         return result
+
+
+@cache
+def dialect_of(name: str) -> sa.engine.Dialect:
+    """Return SQLAlchemy's dialect for `sqlite` or `postgresql`."""
+    if name == "sqlite":
+        return sqlite.dialect(paramstyle="qmark")
+    # SQLite does not need it, and it takes 35 ms to import.
+    from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+    return PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 
 
 # A query with the values of its parameters.
@@ -83,7 +89,7 @@ class any_of(ColumnElement[bool]):  # noqa: N801  # used like a function, as SQL
 
     def __init__(self, column: sa.Column[Any], name: str) -> None:
         self.column = column
-        self.list = sa.bindparam(name, type_=postgresql.ARRAY(column.type))
+        self.list = sa.bindparam(name, type_=sa.ARRAY(column.type))
         self.json = sa.bindparam(name, type_=sa.Text())
         self.type = sa.Boolean()
 

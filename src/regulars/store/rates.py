@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from regulars.store.columns import Number
 from regulars.store.query import Query, number
@@ -32,6 +31,8 @@ def _level(now: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
 def take() -> Query:
     """Add `wanted` to the bucket of a token, unless its level would exceed `burst`: a row with the
     new level, or none."""
+    from sqlalchemy.dialects.postgresql import insert as insert_into
+
     # The time is read once: Citus accepts no function call in an ON CONFLICT clause.
     new = {
         "account_id": number("account_id"),
@@ -39,7 +40,7 @@ def take() -> Query:
         "level": number("wanted"),
         "at": _now(),
     }
-    insert = postgresql.insert(buckets).values(new)
+    insert = insert_into(buckets).values(new)
     at = insert.excluded.at
     new_level = _level(at) + number("wanted")
     statement = insert.on_conflict_do_update(

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from regulars.store import queries
 from regulars.store.changes import Changes, State
@@ -251,7 +250,7 @@ def _update_prefix(index: int) -> str:
 
 def _arrays(columns: Sequence[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
     """Rows made of an array parameter for each column, named by the prefix and the column."""
-    arrays = [sa.bindparam(prefix + c.name, type_=postgresql.ARRAY(c.type)) for c in columns]
+    arrays = [sa.bindparam(prefix + c.name, type_=sa.ARRAY(c.type)) for c in columns]
     elements = [sa.column(c.name, c.type) for c in columns]
     return sa.func.unnest(*arrays).table_valued(*elements).render_derived()
 
@@ -259,8 +258,8 @@ def _arrays(columns: Sequence[sa.Column[Any]], prefix: str) -> sa.TableValuedAli
 def _terms(prefix: str) -> sa.Select[Any]:
     """Terms and their customers, from two arrays: the customers, and the terms of each customer as
     lines of a text. To send an element for each term would take longer than to store the terms."""
-    ids = sa.bindparam(f"{prefix}ids", type_=postgresql.ARRAY(terms.c.customer_id.type))
-    lines = sa.bindparam(f"{prefix}terms", type_=postgresql.ARRAY(terms.c.term.type))
+    ids = sa.bindparam(f"{prefix}ids", type_=sa.ARRAY(terms.c.customer_id.type))
+    lines = sa.bindparam(f"{prefix}terms", type_=sa.ARRAY(terms.c.term.type))
     columns = (sa.column("customer_id", terms.c.customer_id.type), sa.column("lines", sa.Text()))
     rows = sa.func.unnest(ids, lines).table_valued(*columns).render_derived()
     term = sa.func.unnest(sa.func.string_to_array(rows.c.lines, sa.literal_column("E'\\n'")))

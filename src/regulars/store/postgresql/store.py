@@ -17,7 +17,7 @@ from regulars.store.postgresql.cluster import Cluster
 from regulars.store.postgresql.connection_pool import BACKGROUND
 from regulars.store.postgresql.search_gate import SearchGate
 from regulars.store.postgresql.transactions import execute, fetch_rows, retry_rolled_back
-from regulars.store.query import Query, Statement
+from regulars.store.query import Query, Statement, dialect_of
 from regulars.store.unit_of_work import Domain
 from regulars.store.writer import Command
 
@@ -74,6 +74,7 @@ class PostgreSQLStore:
         self._cluster = Cluster(dsn, pool_size, statement_seconds, name)
         self._writer = BatchWriter(self._cluster, domain)
         self._search_gate = SearchGate()
+        dialect_of(self.dialect)  # its import does not delay the first query
         self._active_until = 0.0
 
     @property
