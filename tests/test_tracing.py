@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.postgres import free_port
 from tests.support import BOOTSTRAP_TOKEN, Client, run_regulars, run_server
 
 pytestmark = pytest.mark.slow
@@ -69,6 +71,19 @@ def test_requests_plans_and_statements_are_spans(tmp_path: Path) -> None:
     assert any("FROM customers" in text for text in statements)
     assert any(span.name == "database write" for span in spans)
     assert SECRET not in str(spans)
+
+
+def test_a_missing_collector_does_not_delay_the_stop(tmp_path: Path) -> None:
+    env = {
+        "REGULARS_TRACING": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "60",  # in seconds; the exporter repeats its requests
+    }
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", env=env) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.create("ana@example.com")
+        began = time.monotonic()
+    assert time.monotonic() - began < 15
 
 
 def test_tracing_without_its_packages_is_explained(

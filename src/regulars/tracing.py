@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from regulars.store import Store
 from regulars.store.query import Query
 
 _TRACE_HEADERS = ("traceparent", "tracestate")
+_CLOSE_SECONDS = 1.0
 
 
 class Tracing:
@@ -38,14 +40,19 @@ class Tracing:
             "service.name": os.environ.get("OTEL_SERVICE_NAME", "regulars"),
             "service.version": __version__,
         }
-        self._provider = TracerProvider(resource=Resource.create(attributes))
+        self._provider = TracerProvider(
+            resource=Resource.create(attributes), shutdown_on_exit=False
+        )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("regulars", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
     def close(self) -> None:
-        """Sends the last spans."""
-        self._provider.shutdown()
+        """Sends the last spans. Gives up after a second: without a collector, the exporter repeats
+        its requests for 10 seconds."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(_CLOSE_SECONDS)
 
     def trace_requests(self, endpoint: GraphQLEndpoint, observer: LogAndMetricsObserver) -> None:
         """Makes each GraphQL request a span, in the trace of the caller's headers."""
