@@ -212,6 +212,7 @@ def test_an_invalid_argument_has_an_error_message(
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert "pw" not in done.stderr
+    assert code != USAGE or '"event":"start"' not in done.stderr
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 import regulars
+from regulars.cli.errors import USAGE
 from tests.support import (
     BOOTSTRAP_TOKEN,
     TLS,
@@ -24,6 +25,7 @@ from tests.support import (
     Server,
     build_environment,
     find_worker_pids,
+    run_regulars,
     run_server,
     wait_until,
 )
@@ -126,6 +128,30 @@ def test_a_server_that_could_not_start_again_goes_on(tmp_path: Path) -> None:
         assert get(f"{server.url}/readyz").status_code == 200
     (failure,) = (event for event in events(log) if event["event"] == "reload_failed")
     assert "REGULARS_MAX_PAGE_SIZE" in failure["reason"]
+
+
+def test_a_missing_environment_file_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    file = str(tmp_path / "nowhere")
+    arguments = ("serve", "--port", "0", "--database-url", url)
+    by_option = run_regulars(*arguments, "--environment-file", file)
+    by_variable = run_regulars(*arguments, env={"REGULARS_ENVIRONMENT_FILE": file})
+    assert by_option.returncode == by_variable.returncode == USAGE
+    assert by_option.stderr == by_variable.stderr
+    assert f"{file!r}, which cannot be read: No such file or directory." in by_option.stderr
+
+
+def test_the_environment_file_of_an_option_is_read_again(tmp_path: Path) -> None:
+    settings, log = tmp_path / "environment", tmp_path / "log"
+    settings.write_text("")
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    options, env = ("--environment-file", str(settings)), {"PYTHONUNBUFFERED": "1"}
+    with log.open("w") as file, run_server(url, *options, log=file, env=env) as server:
+        settings.write_text(f"REGULARS_DATABASE_URL={url}\nREGULARS_MAX_PAGE_SIZE=3\n")
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: log.read_text().count('"ready"') == 2, 60)
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.errors("{ customers(first: 4) { totalCount } }")
 
 
 def test_workers_take_over_settings(new_postgresql: str, tmp_path: Path) -> None:

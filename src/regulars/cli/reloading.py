@@ -90,7 +90,10 @@ def read_environment(original: Mapping[str, str]) -> dict[str, str]:
     try:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckFailed(f"{ENVIRONMENT_FILE}: {name} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else "It is not UTF-8"
+        raise CheckFailed(
+            f"{ENVIRONMENT_FILE} names the file {name!r}, which cannot be read: {reason}."
+        ) from error
     values = (
         line.strip().partition("=") for line in lines if line.strip()[:1] not in ("", "#", ";")
     )

@@ -23,6 +23,7 @@ from regulars.accounts.sessions import Sessions
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListenError, UsageError
 from regulars.cli.reloading import (
+    ENVIRONMENT_FILE,
     CheckFailed,
     Hangup,
     accept_hangups,
@@ -71,9 +72,11 @@ def serve(settings: Settings) -> None:
     KeyboardInterrupt after Ctrl-C."""
     address = parse_url(settings.database_url)
     original_environment = dict(os.environ)
+    if settings.environment_file is not None:
+        original_environment[ENVIRONMENT_FILE] = settings.environment_file
+    require_servable(settings)
     log.configure(settings.log_level, settings.log_format)
     _log.info("start", extra={"fields": describe_process()})
-    require_servable(settings)
     if stored_version(address) is None:
         version = upgrade(address)
         fields = {"database": address.redacted, "before": None, "after": version}
@@ -133,6 +136,11 @@ def require_servable(settings: Settings) -> None:
         raise UsageError(
             "--tracing (REGULARS_TRACING) needs OpenTelemetry. Run: pip install 'regulars[otel]'"
         )
+    if settings.environment_file is not None:
+        try:
+            read_environment({ENVIRONMENT_FILE: settings.environment_file})
+        except CheckFailed as error:
+            raise UsageError(str(error)) from error
     replicas_for(store_for(settings.database_url), settings.replica_urls, 1, 1)
 
 
