@@ -133,7 +133,8 @@ def sqlite_multiplied(source: Path, times: int, folder: Path) -> Path:
         (count,) = connection.execute("SELECT max(customer_id) FROM customers").fetchone()
         for copy in range(1, times):
             connection.execute(
-                f"INSERT INTO customers SELECT {selected.replace('{}', str(copy))} "
+                f"INSERT INTO customers ({', '.join(columns)}) "
+                f"SELECT {selected.replace('{}', str(copy))} "
                 "FROM customers WHERE customer_id <= :count",
                 {"offset": copy * count, "count": count},
             )
