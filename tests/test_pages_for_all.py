@@ -207,16 +207,15 @@ def test_the_list_loads_few_bytes_without_layout_shifts(browser: Browser, shop: 
 
 
 def test_the_files_of_the_pages_are_small(server: Server) -> None:
-    from importlib.resources import files
-
+    from regulars.http.pages import read_sources, serve
     from tests.support import get
 
     page = get(f"{server.url}/", headers={"Accept": "text/html"})
     assets = page.text.split('href="/assets/')[1].partition("/")[0]
     total = int(page.headers["content-length"])
-    for file in files("regulars").joinpath("web").iterdir():
-        if file.name != "index.html":
-            response = get(f"{server.url}/assets/{assets}/{file.name}")
+    for name in serve(read_sources()):
+        if name != "index.html":
+            response = get(f"{server.url}/assets/{assets}/{name}")
             assert response.status_code == 200
             assert response.headers["content-encoding"] == "br"
             total += int(response.headers["content-length"])

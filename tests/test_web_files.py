@@ -14,7 +14,8 @@ import pytest
 
 from regulars.customers import addresses
 from regulars.customers.fields import FIELDS
-from regulars.http.pages import Pages, minify
+from regulars.http.page_modules import DYNAMIC_IMPORT as _DYNAMIC_IMPORT
+from regulars.http.pages import Pages, minify, read_sources, serve
 from regulars.store.imports import PENDING, RECEIVING, RUNNING
 from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
 
@@ -22,7 +23,6 @@ PACKAGE = files("regulars")
 FILES = {file.name: file.read_text(encoding="utf-8") for file in PACKAGE.joinpath("web").iterdir()}
 MODULES = {name: text for name, text in FILES.items() if name.endswith(".js")}
 _IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)
-_DYNAMIC_IMPORT = re.compile(r'\bimport\("\./([\w-]+\.js)"\)')
 
 
 def import_graph() -> dict[str, set[str]]:
@@ -44,16 +44,44 @@ def static_imports(name: str) -> set[str]:
     return loaded
 
 
+_LINK = """
+const { SourceTextModule } = require("vm");
+const modules = new Map(process.argv.slice(1).map((path) => [
+  require("path").basename(path), new SourceTextModule(require("fs").readFileSync(path, "utf8"))]));
+const find = (specifier) => modules.get(specifier.slice(2));
+(async () => {
+  for (const module of modules.values()) if (module.status === "unlinked") await module.link(find);
+})();
+"""
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is missing.")
 def test_the_served_modules_are_valid(tmp_path: Path) -> None:
-    """Comments and indentation are removed from what browsers receive."""
-    for name, text in MODULES.items():
-        (tmp_path / name).write_bytes(minify(name, text.encode()))
-    code = "for (const path of process.argv.slice(1)) new (require('vm').SourceTextModule)(require('fs').readFileSync(path, 'utf8'))"
+    """Browsers receive modules without comments and indentation, and some of them in one file. Every
+    import is an export of the imported file."""
+    served = serve(read_sources())
+    for name, text in served.items():
+        if name.endswith(".js"):
+            (tmp_path / name).write_bytes(minify(name, text.encode()))
     paths = sorted(str(path) for path in tmp_path.iterdir())
-    command = ["node", "--experimental-vm-modules", "--no-warnings", "-e", code, *paths]
+    command = ["node", "--experimental-vm-modules", "--no-warnings", "-e", _LINK, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_modules_of_the_list_are_served_in_three_files() -> None:
+    """The first request needs two modules, and the other modules of the list are one file."""
+    served = serve(read_sources())
+    first = static_imports("list-query.js")
+    joined = (static_imports("app.js") | static_imports("customers.js")) - first
+    assert len(joined) > 14
+    assert set(MODULES) - set(served) == joined - {"app.js"}
+    for name in joined:
+        assert served["app.js"].count(f'modules["{name}"] = (') == 1
+    loaded = re.findall(r'(?:href|src)="\{\{assets\}\}/([\w-]+\.js)"', served["index.html"])
+    assert sorted(loaded) == sorted({"app.js", *first})
+    for name, text in served.items():
+        assert not set(re.findall(r"[\"(]\./([\w-]+\.js)\"", text)) & (joined - {"app.js"}), name
 
 
 def test_imports_have_no_cycle() -> None:
@@ -145,14 +173,6 @@ def test_every_export_is_imported() -> None:
     }
     pages = set(_DYNAMIC_IMPORT.findall(MODULES["routes.js"]))
     assert exported - imported == {(page, "show") for page in pages}
-
-
-def test_the_page_preloads_the_modules_of_the_list() -> None:
-    needed = (
-        static_imports("app.js") | static_imports("list-query.js") | static_imports("customers.js")
-    )
-    loaded = re.findall(r'(?:href|src)="\{\{assets\}\}/([\w-]+\.js)"', FILES["index.html"])
-    assert sorted(loaded) == sorted(needed)
 
 
 def test_the_server_serves_the_routes_of_the_pages() -> None:

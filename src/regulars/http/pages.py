@@ -24,12 +24,17 @@ from starlette.responses import Response
 from regulars.customers.fields import described
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
 from regulars.http.messages import SECURITY, choose_request_id, index_headers
+from regulars.http.page_modules import join_modules
 from regulars.http.route_handler import build_error_response
 
 ASSETS = "/assets"
 _PAGE = "index.html"
 # The file that lists the paths of the pages, as in `path: "/webhooks/:number"`.
 _ROUTES = "routes.js"
+# The module that starts the pages, the page that is shown first, and the module that requests its
+# data, which is loaded before the others.
+_ENTRY, _FIRST_PAGE, _FIRST_REQUEST = "app.js", "customers.js", "list-query.js"
+_FIELDS = "fields.js"
 _ROUTE_PATH = re.compile(r'\bpath:\s*"(/[^"]*)"')
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -73,16 +78,13 @@ class Pages:
     Gravatar."""
 
     def __init__(self, gravatar: bool) -> None:
-        folder = files("regulars").joinpath("web")
-        contents = {file.name: minify(file.name, file.read_bytes()) for file in folder.iterdir()}
-        contents["fields.js"] = contents["fields.js"].replace(
-            b"DECLARED_FIELDS", _serialize_fields()
-        )
+        sources = read_sources()
+        routes = _ROUTE_PATH.findall(sources[_ROUTES])
+        contents = {name: minify(name, text.encode()) for name, text in serve(sources).items()}
         digest = hashlib.sha256()
         for name in sorted(contents):
             digest.update(b"%s\0%d\0%s" % (name.encode(), len(contents[name]), contents[name]))
         self._version = digest.hexdigest()[:16]
-        routes = _ROUTE_PATH.findall(contents[_ROUTES].decode())
         # The paths of the pages in the syntax of Starlette: `/webhooks/{number}`.
         self.paths = ["/", *(re.sub(r":(\w+)", r"{\1}", path) for path in routes)]
         page = contents.pop(_PAGE).decode()
@@ -146,6 +148,21 @@ class Pages:
         return Response(content, headers=response_headers, media_type=file.media_type)
 
 
+def read_sources() -> dict[str, str]:
+    """Returns the files of the pages, by name."""
+    folder = files("regulars").joinpath("web")
+    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+
+
+def serve(sources: Mapping[str, str]) -> dict[str, str]:
+    """Returns the files as browsers receive them, except that they are not minified."""
+    modules = {name: text for name, text in sources.items() if name.endswith(".js")}
+    fields = modules[_FIELDS].replace("DECLARED_FIELDS", _serialize_fields())
+    modules = join_modules({**modules, _FIELDS: fields}, _ENTRY, _FIRST_PAGE, _FIRST_REQUEST)
+    others = {name: text for name, text in sources.items() if not name.endswith(".js")}
+    return {**others, **modules}
+
+
 def minify(name: str, content: bytes) -> bytes:
     """Returns a script or a stylesheet without comments and needless white space, and any other
     file as it is."""
@@ -154,14 +171,14 @@ def minify(name: str, content: bytes) -> bytes:
     return bytes(rcssmin.cssmin(content)) if name.endswith(".css") else content
 
 
-def _serialize_fields() -> bytes:
+def _serialize_fields() -> str:
     """Returns the declarations of the customer fields for the pages, as JSON."""
     fields = [
         {key: declared[key] for key in _FIELD_KEYS if declared.get(key)}
         for declared in described()
         if declared["in_api"]
     ]
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _build_file(name: str, content: bytes, cache_control: str) -> _File:

@@ -1,0 +1,80 @@
+"""Joins the modules of the first page into one file, because each file takes the time of a browser
+and of the server.
+
+The modules of `web/` have one form of import and export, which tests check, so that a regular
+expression finds them. A joined module becomes a function that returns its exports. The other
+modules read them from `modules`, which the joined file exports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
+DYNAMIC_IMPORT = re.compile(r'\bimport\("\./([\w-]+\.js)"\)')
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+
+
+def join_modules(
+    sources: Mapping[str, str], entry: str, page: str, separate: str
+) -> dict[str, str]:
+    """Returns the modules as they are served. The file `entry` has that module, the module `page`,
+    and all modules that they import, except `separate` and its imports."""
+    separate_names = _with_imports(sources, separate)
+    joined = (_with_imports(sources, entry) | _with_imports(sources, page)) - separate_names
+    shared = joined | separate_names
+    served = {
+        name: source if name in separate_names else _use_shared(source, shared, entry)
+        for name, source in sources.items()
+        if name not in joined
+    }
+    names = sorted(separate_names)
+    lines = [f'import * as m{index} from "./{name}";' for index, name in enumerate(names)]
+    entries = ", ".join(f'"{name}": m{index}' for index, name in enumerate(names))
+    lines.append(f"export const modules = {{ {entries} }};")
+    graph = {name: _imports(sources[name]) & joined for name in sorted(joined)}
+    lines += [
+        _as_function(name, sources[name], shared)
+        for name in TopologicalSorter(graph).static_order()
+    ]
+    return {**served, entry: "\n".join(lines)}
+
+
+def _imports(source: str) -> set[str]:
+    return {name for _, name in _IMPORT.findall(source)}
+
+
+def _with_imports(sources: Mapping[str, str], first: str) -> set[str]:
+    """Returns the names of a module and of all modules that it imports, directly or not."""
+    names, queue = {first}, [first]
+    while queue:
+        new = _imports(sources[queue.pop()]) - names
+        names |= new
+        queue += new
+    return names
+
+
+def _use_shared(source: str, shared: set[str], entry: str) -> str:
+    """Returns a module of its own file, which reads the exports of `shared` modules."""
+    if not _imports(source) & shared:
+        return source
+    return f'import {{ modules }} from "./{entry}";\n{_read_shared(source, shared)}'
+
+
+def _as_function(name: str, source: str, shared: set[str]) -> str:
+    exports = ", ".join(export for _, export in _EXPORT.findall(source))
+    body = _EXPORT.sub(r"\1", _read_shared(source, shared))
+    return f'modules["{name}"] = (() => {{\n{body}\nreturn {{ {exports} }};\n}})();'
+
+
+def _read_shared(source: str, shared: set[str]) -> str:
+    def read(match: re.Match[str]) -> str:
+        names, name = match.groups()
+        return f'const {{{names}}} = modules["{name}"];' if name in shared else match[0]
+
+    def load(match: re.Match[str]) -> str:
+        return f'Promise.resolve(modules["{match[1]}"])' if match[1] in shared else match[0]
+
+    return DYNAMIC_IMPORT.sub(load, _IMPORT.sub(read, source))
