@@ -19,8 +19,9 @@ from benchmarks.work import LIST, page_body
 
 Progress = Callable[[str], None]
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _SETTLED_MS = 400
+_MAX_WAITS = 50
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
 # Records when the first rows are in the document, and when the frame that shows them is drawn.
 _OBSERVER = """
@@ -96,9 +97,13 @@ def _sign_in(browser: Browser, url: str, token: str) -> BrowserContext:
 
 def _load_list(page: Page, url: str) -> dict[str, Any]:
     page.goto(f"{url}/customers")
-    page.locator("table.customers tbody tr").first.wait_for()
-    page.wait_for_timeout(_SETTLED_MS)
-    return {"visible_ms": page.evaluate("window.visibleAt"), "bytes": page.evaluate(_BYTES)}
+    # A locator would parse 330 KB of Playwright's own script before the frame: 10 ms.
+    for _ in range(_MAX_WAITS):
+        page.wait_for_timeout(_SETTLED_MS)
+        visible_ms = page.evaluate("window.visibleAt")
+        if visible_ms is not None:
+            return {"visible_ms": visible_ms, "bytes": page.evaluate(_BYTES)}
+    raise RuntimeError("The list of customers is not visible.")
 
 
 def _measure_text(page: Page, url: str) -> float:
