@@ -351,8 +351,8 @@ ORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A query, a sort order and a page size. `few` and `far` set the thresholds between the search
-    strategies, as 120 customers would always use the first."""
+    """A query, a sort order and a page size. `few`, `far` and `walked` set the thresholds between the
+    search strategies, as 120 customers would always use the first."""
 
     query: Query
     order: str
@@ -360,6 +360,7 @@ class Case:
     size: int
     few: int
     far: int
+    walked: int
 
 
 CASES = st.builds(
@@ -370,6 +371,7 @@ CASES = st.builds(
     st.integers(1, 40),
     sample_from((0, 3, 15, 5_000)),
     sample_from((1, 20, 5_000)),
+    sample_from((0, 1, 10)),
 )
 COMMON: dict[str, Any] = {
     "deadline": None,
@@ -426,6 +428,7 @@ def compare(model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case) ->
     monkeypatch.setattr(finding, "MAX_INDEX_SCAN", case.few)
     monkeypatch.setattr(finding, "MAX_ORDER_SCAN", case.far)
     monkeypatch.setattr(finding, "MAX_COUNTED", 2 * case.few)
+    monkeypatch.setattr(finding, "WALKED_PER_ROW", case.walked)
     expected = sort_ids([p for p, _ in MODEL_CUSTOMERS if matches(p, query)], order, case.ascending)
     text = f"{format_query(query)} order_by:{order} order_dir:{'asc' if case.ascending else 'desc'}"
     ids: list[int] = []

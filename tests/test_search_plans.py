@@ -202,11 +202,19 @@ def test_every_search_uses_an_index_on_postgresql(on_postgresql: str) -> None:
         return by_query
 
     asked_for = statements_of(on_postgresql, in_every_order([*KINDS, *ALONG]))
+    walks = [
+        query
+        for query, statements in asked_for.items()
+        if any("IS TRUE" in statement.compiled("postgresql").text for statement, _ in statements)
+    ]
+    assert {kind_of(query) for query in walks} >= {"country:FR", "first_name:m*", "notes:gift"}
     for query, plan in asyncio.run(plans()).items():
         if kind_of(query) in ALONG:
             assert order_index(query, "customers_pkey") in plan, (query, plan)
             assert "Sort" not in plan, (query, plan)
             continue
+        # Without a hash table, a walk would read the index of the search for each of its entries.
+        assert plan.count("IS TRUE") == plan.count("hashed SubPlan"), (query, plan)
         # The account's own counters are a page of a handful of rows.
         plan_without_counters = plan.replace("Seq Scan on counters", "")
         assert "Seq Scan" not in plan_without_counters, (query, plan)

@@ -1,8 +1,9 @@
 """The statements of a customer search: one function for each shape of statement.
 
 The form of a statement decides how it runs, not the query planner. `order_scan` reads a page along
-the index of its order. `index_scan` reads customers that other indexes name. A subquery with a
-limit is a fence: no planner moves a condition into it.
+the index of its order. `index_scan` reads customers that other indexes name. `order_walk` reads
+the two indexes, and then the rows of the page. A subquery with a limit is a fence: no planner
+moves a condition into it.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ from regulars.store.queries import (
     of_account,
     sorted_by,
 )
-from regulars.store.query import Query, among, number, position_in, unindexed
+from regulars.store.query import Query, among, in_set, number, position_in, unindexed
 from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
+
+# A walk looks up so many customers in a hash table, for which PostgreSQL plans 4 MB (`work_mem`).
+MAX_WALK_SET = 100_000
+_MAX_ENTRIES = 2**62  # no limit
 
 
 class Reading(NamedTuple):
@@ -122,6 +127,36 @@ def _index_scan(
 
 
 @lru_cache(maxsize=500)
+def order_walk(reading: Reading, union: Union, max_entries: int | None) -> Query:
+    """Read the customers of a union among the first `max_entries` entries of the index of the
+    order. No row is read until the page is chosen. The union has at most `MAX_WALK_SET`
+    customers."""
+    return Query(lambda: _order_walk(reading, union, max_entries))
+
+
+def _order_walk(reading: Reading, union: Union, max_entries: int | None) -> sa.SelectBase:
+    names = dict.fromkeys([ORDER_COLUMNS[reading.order], "customer_id"])
+    walk = sa.select(*columns_named(customers, tuple(names))).where(
+        of_account(customers), *_bounds(reading)
+    )
+    walk = walk.order_by(*sorted_by(reading.order, reading.ascending))
+    # The fence returns its entries in order, as in `_order_scan`.
+    fence = walk.limit(_literal(max_entries or _MAX_ENTRIES)).subquery("walked")
+    parts = [_ids(within) for within in union]
+    members = parts[0] if len(parts) == 1 else sa.union_all(*parts)
+    # PostgreSQL makes no hash table if it expects too many values. It trusts a limit.
+    members = sa.select(members.subquery("named").c.customer_id).limit(
+        _literal(MAX_WALK_SET * 6 // 5)
+    )
+    ids = sa.select(fence.c.customer_id).where(in_set(fence.c.customer_id, members))
+    matches = sa.select(*columns_named(customers, _stored(reading))).where(
+        of_account(customers), among(customers.c.customer_id, ids.limit(number("limit")))
+    )
+    order = [unindexed(column) for column in sorted_by(reading.order, reading.ascending)]
+    return matches.order_by(*order)
+
+
+@lru_cache(maxsize=500)
 def sizes(unions: tuple[Union, ...], max_entries: int) -> Query:
     """Count the customers that the account has ever created; then the index entries of each union,
     up to one more than `max_entries`: a column for each."""
@@ -194,10 +229,7 @@ def _in_union(union: Union) -> sa.Select[Any]:
     """The distinct ids of the customers of a union of ranges."""
     if len(union) == 2 and union[0].column != TERM and union[1].column == TERM:
         return _in_column_or_terms(*union)
-    selects = [
-        _select(within, (terms if within.column == TERM else customers).c.customer_id)
-        for within in union
-    ]
+    selects = [_ids(within) for within in union]
     if len(selects) > 1:
         return sa.select(sa.union(*selects).subquery().c.customer_id)
     within = union[0]
@@ -220,6 +252,11 @@ def _in_column_or_terms(of_column: Within, of_terms: Within) -> sa.Select[Any]:
     others = _select(of_terms, terms.c.customer_id).where(~is_in_column).distinct()
     selects = (_select(of_column, customers.c.customer_id), others)
     return sa.select(sa.union_all(*selects).subquery().c.customer_id)
+
+
+def _ids(within: Within) -> sa.Select[Any]:
+    """The ids of the customers in a range, one for each entry."""
+    return _select(within, (terms if within.column == TERM else customers).c.customer_id)
 
 
 def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:

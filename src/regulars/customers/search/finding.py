@@ -1,14 +1,18 @@
 """Read and count the customers that match a condition.
 
-A page is read in the cheapest of three ways, chosen by the sizes of the index entries:
+A page is read in the cheapest of four ways, chosen by the sizes of the index entries:
 
 - *Index scan*: if an index has few entries, their customers are read and sorted. In the order of
   ids, the entries are sorted already and reading stops at the end of the page.
+- *Order walk*: if one index has all matches, and they are neither few nor frequent, the index of
+  the order is read until it has named a page of them. Only the rows of the page are read. Late
+  matches end the walk, and an index scan follows.
 - *Order scan*: if all indexes have many entries, the list is read in its order until the page is
   full, because matches are frequent. It stops after `MAX_ORDER_SCAN` customers.
-- If that does not fill the page, the order scan continues for the distance that its matches
-  predict, or the entries of several indexes are intersected, whichever costs less. Without an
-  index, the order scan continues to the end of the list.
+- If that does not fill the page, a walk follows if one index has all matches. Otherwise the order
+  scan continues for the distance that its matches predict, or the entries of several indexes are
+  intersected, whichever costs less. Without an index, the order scan continues to the end of the
+  list.
 
 An index has few entries if reading them is cheaper than the expected order scan, with
 `MAX_INDEX_SCAN` as the limit. These two limits bound the work, unless large indexes have few
@@ -41,13 +45,19 @@ from regulars.store.conditions import (
 )
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
-from regulars.store.searches import Reading
+from regulars.store.searches import MAX_WALK_SET, Reading
 from regulars.store.tables import ORDER_COLUMNS
 
 MAX_INDEX_SCAN = 5_000
 MAX_ORDER_SCAN = 4_096
 # Larger indexes are counted up to this many entries.
 MAX_COUNTED = 100_000
+# An index that has all matches is counted up to this many entries.
+MAX_WALKED_FIRST = 12_500
+# A walk reads up to this many entries for each customer of its set, in the time that reading these
+# customers takes, but not many more than `_MAX_WALKED`.
+WALKED_PER_ROW = 25
+_MAX_WALKED = 100_000
 # Reading a customer costs as much as reading this many entries of an index. An index is intersected
 # with the smallest one if it has at most `_MAX_SIZE_RATIO` times as many entries.
 _ENTRIES_PER_ROW = 10
@@ -130,19 +140,31 @@ class Finder:
             return await self._order_scan(task, None)
         if slice_.order.by == "id" and len(self._parts) == 1 and self._id_ordered_union():
             return await self._index_scan(task, self._id_ordered_union())
-        customer_count, sizes = await self._count_unions(MAX_INDEX_SCAN)
+        walkable = self._walkable_union(slice_.order)
+        max_count = max(MAX_WALKED_FIRST if walkable else 0, MAX_INDEX_SCAN)
+        customer_count, sizes = await self._count_unions(max_count)
         if 0 in sizes:
             return []
         if not self._unions:
             return await self._scan_all(task, customer_count)
-        max_entries = min(MAX_INDEX_SCAN, isqrt(task.limit * customer_count))
+        # At this size, an index scan and an order scan are expected to read as many customers.
+        balanced_size = isqrt(task.limit * customer_count)
+        if walkable and balanced_size // 5 < sizes[0] <= min(MAX_WALKED_FIRST, balanced_size * 3):
+            return await self._walk(task, walkable, sizes[0], customer_count)
+        max_entries = min(MAX_INDEX_SCAN, balanced_size)
         small_unions = [
             u for u, size in zip(self._unions, sizes, strict=True) if size <= max_entries
         ]
         if small_unions:
             return await self._index_scan(task, small_unions, is_long=True)
         rows = await self._scan(task, MAX_ORDER_SCAN)
-        return rows if len(rows) == task.limit else await self._continue(task, len(rows))
+        if len(rows) == task.limit:
+            return rows
+        if walkable:
+            customer_count, sizes = await self._count_unions(MAX_COUNTED)
+            if sizes[0] <= MAX_WALK_SET:
+                return await self._walk(task, walkable, sizes[0], customer_count)
+        return await self._continue(task, len(rows))
 
     async def count(self) -> int:
         """Return the number of matching customers."""
@@ -185,6 +207,27 @@ class Finder:
             if len(rows) == task.limit or max_rows >= customer_count:
                 return rows
             max_rows *= 4
+
+    def _walkable_union(self, order: Order) -> Union | None:
+        """Return the first union if it contains exactly the matches, and the order has an index
+        without rows."""
+        is_single = len(self._parts) == 1 and order.by != "id"
+        return exact_union(self._parts[0]) if is_single else None
+
+    async def _walk(
+        self, task: _Task, union: Union, size: int, customer_count: int
+    ) -> Sequence[Any]:
+        """Read a slice by a walk, which ends when it costs as much as an index scan."""
+        # A power of two, because each length is a separate statement.
+        max_entries = 1 << min(WALKED_PER_ROW * size, _MAX_WALKED).bit_length()
+        is_whole = max_entries >= customer_count
+        parameters = Parameters(self._now)
+        shape = parameters.union(union)
+        query = searches.order_walk(task.reading, shape, None if is_whole else max_entries)
+        rows = await self._fetch(query, {**parameters.values, **task.parameters}, is_long=True)
+        if is_whole or len(rows) == task.limit:
+            return rows
+        return await self._index_scan(task, [union], is_long=True)
 
     async def _continue(self, task: _Task, row_count: int) -> Sequence[Any]:
         """Read a slice for which an order scan of `MAX_ORDER_SCAN` customers returned only
