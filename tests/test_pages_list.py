@@ -44,6 +44,22 @@ def expect_names(page: Page, *expected: str) -> None:
     expect(page.locator(".row-link")).to_have_text(list(expected))
 
 
+_NUMBERS = "[0, 7, 999, 1000, 12345, 1234567890, -4321]"
+_AMOUNTS = "[0, 0.5, 12.345, 999.999, 1000, 1234567.891, -1234.5]"
+_FORMATTED = f"""async () => {{
+  const {{ modules }} = await import(document.querySelector("script[src$='/app.js']").src);
+  const {{ formatNumber, formatAmount }} = modules["format.js"];
+  return [{_NUMBERS}.map(formatNumber), {_AMOUNTS}.map(formatAmount)];
+}}"""
+_FORMATTED_BY_BROWSER = f"""() => {{
+  const decimals = {{ minimumFractionDigits: 2, maximumFractionDigits: 2 }};
+  return [
+    {_NUMBERS}.map((value) => value.toLocaleString("en")),
+    {_AMOUNTS}.map((value) => value.toLocaleString("en", decimals)),
+  ];
+}}"""
+
+
 @pytest.mark.smoke
 def test_a_row_shows_all_columns(five_customers: Person) -> None:
     page = five_customers.page
@@ -62,6 +78,12 @@ def test_a_row_shows_all_columns(five_customers: Person) -> None:
     )
     expect(page.locator(".count")).to_have_text("5 customers")
     assert page.title() == "Customers · Regulars"
+    row.locator("time").hover()
+    expect(row.locator("time")).to_have_attribute(
+        "title", re.compile(r"^\w{3} \d+, 20\d\d, \d+:\d\d")
+    )
+    # The pages format numbers without the browser's formatter, with the same result.
+    assert page.evaluate(_FORMATTED) == page.evaluate(_FORMATTED_BY_BROWSER)
 
 
 @pytest.mark.smoke

@@ -14,9 +14,15 @@ const numbers = (name, options) => cached(name, () => new Intl.NumberFormat(LANG
 const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
 const TONES = 8;
 
-export const formatNumber = (value) => numbers("number").format(value);
-export const formatAmount = (value) =>
-  numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
+// A browser takes 15 ms for its first formatter, so the list of customers does without one.
+const group = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, t.separators.group);
+/** A whole number. */
+export const formatNumber = (value) => group(String(value));
+/** An amount with two decimals. */
+export function formatAmount(value) {
+  const [whole, decimals] = value.toFixed(2).split(".");
+  return `${group(whole)}${t.separators.decimal}${decimals}`;
+}
 /** A share of 0 to 1 as a percentage without decimals. */
 export const formatPercent = (value) => numbers("percent", { style: "percent" }).format(value);
 export const formatCompact = (value) =>
@@ -36,7 +42,11 @@ export function formatMoney(value, currency) {
 }
 
 /** A time as `text`, with the exact time in a tooltip. */
-export const timeElement = (text, iso) => h("time", { datetime: iso, title: formatDateTime(iso) }, text);
+export const timeElement = (text, iso) => h("time", { datetime: iso }, text);
+document.addEventListener("pointerover", ({ target }) => {
+  const time = /** @type {Element} */ (target).closest?.("time:not([title])");
+  if (time instanceof HTMLTimeElement) time.title = formatDateTime(time.dateTime);
+});
 /** How long ago a time of an object was; the query has `selectTimes(name)`. */
 export const relativeTime = (object, name) => timeElement(object[name], object[`${name}_iso`]);
 

@@ -78,8 +78,6 @@ export function pageSize() {
 const firstRequest = ["/", "/customers"].includes(location.pathname) ? requestFirstPage() : null;
 let isFirstPageTaken = firstRequest === null;
 firstRequest?.catch(() => {}); // handled where the result is awaited
-// The response and the other modules are on their way. A browser takes 15 ms to format its first number.
-if (firstRequest) (0).toLocaleString(document.documentElement.lang);
 
 async function requestFirstPage() {
   const { href, search } = location;

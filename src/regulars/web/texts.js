@@ -70,6 +70,7 @@ function fieldName(path) {
 }
 
 export const t = {
+  separators: { group: ",", decimal: "." },
   name: "Regulars",
   skip: "Skip to content",
   messages: "Notifications",
