@@ -93,21 +93,43 @@ def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(
 
 
 @pytest.mark.slow
-def test_slow_searches_of_two_accounts_take_turns(migrated_database: str) -> None:
+def test_a_slow_search_pauses_for_a_shorter_one_of_another_account(migrated_database: str) -> None:
     async def run() -> None:
         store = store_for(migrated_database)
         await store.open()
-        order: list[int] = []
+        greedy = [
+            asyncio.create_task(store.fetch(COUNT_FAR, {"account_id": 1}, is_long=True))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0.1)  # the first of them is under way in the slow lane
+        for account_id in (2, 3):
+            rows = await store.fetch(COUNT, {"account_id": account_id}, is_long=True)
+            assert rows[0][0] == 1_000_000
+        assert not any(task.done() for task in greedy)
+        greedy[1].cancel()
+        assert (await greedy[0])[0][0] == (await greedy[2])[0][0] == 5_000_000
+        await store.close()
 
-        async def search(account_id: int) -> None:
-            await store.fetch(COUNT, {"account_id": account_id}, is_long=True)
-            order.append(account_id)
+    asyncio.run(run())
 
-        greedy = [asyncio.create_task(search(1)) for _ in range(4)]
+
+@pytest.mark.slow
+def test_slow_searches_of_many_accounts_take_turns_on_sqlite(migrated_database: str) -> None:
+    """More accounts than the slow lane holds; a search that is cancelled while it is paused ends."""
+
+    async def run() -> None:
+        store = store_for(migrated_database)
+        await store.open()
+        searches = [
+            asyncio.create_task(store.fetch(COUNT, {"account_id": 1 + n % 7}, is_long=True))
+            for n in range(14)
+        ]
         await asyncio.sleep(0.1)
-        await search(2)
-        assert order in ([1, 2], [1, 1, 2])
-        await asyncio.gather(*greedy)
+        for task in searches[1:5]:
+            task.cancel()
+        rows = await asyncio.gather(*searches, return_exceptions=True)
+        assert [row[0][0] for row in rows if not isinstance(row, BaseException)] == [1_000_000] * 10
+        assert (await store.fetch(ONE, {"account_id": 2}, is_long=True))[0][0] == 1
         await store.close()
 
     asyncio.run(run())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,18 @@ _INSTRUCTIONS_PER_CHECK = 10_000
 
 class Reader:
     """A read connection, for one thread at a time. A query is interrupted after `seconds`, or, if
-    that is None, only by `interrupt`."""
+    that is None, by `interrupt`, and when `should_stop` returns true, which is called every
+    millisecond or so."""
 
-    def __init__(self, path: Path, seconds: float | None) -> None:
+    def __init__(
+        self, path: Path, seconds: float | None, should_stop: Callable[[], bool] | None = None
+    ) -> None:
         self._connection = connect(path)
         self._seconds = seconds or 0.0
         self._connection.pragma("query_only", True)
-        if seconds is not None:
-            self._connection.set_progress_handler(self._is_late, _INSTRUCTIONS_PER_CHECK)
+        handler = should_stop if seconds is None else self._is_late
+        if handler is not None:
+            self._connection.set_progress_handler(handler, _INSTRUCTIONS_PER_CHECK)
         self._cursor = self._connection.cursor()
         self._deadline = 0.0
 
