@@ -130,7 +130,7 @@ def _index_scan(
 def order_walk(reading: Reading, union: Union, max_entries: int | None) -> Query:
     """Read the customers of a union among the first `max_entries` entries of the index of the
     order. No row is read until the page is chosen. The union has at most `MAX_WALK_SET`
-    customers."""
+    customers, unless it is a range of ids."""
     return Query(lambda: _order_walk(reading, union, max_entries))
 
 
@@ -142,18 +142,29 @@ def _order_walk(reading: Reading, union: Union, max_entries: int | None) -> sa.S
     walk = walk.order_by(*sorted_by(reading.order, reading.ascending))
     # The fence returns its entries in order, as in `_order_scan`.
     fence = walk.limit(_literal(max_entries or _MAX_ENTRIES)).subquery("walked")
+    ids = sa.select(fence.c.customer_id).where(_is_member(fence, union))
+    matches = sa.select(*columns_named(customers, _stored(reading))).where(
+        of_account(customers), among(customers.c.customer_id, ids.limit(number("limit")))
+    )
+    order = [unindexed(column) for column in sorted_by(reading.order, reading.ascending)]
+    return matches.order_by(*order)
+
+
+def _is_member(walked: sa.FromClause, union: Union) -> sa.ColumnElement[bool]:
+    if is_id_range(union):
+        return _within(union[0], walked)
     parts = [_ids(within) for within in union]
     members = parts[0] if len(parts) == 1 else sa.union_all(*parts)
     # PostgreSQL makes no hash table if it expects too many values. It trusts a limit.
     members = sa.select(members.subquery("named").c.customer_id).limit(
         _literal(MAX_WALK_SET * 6 // 5)
     )
-    ids = sa.select(fence.c.customer_id).where(in_set(fence.c.customer_id, members))
-    matches = sa.select(*columns_named(customers, _stored(reading))).where(
-        of_account(customers), among(customers.c.customer_id, ids.limit(number("limit")))
-    )
-    order = [unindexed(column) for column in sorted_by(reading.order, reading.ascending)]
-    return matches.order_by(*order)
+    return in_set(walked.c.customer_id, members)
+
+
+def is_id_range(union: Union) -> bool:
+    """Return whether a union is one range of ids, so that a walk needs no hash table."""
+    return len(union) == 1 and union[0].column == "customer_id"
 
 
 @lru_cache(maxsize=500)

@@ -149,8 +149,10 @@ class Finder:
             return await self._scan_all(task, customer_count)
         # At this size, an index scan and an order scan are expected to read as many customers.
         balanced_size = isqrt(task.limit * customer_count)
-        if walkable and balanced_size // 5 < sizes[0] <= min(MAX_WALKED_FIRST, balanced_size * 3):
-            return await self._walk(task, walkable, sizes[0], customer_count)
+        if walkable and balanced_size // 5 < sizes[0]:
+            max_set = min(MAX_WALKED_FIRST, balanced_size * 3)
+            if sizes[0] <= max_set or searches.is_id_range(walkable):
+                return await self._walk(task, walkable, sizes[0], customer_count)
         max_entries = min(MAX_INDEX_SCAN, balanced_size)
         small_unions = [
             u for u, size in zip(self._unions, sizes, strict=True) if size <= max_entries
@@ -209,8 +211,7 @@ class Finder:
             max_rows *= 4
 
     def _walkable_union(self, order: Order) -> Union | None:
-        """Return the first union if it contains exactly the matches, and the order has an index
-        without rows."""
+        """Return the first union if it contains exactly the matches, in an order with an index."""
         is_single = len(self._parts) == 1 and order.by != "id"
         return exact_union(self._parts[0]) if is_single else None
 
@@ -218,9 +219,11 @@ class Finder:
         self, task: _Task, union: Union, size: int, customer_count: int
     ) -> Sequence[Any]:
         """Read a slice by a walk, which ends when it costs as much as an index scan."""
+        max_entries = WALKED_PER_ROW * size
+        is_long_range = size > MAX_WALKED_FIRST and searches.is_id_range(union)
+        is_whole = max_entries >= customer_count or is_long_range
         # A power of two, because each length is a separate statement.
-        max_entries = 1 << min(WALKED_PER_ROW * size, _MAX_WALKED).bit_length()
-        is_whole = max_entries >= customer_count
+        max_entries = 1 << min(max_entries, _MAX_WALKED).bit_length()
         parameters = Parameters(self._now)
         shape = parameters.union(union)
         query = searches.order_walk(task.reading, shape, None if is_whole else max_entries)
