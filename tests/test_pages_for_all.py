@@ -198,7 +198,7 @@ def test_the_list_loads_few_bytes_without_layout_shifts(browser: Browser, shop: 
         """performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
             .map((entry) => [entry.name, entry.transferSize])"""
     )
-    assert len(sizes) > 10
+    assert 5 < len(sizes) < 10, sizes  # the modules are few files
     # The icon is shown twice, and loaded once.
     assert all(size for name, size in sizes if not name.endswith("icon.svg")), sizes
     assert sum(size for _, size in sizes) < MAX_LIST_BYTES, sizes
