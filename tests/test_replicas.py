@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from regulars.core.ids import encoder
 from tests.postgres import PostgreSQL, ask, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -72,6 +73,12 @@ def test_response_has_the_number_of_the_last_change(client: Client) -> None:
     rejected = client.post(create, {"e": "1@example.com"})
     assert rejected.json()["errors"]
     assert rejected.headers["Regulars-Change"] == "2"
+    node = "query($id: ID!) { node(id: $id) { ... on Customer { leads { _id } email } } }"
+    for number, email in ((1, "1@example.com"), (9, None)):
+        answer = client.post(node, {"id": encoder("Customer")([number])[0]})
+        customer = answer.json()["data"]["node"]
+        assert customer == (email and {"leads": [], "email": email})
+        assert answer.headers["Regulars-Change"] == "2"
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "9" * 19])

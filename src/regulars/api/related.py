@@ -59,12 +59,14 @@ async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence
 
 
 def node_loader(read_row: Callable[..., Any]) -> Callable[[Context, int, Layout], Any]:
-    """Returns the function by which `node` loads a row that `read_row` reads by its `_id`."""
+    """Returns the function by which `node` loads a row that `read_row` reads by its `_id`, with the
+    number of the account's last change after its columns."""
 
     async def load(env: Context, number: int, layout: Layout) -> Any:
         row = await read_row(env.directory, env.account_id, number, layout.columns)
         if row is None:
             return None
+        env.change = row[-1]
         (loaded,) = await layout.load_related([row], env)
         return loaded
 

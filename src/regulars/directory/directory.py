@@ -56,16 +56,16 @@ class Directory:
         return await self._each(queries.orders_by_id(columns), account_id, ids)
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
-        """Return the columns of a customer, or None."""
-        return self._one(queries.one_customer(columns), account_id, number)
+        """Return the columns of a customer and the number of the account's last change, or None."""
+        return self._one(queries.one_customer(columns, with_change=True), account_id, number)
 
     def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
-        """An order's columns, or None."""
-        return self._one(queries.one_order(columns), account_id, number)
+        """Return the columns of an order and the number of the account's last change, or None."""
+        return self._one(queries.one_order(columns, with_change=True), account_id, number)
 
     def lead(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
-        """A lead's columns, or None."""
-        return self._one(queries.one_lead(columns), account_id, number)
+        """Return the columns of a lead and the number of the account's last change, or None."""
+        return self._one(queries.one_lead(columns, with_change=True), account_id, number)
 
     def rows_of_each(
         self,

@@ -93,8 +93,7 @@ def page(
     if ahead:
         probes.append(_any_at_or_beyond(order, ascending, "before"))
     if with_change:
-        number_of = sa.select(counters.c.changes).where(of_account(counters)).scalar_subquery()
-        probes.append(number_of.label("last_change"))
+        probes.append(_change_of_account())
     selected = [*columns_named(customers, table_columns), *probes]
     statement = sa.select(*selected).where(of_account(customers))
     if after:
@@ -102,6 +101,11 @@ def page(
     if before:
         statement = statement.where(beyond(order, not ascending, "before", inclusive=False))
     return Query(statement.order_by(*sorted_by(order, ascending)).limit(number("limit")))
+
+
+def _change_of_account() -> sa.ColumnElement[int]:
+    number_of = sa.select(counters.c.changes).where(of_account(counters)).scalar_subquery()
+    return number_of.label("last_change")
 
 
 @cache
@@ -135,25 +139,29 @@ def _by_id(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
 
 
 @lru_cache(maxsize=2_000)
-def one_customer(columns: tuple[str, ...]) -> Query:
-    """The columns of the customer `number`."""
-    return _by_number(customers, "customer_id", columns)
+def one_customer(columns: tuple[str, ...], with_change: bool = False) -> Query:
+    """The columns of the customer `number`, and `with_change` the number of the account's last
+    change."""
+    return _by_number(customers, "customer_id", columns, with_change)
 
 
 @lru_cache(maxsize=2_000)
-def one_order(columns: tuple[str, ...]) -> Query:
-    """The columns of the order `number`."""
-    return _by_number(orders, "order_id", columns)
+def one_order(columns: tuple[str, ...], with_change: bool = False) -> Query:
+    """The columns of the order `number`, and `with_change` the number of the account's last
+    change."""
+    return _by_number(orders, "order_id", columns, with_change)
 
 
 @lru_cache(maxsize=2_000)
-def one_lead(columns: tuple[str, ...]) -> Query:
-    """The columns of the lead `number`."""
-    return _by_number(leads, "lead_id", columns)
+def one_lead(columns: tuple[str, ...], with_change: bool = False) -> Query:
+    """The columns of the lead `number`, and `with_change` the number of the account's last
+    change."""
+    return _by_number(leads, "lead_id", columns, with_change)
 
 
-def _by_number(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(*columns_named(table, columns))
+def _by_number(table: sa.Table, key: str, columns: tuple[str, ...], with_change: bool) -> Query:
+    probes = [_change_of_account()] if with_change else []
+    statement = sa.select(*columns_named(table, columns), *probes)
     return Query(statement.where(of_account(table), table.c[key] == number("number")))
 
 
