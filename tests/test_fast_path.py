@@ -55,6 +55,32 @@ def test_a_request_may_arrive_byte_by_byte(wire: Wire) -> None:
     assert wire.answer()[2] == ANSWER
 
 
+def test_requests_with_the_same_head_have_their_own_answers(wire: Wire) -> None:
+    def numbered_request(number: int) -> bytes:
+        return wire.request(b'{"query":"{ n%d: __typename }"}' % number)
+
+    def numbered_answers(*numbers: int) -> bool:
+        return [wire.answer()[2] for _ in numbers] == [
+            {"data": {f"n{number}": "Query"}} for number in numbers
+        ]
+
+    for number in range(3):
+        wire.send(numbered_request(number))
+        assert numbered_answers(number)
+    wire.send(numbered_request(3) + numbered_request(4))
+    assert numbered_answers(3, 4)
+    request = numbered_request(5)
+    wire.send(request[:-4])
+    wire.send(request[-4:] + numbered_request(6)[:60])
+    assert numbered_answers(5)
+    wire.send(numbered_request(6)[60:])
+    assert numbered_answers(6)
+    wire.send(wire.request(b"}" * 30))
+    assert wire.answer()[0] == 400
+    wire.send(numbered_request(7))
+    assert numbered_answers(7)
+
+
 def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
     def numbered_request(number: int) -> bytes:
         return wire.request(b'{"query":"{ n%d: __typename }"}' % number, f"X-Request-Id: r{number}")

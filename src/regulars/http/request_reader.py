@@ -24,7 +24,7 @@ from regulars.http.errors import (
     header_limit,
     method_not_allowed,
 )
-from regulars.http.fast_path import FastPath
+from regulars.http.fast_path import FastPath, FastPathRequest
 from regulars.http.messages import header_lines, index_headers
 from regulars.http.request_head import (
     check_headers,
@@ -96,24 +96,35 @@ class RequestReader(HttpToolsProtocol):
     # Reading
 
     def data_received(self, data: bytes) -> None:
-        if (
-            self._stage == BETWEEN
-            and self.fast_path is not None
-            and self._can_begin()
-            and self.fast_path.is_whole_request(data)
-        ):
-            self._stage = HEAD
-            self.expect(self.limits.receive_seconds)
-            try:
-                self.parser.feed_data(data)
-            except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
-                self._handle_stop(error, data)
-        elif self._refusal is not None or self._is_lingering:
+        fast_path = self.fast_path
+        if self._stage == BETWEEN and fast_path is not None and self._can_begin():
+            known = fast_path.find_known(data)
+            if known is not None:
+                self.cycle, self.headers = known
+                self._deadline = None
+                self.cycle.start(self)
+                return
+            if fast_path.is_whole_request(data):
+                self._read_whole(data, fast_path)
+                return
+        if self._refusal is not None or self._is_lingering:
             self._drop(len(data))
         elif self._held:
             self._held += data
         else:
             self.parse(data)
+
+    def _read_whole(self, data: bytes, fast_path: FastPath) -> None:
+        """Reads a request that has arrived whole."""
+        self._stage = HEAD
+        self.expect(self.limits.receive_seconds)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+            self._handle_stop(error, data)
+        else:
+            if type(self.cycle) is FastPathRequest:
+                fast_path.remember(data, self.cycle, self.headers)
 
     def is_busy(self) -> bool:
         """Returns whether a request is in progress."""
