@@ -46,6 +46,11 @@ class Sources:
         self.primary = Source(Directory(primary, limits), PositionReader(primary))
         self._by_replica: WeakKeyDictionary[Replica, Source] = WeakKeyDictionary()
 
+    @property
+    def has_replicas(self) -> bool:
+        """Whether there are replicas."""
+        return self._replicas is not None
+
     async def for_reading(self, account_id: int, change: int | None) -> Source:
         """Returns a source that has the changes of an account up to a number; without a number, all
         changes up to now. Raises StoreError."""

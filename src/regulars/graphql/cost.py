@@ -23,6 +23,7 @@ from regulars.graphql.plan import (
 LIST_SIZE = 10
 # The bytes of a number, a boolean or null in a response.
 _SCALAR_BYTES = 6
+_SCALARS = (type(None), int, float, bytes)
 # A value that a function renders takes as long as this number of plain values.
 _FUNCTION_VALUES = 10
 
@@ -173,7 +174,7 @@ def estimate_bytes(value: Any, max_bytes: int) -> int:
         item = pending.pop()
         if isinstance(item, str):
             size += len(item) if item.isascii() else 3 * len(item)
-        elif item is None or isinstance(item, int | float | bytes):
+        elif isinstance(item, _SCALARS):
             size += _SCALAR_BYTES
         else:  # a dict, a list, or a row of the database driver
             pending += item.values() if isinstance(item, dict) else item

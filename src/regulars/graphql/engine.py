@@ -71,11 +71,12 @@ class ExecutionResult(NamedTuple):
 
 class PreparedOperation(NamedTuple):
     """An operation that is ready to be executed. `fields` are its root fields, each with its
-    arguments, or with the exception of an invalid argument. `cost` is in points."""
+    arguments, or with the exception of an invalid argument, and with its cost. Costs are in
+    points."""
 
     operation: Operation
     raw_variables: Mapping[str, Any]
-    fields: Sequence[tuple[RootField, Any]]
+    fields: Sequence[tuple[RootField, Any, int]]
     cost: int
 
     @property
@@ -84,7 +85,7 @@ class PreparedOperation(NamedTuple):
         if self.operation.kind != "query":
             return False
         return all(
-            field.binding is None or field.binding.is_replica_safe for field, _ in self.fields
+            field.binding is None or field.binding.is_replica_safe for field, _, _ in self.fields
         )
 
 
@@ -173,7 +174,7 @@ class Engine:
             raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
         except FieldError as error:
             raise InvalidDocument(self._field_error_entries(error, operation, None)) from error
-        prepared_fields: list[tuple[RootField, Any]] = []
+        prepared_fields: list[tuple[RootField, Any, int]] = []
         cost = 0
         for field in fields:
             arguments: Any = None
@@ -184,8 +185,10 @@ class Engine:
                     arguments = error  # raised when the field runs
                 except _UnusualLiterals:
                     return self.prepare(self._documents.parse_alone(operation), raw_variables)
-            prepared_fields.append((field, arguments))
-            cost += field.estimate_cost(arguments) if not isinstance(arguments, Exception) else 1
+            is_invalid = isinstance(arguments, Exception)
+            field_cost = 1 if is_invalid else field.estimate_cost(arguments)
+            prepared_fields.append((field, arguments, field_cost))
+            cost += field_cost
         return PreparedOperation(operation, raw_variables, prepared_fields, cost)
 
     async def prepare_in_thread(
@@ -282,7 +285,7 @@ class Engine:
         yield_at = monotonic() + _YIELD_SECONDS
         bytes_left = self._max_response_bytes
         surplus, max_surplus = 0, max(0, self._max_cost - prepared.cost)
-        for field, arguments in prepared.fields:
+        for field, arguments, cost in prepared.fields:
             if monotonic() > yield_at:
                 await asyncio.sleep(0)
                 yield_at = monotonic() + _YIELD_SECONDS
@@ -300,7 +303,7 @@ class Engine:
                 surplus += field_surplus
                 if surplus > max_surplus:
                     raise CostLimitError(prepared.cost + surplus, self._max_cost)
-                is_large = field.is_large(arguments, field_surplus)
+                is_large = field.is_large(cost + field_surplus)
                 bytes_left -= field.estimate_bytes(value, is_large, bytes_left)
                 if is_large:
                     # The event loop serves other requests: Python switches threads every 5 ms.

@@ -51,6 +51,7 @@ class RootField:
 
     __slots__ = (
         "_copies",
+        "_has_open_lists",
         "_is_rendered",
         "_open_lists",
         "_render",
@@ -89,6 +90,7 @@ class RootField:
             type_name: find_open_lists(object_plan)
             for type_name, object_plan in plan.objects.items()
         }
+        self._has_open_lists = any(self._open_lists.values())
         self._is_rendered = False
         self._render: Render | None = None
 
@@ -110,7 +112,7 @@ class RootField:
     def compute_surplus(self, value: Any) -> int:
         """Returns the cost of the resolved value beyond the estimate, in points: its lists are
         longer than estimated."""
-        if value is None or not any(self._open_lists.values()):
+        if value is None or not self._has_open_lists:
             return 0
         if self.plan.is_abstract:
             type_name, row = value
@@ -119,10 +121,11 @@ class RootField:
         rows = [row for row in value if row is not None] if self.plan.is_list else [value]
         return compute_surplus(lists, rows)
 
-    def is_large(self, arguments: Mapping[str, Any], surplus: int) -> bool:
-        """Returns whether it takes milliseconds to render the response. The estimated number of
-        values is the number of objects, which is the cost, times the values per object."""
-        return (self.estimate_cost(arguments) + surplus) * self._values > _LARGE_VALUES
+    def is_large(self, cost: int) -> bool:
+        """Returns whether it takes long to render a response with a cost in points. The estimated
+        number of values is the number of objects, which is the cost, times the values per
+        object."""
+        return cost * self._values > _LARGE_VALUES
 
     def estimate_bytes(self, value: Any, is_large: bool, max_bytes: int) -> int:
         """Returns the approximate size of the response for the resolved value, in bytes. Returns 0

@@ -184,7 +184,7 @@ class Executor:
         change = headers.get(CHANGE)
         if change is not None and not _NUMBER.fullmatch(change):
             raise bad_change(change.decode("latin-1"))
-        if prepared.is_replica_safe:
+        if self._sources.has_replicas and prepared.is_replica_safe:
             min_change = None if change is None else int(change)
             source = await self._sources.for_reading(grant.account_id, min_change)
         context = Context(
@@ -207,8 +207,9 @@ class Executor:
                 answer = await self._engine.execute(prepared, context)
         else:
             answer = await self._idempotent.execute(prepared, context, key.strip(), request)
-        record.surplus = answer.surplus
-        await debit(self._rate_limiter, grant, answer.surplus)
+        if answer.surplus:
+            record.surplus = answer.surplus
+            await debit(self._rate_limiter, grant, answer.surplus)
         last_change = context.change
         if READ not in grant.scopes:
             last_change = None  # it would show whether a write changed anything

@@ -115,8 +115,8 @@ def choose_request_id(headers: RequestHeaders) -> bytes:
 def negotiate_media_type(headers: RequestHeaders) -> bytes:
     """Returns the media type of the response: JSON, unless the Accept header prefers
     application/graphql-response+json."""
-    accepted = headers.get(b"accept", b"").lower()
-    if GRAPHQL_RESPONSE not in accepted:
+    accepted = headers.get(b"accept")
+    if accepted is None or GRAPHQL_RESPONSE not in (accepted := accepted.lower()):
         return JSON
     weights = {JSON: -1.0, GRAPHQL_RESPONSE: -1.0}
     for part in accepted.split(b","):
@@ -224,7 +224,8 @@ def _request(params: dict[str, Any]) -> GraphQLRequest:
     name = params.get("operationName")
     if name is not None and not isinstance(name, str):
         raise bad_request("`operationName` is not a string.")
-    if not isinstance(params.get("extensions"), dict | None):
+    extensions = params.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
         raise bad_request("`extensions` is not a JSON object.")
     return GraphQLRequest(query, variables or {}, name or None)
 

@@ -7,6 +7,7 @@ names become labels, and the others are counted as `other`.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
@@ -68,7 +69,7 @@ class Metrics:
             ("operation", "kind", "status"),
             registry=registry,
         )
-        self._seconds = Histogram(
+        self._seconds = _BatchHistogram(
             "regulars_request_duration_seconds",
             "Duration of GraphQL requests in seconds.",
             ("kind",),
@@ -106,7 +107,8 @@ class Metrics:
         # The library takes a lock for each count, so `sample` passes the sums to it.
         self._counts: dict[tuple[str, str, int], int] = {}
         self._hits = self._misses = 0
-        self._histograms: dict[str, Histogram] = {}
+        # By kind: the requests in each bucket, and the sum of their seconds.
+        self._durations: dict[str, tuple[list[int], list[float]]] = {}
         self._names: set[str] = set()
         build = Gauge(
             "regulars_build_info",
@@ -139,10 +141,11 @@ class Metrics:
         for record in records:
             labels = (self._operation_label(record.operation), record.kind, record.status)
             self._counts[labels] = self._counts.get(labels, 0) + 1
-            histogram = self._histograms.get(record.kind)
-            if histogram is None:
-                histogram = self._histograms[record.kind] = self._seconds.labels(record.kind)
-            histogram.observe(record.seconds)
+            durations = self._durations.get(record.kind)
+            if durations is None:
+                durations = self._durations[record.kind] = [0] * (len(_BUCKETS) + 1), [0.0]
+            durations[0][bisect_left(_BUCKETS, record.seconds)] += 1
+            durations[1][0] += record.seconds
             for key in record.error_keys:
                 self._errors.labels(key).inc()
 
@@ -174,6 +177,9 @@ class Metrics:
         for (operation, kind, status), count in self._counts.items():
             self._requests.labels(operation, kind, str(status)).inc(count)
         self._counts.clear()
+        for kind, (counts, (seconds,)) in self._durations.items():
+            self._seconds.labels(kind).add(counts, seconds)
+        self._durations.clear()
         self._documents.labels("hit").inc(self._hits)
         self._documents.labels("miss").inc(self._misses)
         self._hits = self._misses = 0
