@@ -17,6 +17,7 @@ from regulars.customers.commands import CreateCustomer
 from regulars.customers.listing import CustomerPage, Listing
 from regulars.orders.commands import SHOP_ID_LENGTH
 from regulars.store import Row, Store, queries
+from regulars.store.postgresql.row_batches import RowBatches
 from regulars.store.query import Query
 from regulars.store.relations import Relation, one_cursor
 
@@ -27,6 +28,8 @@ class Directory:
     def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
         self._store = store
         self._listing = Listing(store)
+        # Reads of SQLite do not overlap.
+        self._batches = None if store.dialect == "sqlite" else RowBatches(store)
         self.limits = limits
 
     def page(
@@ -57,7 +60,10 @@ class Directory:
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """Return the columns of a customer and the number of the account's last change, or None."""
-        return self._one(queries.one_customer(columns, with_change=True), account_id, number)
+        if self._batches is None:
+            return self._one(queries.one_customer(columns, with_change=True), account_id, number)
+        query = queries.customers_by_id(columns, with_change=True)
+        return self._batches.read(query, account_id, number)
 
     def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """Return the columns of an order and the number of the account's last change, or None."""

@@ -122,9 +122,10 @@ def _any_at_or_beyond(order: str, forward: bool, name: str) -> sa.ColumnElement[
 
 
 @lru_cache(maxsize=2_000)
-def customers_by_id(columns: tuple[str, ...]) -> Query:
-    """The customers among `ids`: their id, then the columns."""
-    return _by_id(customers, "customer_id", columns)
+def customers_by_id(columns: tuple[str, ...], with_change: bool = False) -> Query:
+    """The customers among `ids`: their id, then the columns, and `with_change` the number of the
+    account's last change."""
+    return _by_id(customers, "customer_id", columns, with_change)
 
 
 @lru_cache(maxsize=2_000)
@@ -133,8 +134,10 @@ def orders_by_id(columns: tuple[str, ...]) -> Query:
     return _by_id(orders, "order_id", columns)
 
 
-def _by_id(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(table.c[key].label("key_of_row"), *columns_named(table, columns))
+def _by_id(table: sa.Table, key: str, columns: tuple[str, ...], with_change: bool = False) -> Query:
+    probes = [_change_of_account()] if with_change else []
+    selected = [table.c[key].label("key_of_row"), *columns_named(table, columns), *probes]
+    statement = sa.select(*selected)
     return Query(statement.where(of_account(table), any_of(table.c[key], "ids")))
 
 
