@@ -91,7 +91,7 @@ def outcome(api: Engine, text: str, name: str | None = None) -> Any:
         return error.errors
     fields = [
         (field.plan.key, repr(arguments), [field.plan.layouts])
-        for field, arguments in prepared.fields
+        for field, arguments, _ in prepared.fields
     ]
     return prepared.cost, [field[:2] for field in fields], prepared.operation.name
 
@@ -155,7 +155,7 @@ def test_a_shape_that_is_used_again_is_not_parsed(format_: str, uses: int) -> No
         operation = api.find_operation(text)
         assert (operation is not None) is (number >= uses)
         operations.append(operation or api.get_operation(text))
-        ((_, arguments),) = api.prepare(operations[-1], {}).fields
+        ((_, arguments, _),) = api.prepare(operations[-1], {}).fields
         assert (arguments["after"], arguments["first"]) == (f"cursor{number}", number)
     assert operations[-1].plans is operations[-2].plans
     if format_:
