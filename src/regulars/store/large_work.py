@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 LARGE_CHARACTERS = 8_192
 # What any other value counts.
 _OTHER_VALUE = 4
+_CONTAINERS = (dict, list, tuple)
 
 T = TypeVar("T")
 
@@ -26,19 +27,19 @@ def is_large(value: Any) -> bool:
 def text_size(value: Any, max_characters: int) -> int:
     """Return how many characters JSON holds, and four for each value. Looks no further than
     `max_characters`."""
-    pending, characters = [value], 0
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            characters += len(item)
-        elif isinstance(item, dict):
-            characters += _OTHER_VALUE * len(item)
-            pending += item.values()
-        elif isinstance(item, list | tuple):
-            characters += _OTHER_VALUE * len(item)
-            pending += item
+    # Every write is measured three times: only containers are kept for later.
+    pending: list[Any] = [(value,)]
+    characters = -_OTHER_VALUE
+    for container in pending:
+        items = container.values() if isinstance(container, dict) else container
+        characters += _OTHER_VALUE * len(items)
         if characters > max_characters:
             break
+        for item in items:
+            if isinstance(item, str):
+                characters += len(item)
+            elif isinstance(item, _CONTAINERS):
+                pending.append(item)
     return characters
 
 
