@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.commands import Command
@@ -33,6 +34,9 @@ from regulars.directory.entities import ENTITIES
 from regulars.orders.values import NewOrder
 from regulars.store import Changes, Domain, State, Store, Unreachable, queries
 from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.query import Query
+from regulars.store.statement_times import statement_times
+from regulars.store.tables import counters
 from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,
@@ -376,6 +380,46 @@ def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
         assert stored == {
             f"{writer_name}{turn}": turn for turn in range(25) for writer_name in "ab"
         }
+
+    with_store(server.database_url, write)
+
+
+def test_new_customers_follow_the_changes_of_another_process(server: Server) -> None:
+    """A store need not load an account that it has just changed. It notices every change that
+    another process has made since."""
+    create_token(server)
+    other_counters = sa.update(counters).values(customers=70, changes=70)  # the revision is equal
+    changes: list[tuple[Any, list[int | type[BaseException]], int]] = [
+        (None, [2, 3], 3),
+        (create("x@b.co"), [3, 4], 4),
+        (create("new1@b.co"), [Rejected, 3], 3),
+        (DeleteCustomers((Reference("1", 1),), 2), [2, 3], 4),
+        ((Query(other_counters), {}), [71, 72], 72),
+    ]
+
+    async def write(store: Store) -> None:
+        for turn, (change, expected, last_change) in enumerate(changes):
+            first, second = store_for(server.database_url), store_for(server.database_url)
+            await first.open()
+            await second.open()
+            number = (await Accounts(store).create(f"account {turn}")).account_id
+            assert (await first.write(number, create("first@b.co")))["customer_id"] == 1
+            if isinstance(change, tuple):
+                await second.execute([change])
+            elif change is not None:
+                await second.write(number, change)
+            statement_times.take()
+            writes = [first.write(number, create(f"new{n}@b.co")) for n in (1, 2)]
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            if change is None and first.dialect == "postgresql":
+                assert sum(statement_times.take()[0]) == 1
+            assert [type(o) if isinstance(o, Rejected) else o["customer_id"] for o in outcomes] == (
+                expected
+            )
+            rows = await store.fetch(queries.last_change(), {"account_id": number})
+            assert rows[0][0] == last_change
+            await first.close()
+            await second.close()
 
     with_store(server.database_url, write)
 

@@ -70,6 +70,9 @@ class Command(Protocol):
     @property
     def is_large(self) -> bool: ...
 
+    @property
+    def expects_no_rows(self) -> bool: ...
+
     def lookup_keys(self) -> LookupKeys: ...
 
 
@@ -81,6 +84,11 @@ class SmallCommand:
     @property
     def is_large(self) -> bool:
         """Whether it brings so much text that the event loop must not wait for its decision."""
+        return False
+
+    @property
+    def expects_no_rows(self) -> bool:
+        """Whether the rows that it looks up usually do not exist."""
         return False
 
 

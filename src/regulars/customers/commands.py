@@ -101,6 +101,10 @@ class CreateCustomer(SmallCommand):
     def is_large(self) -> bool:
         return is_large(self.values)
 
+    @property
+    def expects_no_rows(self) -> bool:
+        return True
+
     def lookup_keys(self) -> LookupKeys:
         order_names = frozenset(order.name for order in self.activity.orders)
         return LookupKeys(

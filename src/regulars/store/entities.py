@@ -31,6 +31,7 @@ class Entities:
         )
         # The root's lookups: by its own columns, and by those of other tables.
         self._direct = [lookup.name for lookup in self.root.lookups if not lookup.via]
+        self._direct_names = frozenset(self._direct)
         self._indirect = [lookup.name for lookup in self.root.lookups if lookup.via]
         self._state_queries: dict[bool, Query] = {}
 
@@ -61,6 +62,11 @@ class Entities:
     def count_customers(self, keys: LookupKeys) -> int:
         """Return how many customers the keys name by columns of the customer itself."""
         return sum(len(keys.get(name, ())) for name in self._direct)
+
+    def names_only_customers(self, keys: LookupKeys) -> bool:
+        """Return whether there are keys, and all of them name customers by columns of the customer
+        itself."""
+        return bool(keys) and keys.keys() <= self._direct_names
 
     def state_query(self, keys: LookupKeys) -> Query:
         """Return the query for the account's revision and counters, joined with the customers of

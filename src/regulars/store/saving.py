@@ -6,14 +6,14 @@ as one array for each column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from regulars.store import queries
-from regulars.store.changes import Changes, State
+from regulars.store.changes import Changes, LookupKeys, State
 from regulars.store.entities import Entities
 from regulars.store.entity import (
     ACCOUNT,
@@ -37,7 +37,8 @@ MAX_UPDATES = 3
 class Shape(NamedTuple):
     """The kinds of changes that a batch makes: the entities with deleted rows; those with updated
     rows, and the columns that are updated together; further statements; the entities with new rows;
-    and whether search terms are removed or added."""
+    and whether search terms are removed or added. If the state was predicted, `absent` has the
+    lookups that must name no customer."""
 
     entities: Entities
     deletes: tuple[Entity, ...]
@@ -46,6 +47,7 @@ class Shape(NamedTuple):
     inserts: tuple[Entity, ...]
     removes_terms: bool
     adds_terms: bool
+    absent: tuple[str, ...] = ()
 
     @property
     def needs_snapshots(self) -> bool:
@@ -90,16 +92,13 @@ def advance_revision(names: Sequence[str]) -> sa.Update:
 @lru_cache(maxsize=1_000)
 def save(shape: Shape) -> Query:
     """All changes of a batch in one statement (PostgreSQL): 1 if they were made, or 0, with nothing
-    changed, if the account's revision is not the loaded one any more.
+    changed, if the account's revision is not the loaded one any more, or if the predicted state is
+    wrong.
 
     PostgreSQL runs the parts of a WITH in no fixed order (section 7.8.4), but an insert may use an
     email that a delete frees. So each part depends on the one before it.
     """
-    revision = (
-        advance_revision(shape.entities.counters)
-        .returning(sa.literal_column("1").label("done"))
-        .cte("held")
-    )
+    revision = _advance(shape).cte("held")
     parts = [revision]
 
     def where(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
@@ -114,6 +113,23 @@ def save(shape: Shape) -> Query:
         parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
     count = sa.select(sa.func.count()).select_from(revision)
     return Query(count.add_cte(*parts))
+
+
+def _advance(shape: Shape) -> Any:
+    """Return the statement that increments the account's revision and returns a row, if the state
+    is still the loaded one. A predicted state must have the account's counters, because another
+    primary may have given its revision to other changes, and no customer of the absent lookups."""
+    entities, root = shape.entities, shape.entities.root
+    advance = advance_revision(entities.counters)
+    if shape.absent:
+        table = queries.counters_table(entities.counters)
+        advance = advance.where(*(table.c[n] == number(_predicted(n)) for n in entities.counters))
+    for lookup in root.lookups:
+        if lookup.name in shape.absent:
+            rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(root.table)
+            of_account = root.table.c.account_id == batch_account()
+            advance = advance.where(~rows.where(of_account, lookup.condition()).exists())
+    return advance.returning(sa.literal_column("1").label("done"))
 
 
 @lru_cache(maxsize=1_000)
@@ -134,9 +150,8 @@ def save_in_steps(shape: Shape) -> tuple[Query, tuple[tuple[Query, bool], ...]]:
         is_advanced = counters.c.revision == number("batch_revision") + 1
         return sa.select(counters.c.account_id, *columns).where(is_account, is_advanced)
 
-    advance = advance_revision(shape.entities.counters)
     steps = _changes(shape, sa.and_, rows)
-    return Query(advance.returning(sa.literal_column("1").label("done"))), tuple(
+    return Query(_advance(shape)), tuple(
         (Query(statement), must_insert) for _, statement, must_insert in steps
     )
 
@@ -177,8 +192,8 @@ def _changes(
         yield "added", terms.insert().from_select([c.name for c in terms.c], new_rows), True
 
 
-def shape_of(entities: Entities, changes: Changes) -> Shape:
-    """Return the shape of changes."""
+def shape_of(entities: Entities, changes: Changes, absent: Iterable[str] = ()) -> Shape:
+    """Return the shape of changes. `absent` has the lookups of a predicted state."""
     tables = [(entities.by_name[name], table) for name, table in changes.tables.items()]
     return Shape(
         entities,
@@ -188,6 +203,7 @@ def shape_of(entities: Entities, changes: Changes) -> Shape:
         tuple(entity for entity, table in tables if table.inserted),
         bool(changes.removed_terms),
         bool(changes.added_terms),
+        tuple(sorted(absent)),
     )
 
 
@@ -223,6 +239,17 @@ def save_parameters(
         values[f"{prefix}_ids"] = list(texts)
         values[f"{prefix}_terms"] = ["\n".join(terms_of) for terms_of in texts.values()]
     return values
+
+
+def prediction_parameters(state: State, keys: LookupKeys) -> dict[str, Any]:
+    """Return the further parameters of `save` for a predicted state: its counters, and the keys
+    that must name no customer."""
+    counters = {_predicted(name): value for name, value in state.counters.items()}
+    return counters | {name: list(values) for name, values in keys.items()}
+
+
+def _predicted(counter: str) -> str:
+    return f"predicted_{counter}"
 
 
 def updates(

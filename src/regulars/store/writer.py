@@ -12,11 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from regulars.store.changes import Changes, LookupKeys
+from regulars.store.changes import Changes, LookupKeys, State
+from regulars.store.recently_seen import RecentlySeen
 
 # All writes of a batch are answered together: in a larger batch the first one waits longer.
 MAX_BATCH = 500
 _MAX_ACCOUNTS = 100_000
+# How long an account's state is loaded after a wrong prediction.
+_MISPREDICTED_SECONDS = 1.0
 
 
 class Command(Protocol):
@@ -25,6 +28,12 @@ class Command(Protocol):
     @property
     def is_large(self) -> bool:
         """Whether it has so much text that it must not be decided in the event loop."""
+        ...
+
+    @property
+    def expects_no_rows(self) -> bool:
+        """Whether the rows that it looks up usually do not exist, such as a new customer's email.
+        The writer may then try to save it without loading."""
         ...
 
     def lookup_keys(self) -> LookupKeys:
@@ -69,6 +78,32 @@ class LastWrittenSequence:
             if len(self._numbers) >= _MAX_ACCOUNTS:
                 self._numbers.clear()
             self._numbers[account_id] = last
+
+
+class PredictedStates:
+    """The states of accounts that the last batches of this process left. Another process may have
+    changed an account since, so each use must compare the state with the database. All are dropped
+    when there are too many."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, State] = {}
+        self._wrong = RecentlySeen(_MISPREDICTED_SECONDS)
+
+    def take(self, account_id: int) -> State | None:
+        """Remove and return the state of an account, without rows; None if it is not known, or if
+        a prediction was wrong within the last second."""
+        return None if account_id in self._wrong else self._states.pop(account_id, None)
+
+    def note(self, account_id: int, state: State, changes: Changes) -> None:
+        """Record that the changes of a batch that loaded `state` are saved."""
+        if len(self._states) >= _MAX_ACCOUNTS:
+            self._states.clear()
+        counters = {**state.counters, **changes.counters}
+        self._states[account_id] = State(counters, revision=state.revision + 1)
+
+    def suspend(self, account_id: int) -> None:
+        """Record that a prediction was wrong."""
+        self._wrong.add(account_id)
 
 
 def by_account(writes: Iterable[Write]) -> dict[int, list[Write]]:

@@ -23,7 +23,13 @@ from regulars.store.postgresql.transactions import (
 )
 from regulars.store.recently_seen import RecentlySeen
 from regulars.store.unit_of_work import Domain, Outcomes
-from regulars.store.writer import MAX_BATCH, Command, LastWrittenSequence, Write
+from regulars.store.writer import (
+    MAX_BATCH,
+    Command,
+    LastWrittenSequence,
+    PredictedStates,
+    Write,
+)
 
 # A batch that names more customers takes milliseconds to decide.
 _LARGE_BATCH = 50
@@ -42,6 +48,7 @@ class BatchWriter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_progress = 0
         self._contended = RecentlySeen(_CONTENDED_SECONDS)
+        self._predictions = PredictedStates()
         self.last_written = LastWrittenSequence()
 
     @property
@@ -103,30 +110,56 @@ class BatchWriter:
             return len(batch)
 
     async def _decide_and_save(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
+        commands = [write.command for write in batch]
+        keys = self._entities.merge(command.lookup_keys() for command in commands)
+        to_save = (account_id, commands, keys)
         async with self._cluster.acquire([{"account_id": account_id}]) as connection:
             if account_id not in self._contended:
+                predicted = await self._predict(connection, *to_save)
+                if predicted is not None:
+                    outcomes = await self._attempt(connection, *to_save, predicted)
+                    if outcomes is not None:
+                        return outcomes
+                    self._predictions.suspend(account_id)
                 # Two round trips, and no lock while the batch is decided: it is saved only if the
                 # account's revision is still the loaded one.
-                outcomes = await self._attempt(connection, account_id, batch)
+                outcomes = await self._attempt(connection, *to_save)
                 if outcomes is not None:
                     return outcomes
                 self._contended.add(account_id)
             # Another process was faster. With the account's lock the processes take turns.
             async with connection.transaction():
                 await fetch_rows(connection, queries.lock_account(), {"account_id": account_id})
-                outcomes = await self._attempt(connection, account_id, batch)
+                outcomes = await self._attempt(connection, *to_save)
         if outcomes is None:
             raise AccountMoved
         return outcomes
 
+    async def _predict(
+        self, connection: Any, account_id: int, commands: Sequence[Command], keys: LookupKeys
+    ) -> State | None:
+        """Return the state that a batch of new customers will probably load, so that it need not be
+        loaded; None if it must be."""
+        if (
+            self._entities.names_only_customers(keys)
+            and all(command.expects_no_rows for command in commands)
+            and not await self._cluster.is_distributed(connection)
+        ):
+            return self._predictions.take(account_id)
+        return None
+
     async def _attempt(
-        self, connection: Any, account_id: int, batch: Sequence[Write]
+        self,
+        connection: Any,
+        account_id: int,
+        commands: Sequence[Command],
+        keys: LookupKeys,
+        predicted: State | None = None,
     ) -> Outcomes | None:
-        """Load, decide and save; return None, with nothing saved, if another process was faster."""
+        """Load, decide and save; return None, with nothing saved, if another process was faster, or
+        if the predicted state is wrong."""
         entities = self._entities
-        keys = entities.merge(write.command.lookup_keys() for write in batch)
-        state = await _load(connection, entities, account_id, keys)
-        commands = [write.command for write in batch]
+        state = predicted or await _load(connection, entities, account_id, keys)
         # In a thread, other requests go on.
         is_large = entities.count_customers(keys) > _LARGE_BATCH
         try:
@@ -142,14 +175,16 @@ class BatchWriter:
             if connection.is_in_transaction():
                 raise
             return None
-        if not changes:
-            return outcomes
-        shape = saving.shape_of(entities, changes)
+        if not changes:  # of a predicted state, nothing would be compared with the database
+            return outcomes if predicted is None else None
+        shape = saving.shape_of(entities, changes, keys if predicted else ())
         to_save = (entities, account_id, state, changes)
         if is_large:
             parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
             parameters = saving.save_parameters(*to_save)
+        if predicted:
+            parameters |= saving.prediction_parameters(predicted, keys)
         # A single statement would not skip deliveries that a worker commits at the same time.
         if await self._cluster.is_distributed(connection) or shape.needs_snapshots:
             saved = await _save_in_steps(connection, shape, parameters)
@@ -158,6 +193,7 @@ class BatchWriter:
         if not saved:
             return None
         self.last_written.note(account_id, changes)
+        self._predictions.note(account_id, state, changes)
         return outcomes
 
 
@@ -165,7 +201,7 @@ def _has_much_text(commands: Sequence[Command], entities: Entities, state: State
     """Whether indexing a batch takes long: the text of new customers, and the stored text that is
     compared with it."""
     texts = entities.root.long_texts
-    characters = sum([len(row[n]) for row in state.rows[entities.root.name] for n in texts])
+    characters = sum([len(row[n]) for row in state.rows.get(entities.root.name, ()) for n in texts])
     return characters > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
