@@ -96,7 +96,8 @@ def save(shape: Shape) -> Query:
     wrong.
 
     PostgreSQL runs the parts of a WITH in no fixed order (section 7.8.4), but an insert may use an
-    email that a delete frees. So each part depends on the one before it.
+    email that a delete frees. So each part depends on the one before it, but for the inserts at the
+    end: no rows of them are counted, and foreign keys are checked when the statement ends.
     """
     revision = _advance(shape).cte("held")
     parts = [revision]
@@ -109,10 +110,14 @@ def save(shape: Shape) -> Query:
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
         return sa.select(batch_account(), *columns).where(where())
 
-    for name, statement, _ in _changes(shape, where, rows):
-        parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
+    inserts = []
+    for name, statement, is_insert in _changes(shape, where, rows):
+        if is_insert:
+            inserts.append(statement.cte(name))
+        else:
+            parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
     count = sa.select(sa.func.count()).select_from(revision)
-    return Query(count.add_cte(*parts))
+    return Query(count.add_cte(*parts, *inserts))
 
 
 def _advance(shape: Shape) -> Any:
