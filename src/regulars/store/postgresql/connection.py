@@ -1,4 +1,4 @@
-"""A PostgreSQL connection that knows the array types Regulars uses.
+"""A PostgreSQL connection that knows the array types Regulars uses, and sends arrays fast.
 
 asyncpg queries the server for every array type but text's, on each connection (its issue 1272).
 This takes 12 ms of the first write on a connection, and 1.3 s on Citus, whose catalog has the types
@@ -12,6 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
+from asyncpg.protocol import protocol
+
+# The driver tests with two abstract classes whether each element of an array is an array. Measured,
+# this takes 8 of the 14 µs in which it sends the 45 values of a new customer. Regulars sends lists
+# and tuples. If a later driver renames the classes, arrays are sent as before.
+for _abstract_class in ("IterableABC", "SizedABC"):
+    if hasattr(protocol, _abstract_class):
+        setattr(protocol, _abstract_class, (list, tuple))
 
 # The array types of the tables' columns: the array's OID, the element's OID, the element's name.
 _ARRAYS = ((1000, 16, "bool"), (1001, 17, "bytea"), (1016, 20, "int8"))
