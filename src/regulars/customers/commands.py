@@ -62,6 +62,9 @@ class Activity:
     visits: int = 0
 
 
+NO_ACTIVITY = Activity()
+
+
 @dataclass(frozen=True, slots=True)
 class CreateCustomer(SmallCommand):
     """Creates a customer from clean values, at a time in milliseconds since 1970, with its
@@ -75,7 +78,7 @@ class CreateCustomer(SmallCommand):
     values: dict[str, Any]
     at: int
     problems: list[Problem] = field(default_factory=list)
-    activity: Activity = Activity()
+    activity: Activity = NO_ACTIVITY
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     row: Row = field(init=False)

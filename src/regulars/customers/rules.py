@@ -14,6 +14,7 @@ from regulars.core.errors import (
 )
 from regulars.customers import history
 from regulars.customers.commands import (
+    NO_ACTIVITY,
     Activity,
     CreateCustomer,
     DeleteCustomers,
@@ -49,6 +50,8 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
 
 def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) -> Row:
     """Return a customer's row with its activity, and add its orders and leads."""
+    if activity is NO_ACTIVITY:
+        return customer
     customer = {**customer, "visits": customer["visits"] + activity.visits}
     for order in activity.orders:
         row = order_row(unit.account_id, unit.next_id("orders"), customer, order)
