@@ -410,7 +410,7 @@ def test_new_customers_follow_the_changes_of_another_process(server: Server) -> 
                 await second.write(number, change)
             statement_times.take()
             writes = [first.write(number, create(f"new{n}@b.co")) for n in (1, 2)]
-            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            outcomes: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
             if change is None and first.dialect == "postgresql":
                 assert sum(statement_times.take()[0]) == 1
             assert [type(o) if isinstance(o, Rejected) else o["customer_id"] for o in outcomes] == (
