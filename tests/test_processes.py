@@ -6,9 +6,12 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.load import audit, background_writes
@@ -35,6 +38,24 @@ def wait_for_processes(server: Server) -> list[int]:
     for _ in range(20):
         assert get(f"{server.url}/readyz").status_code == 200
     return find_worker_pids(server.pid)
+
+
+def test_a_process_that_starts_slowly_is_not_killed(new_postgresql: str, tmp_path: Path) -> None:
+    """On a busy machine, a start may take longer than a health check may."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\nif '--multiprocessing-fork' in sys.orig_argv: time.sleep(6)\n"
+    )
+    with run_server(new_postgresql, *TWO_WORKERS, env={"PYTHONPATH": str(tmp_path)}) as server:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        first = find_worker_pids(server.pid)
+
+        def is_ready() -> bool:
+            with suppress(httpx.TimeoutException):
+                return get(f"{server.url}/readyz").status_code == 200
+            return False
+
+        wait_until(is_ready)
+        assert wait_for_processes(server) == first
 
 
 def is_replaced(server: Server, pid: int) -> bool:

@@ -13,9 +13,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
+from time import monotonic
+from weakref import WeakKeyDictionary
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from regulars import __version__
 from regulars.accounts.accounts import AccountError, Accounts
@@ -52,7 +56,7 @@ _LINGER_SECONDS = 0.5
 
 _log = logging.getLogger("regulars.server")
 
-# The time that a replacement process may take to start.
+# The time that a process may take to start.
 _START_SECONDS = 60
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
@@ -145,8 +149,9 @@ def require_servable(settings: Settings) -> None:
 
 
 class _WorkerProcesses(Multiprocess):
-    """Worker processes that SIGHUP replaces one after another. A replacement may take a minute to
-    start on a busy machine; uvicorn allows only the health check timeout, and stops replacing."""
+    """Worker processes that SIGHUP replaces one after another. A process may take a minute to start
+    on a busy machine. uvicorn allows only the health check timeout: it kills such a process and
+    starts it again, and it stops replacing."""
 
     is_interrupted = False
 
@@ -158,10 +163,36 @@ class _WorkerProcesses(Multiprocess):
     ) -> None:
         self._environment = environment
         self._hangup = Hangup()
+        # When each process that has not answered yet got its first health check.
+        self._asked_at: WeakKeyDictionary[Process, float] = WeakKeyDictionary()
         super().__init__(config, sockets)
         if self._hangup.is_ignored:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         accept_hangups()
+
+    def keep_subprocess_alive(self) -> None:
+        starting = [process for process in self.processes if self._is_starting(process)]
+        self.processes = [process for process in self.processes if process not in starting]
+        try:
+            super().keep_subprocess_alive()
+        finally:
+            self.processes += starting
+
+    def _is_starting(self, process: Process) -> bool:
+        """Returns whether a process has not answered its first health check yet, and may take more
+        time."""
+        if process not in self._asked_at:
+            self._asked_at[process] = monotonic()
+            with contextlib.suppress(OSError):
+                process.parent_conn.send(b"ping")
+        if self._asked_at[process] + _START_SECONDS < monotonic() or not process.process.is_alive():
+            return False
+        with contextlib.suppress(OSError, EOFError):
+            if not process.parent_conn.poll():
+                return True
+            process.parent_conn.recv()
+        self._asked_at[process] = -inf
+        return False
 
     def handle_int(self) -> None:
         self.is_interrupted = True
