@@ -243,10 +243,9 @@ def test_a_dry_run_shows_columns_samples_and_questions(local: Shop) -> None:
     assert local.emails() == []
 
 
-@pytest.mark.slow
-def test_a_resumed_import_writes_each_warning_once(local: Shop) -> None:
-    rows = "".join(f"a{n}@x.test,Atlantis\n" for n in range(6_000))
-    file = local.file("a.csv", f"email,country\n{rows}")
+def stop_and_resume(local: Shop, file: str) -> dict[str, Any]:
+    """Imports a file, which the database stops at its 5,000th customer, and resumes the import.
+    Returns the result."""
     with closing(apsw.Connection(local.url.removeprefix("sqlite:///"))) as connection:
         connection.execute(
             "CREATE TRIGGER stop BEFORE INSERT ON customers WHEN NEW.customer_id = 5000"
@@ -256,7 +255,14 @@ def test_a_resumed_import_writes_each_warning_once(local: Shop) -> None:
         connection.execute("DROP TRIGGER stop")
     done = local.run("import", file, "--resume", "--json")
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)[0]
+    (result,) = json.loads(done.stdout)
+    return dict(result)
+
+
+@pytest.mark.slow
+def test_a_resumed_import_writes_each_warning_once(local: Shop) -> None:
+    rows = "".join(f"a{n}@x.test,Atlantis\n" for n in range(6_000))
+    result = stop_and_resume(local, local.file("a.csv", f"email,country\n{rows}"))
     assert (result["rows"], result["rows_with_warnings"]) == (6_000, 6_000)
     lines = Path(result["warnings_file"]).read_text().splitlines()
     assert len(lines) == len(set(lines)) == 6_001
@@ -267,17 +273,7 @@ def test_a_resumed_import_reports_the_warnings_of_its_last_batch(local: Shop) ->
     """The database decides which warnings of this kind there are, and the process was killed before
     it wrote them."""
     rows = "".join(f"a{n}@x.test,gid-1\n" for n in range(6_000))
-    file = local.file("a.csv", f"email,Customer ID\n{rows}")
-    with closing(apsw.Connection(local.url.removeprefix("sqlite:///"))) as connection:
-        connection.execute(
-            "CREATE TRIGGER stop BEFORE INSERT ON customers WHEN NEW.customer_id = 5000"
-            " BEGIN SELECT RAISE(ABORT, 'stopped by the test'); END"
-        )
-        assert local.run("import", file).returncode != 0
-        connection.execute("DROP TRIGGER stop")
-    done = local.run("import", file, "--resume", "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)[0]
+    result = stop_and_resume(local, local.file("a.csv", f"email,Customer ID\n{rows}"))
     counts = {warning["kind"]: warning["count"] for warning in result["warnings"]}
     assert (result["rows_with_warnings"], counts) == (5_999, {"warning_kept Customer ID": 5_999})
     lines = Path(result["warnings_file"]).read_text().splitlines()
