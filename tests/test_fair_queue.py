@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
+from regulars.accounts.accounts import CACHE_SECONDS
 from regulars.http.fair_queue import ContentionDetector, FairQueue
 from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database
@@ -98,6 +100,7 @@ def test_cancelled_requests_free_their_slots() -> None:
 
 FLOOD = 64
 LATE_READS = 3
+ATTEMPTS = 20
 PAGE = b'{"query":"{ customers(first: 100) { edges { node { id full_name } } } }"}'
 
 
@@ -107,7 +110,8 @@ def test_a_server_answers_others_before_the_rest_of_a_flood(
 ) -> None:
     """The server is paused while the requests arrive, so that their order is certain: one of another
     account, then the flood, then more of the other account. In the order of arrival, those are the
-    last to be answered."""
+    last to be answered. On a busy machine, the tokens may be forgotten before the server reads the
+    requests, which then wait for the database in any order: that is repeated."""
     path = tmp_path / "log"
     with path.open("w") as log, run_server(new_database, "--no-bulkhead", log=log) as server:
         tokens = [create_token(server), create_token(server)]
@@ -116,14 +120,23 @@ def test_a_server_answers_others_before_the_rest_of_a_flood(
             clients[0].create(f"{number}@example.com")
         flood = [Wire(clients[0]) for _ in range(FLOOD)]
         early, *late = (Wire(clients[1]) for _ in range(1 + LATE_READS))
-        for client in clients:
-            client.emails()  # its token is cached
-        os.kill(server.pid, signal.SIGSTOP)
+        seconds = CACHE_SECONDS
+        for _ in range(ATTEMPTS):
+            began = time.monotonic()
+            for client in clients:
+                client.emails()  # its token is cached
+            os.kill(server.pid, signal.SIGSTOP)
+            for wire in (early, *flood, *late):
+                wire.send(wire.request(PAGE))
+            os.kill(server.pid, signal.SIGCONT)
+            assert early.answer()[0] == 200
+            seconds = time.monotonic() - began
+            for wire in (*flood, *late):
+                assert wire.answer()[0] == 200
+            if seconds < CACHE_SECONDS:
+                break
+        assert seconds < CACHE_SECONDS, "the machine is too busy"
         for wire in (early, *flood, *late):
-            wire.send(wire.request(PAGE))
-        os.kill(server.pid, signal.SIGCONT)
-        for wire in (early, *flood, *late):
-            assert wire.answer()[0] == 200
             wire.socket.close()
         for client in clients:
             client.http.close()
