@@ -285,6 +285,6 @@ def fuzz(client: Client, seed: int, seconds: float) -> int:
 @pytest.mark.slow
 def test_random_requests_cause_no_internal_error(client: Client) -> None:
     """`REGULARS_TEST_FUZZ_SECONDS=3600 make test-slow` does it for an hour on each database."""
-    seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "10"))
+    seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "5"))
     assert fuzz(client, random.randrange(10**9), seconds) > seconds
     assert get(f"{client.server.url}/healthz").status_code == 200

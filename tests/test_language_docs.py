@@ -81,15 +81,15 @@ def expected_lines(client: Client, email: str) -> list[str]:
 
 
 @pytest.fixture
-def filled(client: Client) -> Client:
+def filled(sqlite_client: Client) -> Client:
     """An account with more customers than a page of the examples holds."""
     for start in (0, 75):
         nodes = [{"email": f"page-{number}@example.com"} for number in range(start, start + 75)]
-        client.data(
+        sqlite_client.data(
             "mutation($nodes: [InputSetCustomer!]!) { setCustomers(nodes: $nodes) { saved } }",
             nodes=nodes,
         )
-    return client
+    return sqlite_client
 
 
 def test_the_python_page_works(filled: Client, tmp_path: Path) -> None:
