@@ -441,7 +441,7 @@ def replace_dsn(dsn: str, database: str | None = None, host: str | None = None) 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """Sends a GET request without a token."""
-    return httpx.get(url, headers=headers, verify=TLS)
+    return httpx.get(url, headers=headers, timeout=START_SECONDS, verify=TLS)
 
 
 class RecordingStore:
