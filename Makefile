@@ -2,23 +2,29 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-TEST_MINUTES := 2
+comma := ,
+INSTALL = PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable
 # Without bytecode, each process takes 0.4 s longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web check-prose bench bench-guard bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-matrix test-alone test-citus test-ha coverage check check-python check-web check-prose bench bench-guard bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: .venv/.installed ## Make the virtual environment
+install: .venv/.installed ## Make the virtual environment (EXTRAS=bench,ha for what bench and test-ha need)
 
+# pip would compile every module of every package; what is used is compiled when it is imported.
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Regulars needs Python 3.11 or newer; say which with make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	@rm -f .venv/.installed-* && touch $@ $(foreach extra,$(subst $(comma), ,$(EXTRAS)),.venv/.installed-$(extra))
+
+.venv/.installed-%: .venv/.installed
+	@$(INSTALL) '.[dev,$*]'
 	@touch $@
 
 serve: install ## Serve the API from a migrated SQLite database (or REGULARS_DATABASE_URL)
@@ -40,7 +46,7 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		exec $(BIN)/regulars serve'
 
 test: install ## Run the fast tests, on SQLite and partly on PostgreSQL (DSN=… for your server)
-	@echo 'This takes about $(TEST_MINUTES) minutes on 2 cores. It leaves out slow tests (make test-slow), Citus'
+	@echo 'This takes about a minute on 2 cores. It leaves out slow tests (make test-slow), Citus'
 	@echo '(make test-citus), failover (make test-ha), and most tests on PostgreSQL (make test-full).'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m '(not slow or smoke) and not citus and not ha'
 
@@ -61,16 +67,19 @@ test-slow: install ## Run what takes longer
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'slow and not citus and not ha and not alone'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -n 0 -m 'slow and alone'
 
-test-full: install ## Run everything but the clusters, all of it on both databases
+test-full: test-matrix test-alone ## Run everything but the clusters, all of it on both databases
+
+test-matrix: install # everything but test-alone
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -m 'not citus and not ha and not alone'
+
+test-alone: install # what measures pauses; it waits for more than half of its time
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -n 0 -m 'alone'
 
 test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…
 	@test -n '$(DSN)' || { echo 'Say where the coordinator is: make test-citus DSN=postgresql://…'; exit 1; }
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'not slow and not ha and not one_server' -k 'not sqlite'
 
-test-ha: install ## Kill, cut off, pause and switch over the primary of a Patroni cluster (needs etcd)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ha]'
+test-ha: .venv/.installed-ha ## Kill, cut off, pause and switch over the primary of a Patroni cluster (needs etcd)
 	$(BIN)/pytest -n 0 -s -m ha
 
 coverage: install ## Run the suite and show which lines of src no test runs (not a gate)
@@ -95,16 +104,13 @@ check-web: install # the pages: Biome and TypeScript, if Node.js and build/node 
 check-prose: install # the texts: the word list of tools/prose.toml, and codespell
 	$(BIN)/python tools/prose.py
 
-bench-guard: install ## Fail if a kind of request is 10 % slower than the baseline, in a minute
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+bench-guard: .venv/.installed-bench ## Fail if a kind of request is 10 % slower than the baseline, in a minute
 	@$(BIN)/python -m benchmarks.guard $(BENCH)
 
-bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+bench-scale: .venv/.installed-bench ## Measure how it scales, and check the model of it (BENCH=… for options)
 	@$(BIN)/python -m benchmarks.scale $(BENCH)
 
-bench: install ## Compare Regulars with its peers and the floors, on this machine, in half an hour
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+bench: .venv/.installed-bench ## Compare Regulars with its peers and the floors, on this machine, in half an hour
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 format: install ## Format the code
