@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from tests.support import (
 )
 
 DATABASES = ("sqlite", "postgresql")
+SERVERS = {"server", "sqlite_server", "postgresql_server"}
 
 # The modules that take longest, with the slow tests.
 LONGEST = {
@@ -214,13 +216,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_selected(item: pytest.Item, full_matrix: bool) -> bool:
     """Returns whether a test runs. What only speaks to the API runs on SQLite alone, because the
-    other tests show that the API is the same on both databases."""
+    other tests show that the API is the same on both databases. Without the fast HTTP path, only
+    tests that may start a server can have another result."""
+    if os.environ.get("REGULARS_FAST_PATH") == "false" and not _may_start_server(item):
+        return False
     callspec = getattr(item, "callspec", None)
     if callspec is None or "postgresql" not in callspec.params.values():
         return True
     if item.path.stem == "test_clients" or item.path.stem.startswith("test_pages"):
         return False
     return full_matrix or item.get_closest_marker("both_databases") is not None
+
+
+def _may_start_server(item: pytest.Item) -> bool:
+    """Returns whether a test has a server of this file, or `run_server` is in its module or in a
+    test module from which that imports something."""
+    if not isinstance(item, pytest.Function) or SERVERS.intersection(item.fixturenames):
+        return True
+    names = {str(getattr(value, "__module__", "")) for value in vars(item.module).values()}
+    modules = {name for name in names if name.startswith("tests.test_")} | {item.module.__name__}
+    return any(hasattr(sys.modules[name], "run_server") for name in modules)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
