@@ -22,6 +22,7 @@ from tests.support import (
     Client,
     Server,
     copy_sqlite_template,
+    create_postgresql_template,
     create_token,
     run_regulars,
     run_server,
@@ -29,6 +30,7 @@ from tests.support import (
 )
 
 DATABASES = ("sqlite", "postgresql")
+TEMPLATE = "with_all_tables"
 SERVERS = {"server", "sqlite_server", "postgresql_server"}
 
 # The modules that take longest, with the slow tests.
@@ -56,7 +58,13 @@ settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")
-def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_lock(tmp_path_factory: pytest.TempPathFactory) -> InterProcessLock:
+    """The lock of the server that the processes of the test run share."""
+    return InterProcessLock(tmp_path_factory.getbasetemp().parent / "postgresql.lock")
+
+
+@pytest.fixture(scope="session")
+def postgresql(testrun_uid: str, postgresql_lock: InterProcessLock) -> Iterator[str]:
     """The DSN of a database of this process: on the server that the test run shares, or on the one
     that REGULARS_TEST_DSN names (with Citus, if the database named there has it)."""
     external = os.environ.get("REGULARS_TEST_DSN")
@@ -64,8 +72,7 @@ def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> It
         # Not in pytest's folder: as root, PostgreSQL runs as another user, and the next run of
         # pytest makes the folder inaccessible to it.
         folder = Path(tempfile.gettempdir()) / f"regulars-{testrun_uid[:12]}"
-        lock = InterProcessLock(tmp_path_factory.getbasetemp().parent / "postgresql.lock")
-        dsn = external or stack.enter_context(shared_server(folder, lock))
+        dsn = external or stack.enter_context(shared_server(folder, postgresql_lock))
         yield stack.enter_context(scratch_database(dsn))
 
 
@@ -78,10 +85,10 @@ def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(postgresql: str) -> Iterator[Server]:
+def postgresql_server(postgresql: str, postgresql_template: str) -> Iterator[Server]:
     """A `regulars serve` on PostgreSQL, for all tests of this process."""
-    with run_server(postgresql) as run_browser:
-        yield run_browser
+    with scratch_database(postgresql, template=postgresql_template) as url, run_server(url) as run:
+        yield run
 
 
 @pytest.fixture(scope="session", params=DATABASES)
@@ -146,8 +153,14 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql: str) -> Iterator[str]:
-    """The name of a database of PostgreSQL with all tables and no rows."""
+def postgresql_template(postgresql: str, postgresql_lock: InterProcessLock) -> Iterator[str]:
+    """The name of a database of PostgreSQL with all tables and no rows. The first process that needs
+    it on the shared server creates it for all."""
+    if not os.environ.get("REGULARS_TEST_DSN"):
+        with postgresql_lock:
+            create_postgresql_template(postgresql, TEMPLATE)
+        yield TEMPLATE
+        return
     with scratch_database(postgresql) as url:
         assert run_regulars("migrate", "--database-url", url).returncode == 0
         yield urlsplit(url).path.strip("/")

@@ -413,6 +413,24 @@ def scratch_database(dsn: str, options: str = "", template: str = "") -> Iterato
     run_outside_event_loop(lambda: asyncio.run(drop(nodes)))
 
 
+def create_postgresql_template(dsn: str, name: str) -> None:
+    """Creates a database with all tables and no rows on a PostgreSQL server, unless it exists."""
+
+    async def create() -> bool:
+        connection = await asyncpg.connect(dsn)
+        try:
+            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                return False
+            await connection.execute(f"CREATE DATABASE {name}")
+            return True
+        finally:
+            await connection.close()
+
+    if run_outside_event_loop(lambda: asyncio.run(create())):
+        url = replace_dsn(dsn, name)
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+
+
 async def add_node(dsn: str, host: str, port: int) -> None:
     """Adds a node to a database with Citus. Citus then copies the roles of the cluster to the node,
     which fails while another test does the same: so it is retried."""
