@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
-from tests.support import Client, Server
+from tests.support import Client, Server, wait_until
 
 CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id email version } }"
 UPDATE = """mutation($id: ID!, $node: InputUpdateCustomer!) {
@@ -52,6 +52,12 @@ def background_writes(
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def wait_for_writes(writers: Sequence[Writer], count: int) -> None:
+    """Waits until `count` more writes have succeeded."""
+    total = count + sum(writer.success_count for writer in writers)
+    wait_until(lambda: sum(writer.success_count for writer in writers) >= total, 120)
 
 
 def _write(server: Server, token: str, writer: Writer, stop: threading.Event) -> None:

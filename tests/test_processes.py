@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.load import audit, background_writes
+from tests.load import audit, background_writes, wait_for_writes
 from tests.postgres import folders
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -59,13 +59,13 @@ def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int
     with run_server(new_postgresql, *TWO_WORKERS) as server:
         before = wait_for_processes(server)
         with background_writes(server, BOOTSTRAP_TOKEN, 6) as writers:
-            time.sleep(1)
+            wait_for_writes(writers, 50)
             for pid in before:
                 os.kill(pid, number)
-                wait_until(partial(is_replaced, server, pid))
-                time.sleep(1)
+                wait_until(partial(is_replaced, server, pid), 60)
+                wait_for_writes(writers, 50)
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            assert audit(client, writers) > 20
+            audit(client, writers)
         # Requests in progress in that process get no response, and all others succeed.
         assert {status for writer in writers for status in writer.statuses} <= {
             "200",
@@ -79,7 +79,7 @@ def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:
         wait_for_processes(server)
         port = urlsplit(server.url).port
         with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
-            time.sleep(1)
+            wait_for_writes(writers, 50)
             os.kill(server.pid, signal.SIGKILL)
 
             def is_port_free() -> bool:
@@ -89,7 +89,7 @@ def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:
             wait_until(is_port_free)
     with run_server(new_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            assert audit(client, writers) > 20
+            audit(client, writers)
 
 
 def test_a_process_that_starts_without_the_database_responds_503() -> None:

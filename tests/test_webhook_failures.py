@@ -18,7 +18,7 @@ import pytest
 
 from regulars.webhooks.targets import TIMEOUT_SECONDS
 from regulars.webhooks.worker import MAX_QUICK
-from tests.load import background_writes
+from tests.load import background_writes, wait_for_writes
 from tests.receiver import ReceivedRequest, run_receiver
 from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
 from tests.test_history import read_feed
@@ -79,7 +79,7 @@ def test_every_committed_change_arrives_after_kills(new_database: str) -> None:
                             create_webhook(client, type_, f"{receiver.url}/{kind}")
                 with run_workers(new_database, workers) as started:
                     with background_writes(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
-                        time.sleep(0.7)
+                        wait_for_writes(writers, 30)
                         for process in started:
                             process.kill()
                         os.kill(server.pid, signal.SIGKILL)
