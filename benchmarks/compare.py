@@ -18,7 +18,7 @@ from benchmarks.servers import Contender, RunningServer, run_server
 from benchmarks.work import LIST, Workload, page_body
 
 # Fewer show only that the benchmark works.
-CUSTOMERS = int(os.environ.get("REGULARS_BENCH_CUSTOMERS", "100_000"))
+CUSTOMERS = int(os.environ.get("BENCH_CUSTOMERS", "100_000"))
 WARM_SECONDS = 0.5
 
 SQL_SQLITE = "bare SQL, sqlite3"
