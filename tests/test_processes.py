@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from tests.load import audit, background_writes, wait_for_writes
@@ -20,6 +22,7 @@ from tests.support import (
     Server,
     find_worker_pids,
     get,
+    read_metrics,
     run_server,
     wait_until,
 )
@@ -71,6 +74,50 @@ def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int
             "200",
             "no response",
         }
+
+
+async def count_readers_of_inbox_size(dsn: str, seconds: float) -> int:
+    """Locks the inbox, and returns how many connections wait to count its events meanwhile."""
+    locking, watching = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    waiting = set()
+    async with locking.transaction():
+        await locking.execute("LOCK TABLE inbox")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            waiting |= set(
+                await watching.fetch(
+                    "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND query LIKE 'SELECT count(*)%FROM inbox'"
+                )
+            )
+            await asyncio.sleep(0.1)
+    await locking.close()
+    await watching.close()
+    return len(waiting)
+
+
+def test_one_process_reads_the_figures_of_waiting_work(new_postgresql: str) -> None:
+    """Another process continues when it is killed. The metrics no longer count the killed one."""
+    idle = ("--no-webhook-worker", *TWO_WORKERS)
+    name, documents = "regulars_webhooks_waiting", "regulars_documents_cached"
+    with run_server(new_postgresql, *idle) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        assert asyncio.run(count_readers_of_inbox_size(new_postgresql, 4)) == 1
+        node = {"type": "contact/signup", "url": "https://shop.example.com/hooks"}
+        client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=node)
+        client.create("a@example.com")
+        for _ in range(3):
+            client.data("{ __typename }")
+        wait_until(lambda: read_metrics(server.url).get(name) == 1, 40)
+        assert read_metrics(server.url)[documents] >= 1
+        for pid in wait_for_processes(server):
+            os.kill(pid, signal.SIGKILL)
+            wait_until(partial(is_replaced, server, pid))
+        assert read_metrics(server.url).get(name) == 1
+        assert read_metrics(server.url)[documents] == 0
+        with Client(server, BOOTSTRAP_TOKEN) as other:
+            other.data("mutation { deleteWebhook(id: 1) }")
+        wait_until(lambda: read_metrics(server.url).get(name) == 0, 40)
 
 
 def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from functools import partial
 from pathlib import Path
 
-from regulars.http.metrics import Metrics
+from regulars.http.metrics import MULTIPROCESS, Metrics
 from regulars.store import Store, StoreError
 from regulars.store.backup import newest_backup
 from regulars.store.operator_figures import FIGURES, import_figures, inbox_figures, webhook_figures
@@ -46,10 +47,12 @@ _GAUGES = {
 
 
 class OperatorFigures:
-    """Reads the figures of the database. All processes read the same, so they are not added up."""
+    """Reads the figures of the database. Of several processes of a server, only one reads them, and
+    the metrics have its values. If it exits, another one continues within 15 seconds."""
 
     def __init__(self, store: Store, metrics: Metrics, backup_folder: str | None) -> None:
         self._store = store
+        self._lock = _ReaderLock(os.environ.get(MULTIPROCESS))
         self._backup_folder = Path(backup_folder) if backup_folder else None
         self._values: dict[str, float] = {}
         for figure, (name, description) in _GAUGES.items():
@@ -63,15 +66,17 @@ class OperatorFigures:
         name = "regulars_backup_last_success_timestamp_seconds"
         metrics.add_gauge(name, description, partial(self._value_of, "backup_at"), False)
 
-    def _value_of(self, figure: str) -> float:
-        return self._values.get(figure, 0)
+    def _value_of(self, figure: str) -> float | None:
+        """Returns the last value, or None if this process has read none."""
+        return self._values.get(figure)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
         await asyncio.sleep(_START_DELAY_SECONDS)
         while True:
             try:
-                await self._read()
+                if self._lock.acquire():
+                    await self._read()
             except StoreError:
                 pass  # the figures stay as they were; other metrics report the database
             except Exception as error:
@@ -95,6 +100,33 @@ class OperatorFigures:
             newest = newest_backup(folder)
             self._values["backup_at"] = newest.stat().st_mtime if newest else 0
 
-    def _oldest_event_age_seconds(self) -> float:
-        timestamp_ms = self._values.get("webhook_oldest_event_at", 0)
-        return max(0.0, time.time() - timestamp_ms / 1_000) if timestamp_ms else 0.0
+    def _oldest_event_age_seconds(self) -> float | None:
+        timestamp_ms = self._value_of("webhook_oldest_event_at")
+        return timestamp_ms and max(0.0, time.time() - timestamp_ms / 1_000)
+
+
+class _ReaderLock:
+    """The lock of the process that reads the figures, of those with the same `folder`. A process
+    holds it until it exits. Without a folder, there is one process, which holds the lock."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._path = Path(folder) / "operator_figures.lock" if folder else None
+        self._file: int | None = None
+        self._is_held = False
+
+    def acquire(self) -> bool:
+        """Acquires the lock if no process holds it. Returns whether this process holds it."""
+        if not self._is_held:
+            self._is_held = self._path is None or self._try_lock(self._path)
+        return self._is_held
+
+    def _try_lock(self, path: Path) -> bool:
+        import fcntl  # a server has several processes only on POSIX
+
+        if self._file is None:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

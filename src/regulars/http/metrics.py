@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from prometheus_client import (
@@ -22,7 +23,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from regulars import __version__
 from regulars.store.statement_times import BOUNDS, statement_times
@@ -103,7 +104,7 @@ class Metrics:
             registry=registry,
         )
         self._counters: list[tuple[Counter, Callable[[], int], list[int]]] = []
-        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
+        self._gauges: list[tuple[Gauge, Callable[[], float | None]]] = []
         # The library takes a lock for each count, so `sample` passes the sums to it.
         self._counts: dict[tuple[str, str, int], int] = {}
         self._hits = self._misses = 0
@@ -123,11 +124,12 @@ class Metrics:
             PlatformCollector(registry=registry)
 
     def add_gauge(
-        self, name: str, description: str, value: Callable[[], float], is_summed: bool = True
+        self, name: str, description: str, value: Callable[[], float | None], is_summed: bool = True
     ) -> None:
-        """Adds a gauge. `value` is called in each `sample`. The values of several processes are
-        added up, or, without `is_summed`, the newest one counts."""
-        mode: Literal["livesum", "livemostrecent"] = "livesum" if is_summed else "livemostrecent"
+        """Adds a gauge. `value` is called in each `sample`; None leaves the gauge as it is. The
+        values of all running processes are added up, or, without `is_summed`, the newest value of
+        a process counts."""
+        mode: Literal["livesum", "mostrecent"] = "livesum" if is_summed else "mostrecent"
         gauge = Gauge(name, description, registry=self._registry, multiprocess_mode=mode)
         self._gauges.append((gauge, value))
 
@@ -188,17 +190,32 @@ class Metrics:
             total = count_of()
             counter.inc(total - last[0])
             last[0] = total
-        for gauge, value in self._gauges:
-            gauge.set(value())
+        for gauge, value_of in self._gauges:
+            value = value_of()
+            if value is not None:
+                gauge.set(value)
 
     def text(self) -> bytes:
         """Returns the metrics of all processes of this server, in Prometheus's text format."""
         self.sample()
         if MULTIPROCESS not in os.environ:
             return generate_latest(_WithOldNames(self._registry))
+        _forget_ended_processes(Path(os.environ[MULTIPROCESS]))
         all_processes = CollectorRegistry()
         MultiProcessCollector(all_processes)  # type: ignore[no-untyped-call]  # the library's own
         return generate_latest(_WithOldNames(all_processes))
+
+
+def _forget_ended_processes(folder: Path) -> None:
+    """Removes the gauges of processes that have ended, which would be added up with the others'."""
+    for path in folder.glob("gauge_livesum_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            pass  # a process of another user has the number now
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's own
 
 
 class _BatchHistogram(Histogram):
