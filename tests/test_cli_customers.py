@@ -296,11 +296,16 @@ def test_config_lists_every_setting_without_secrets() -> None:
     assert set(settings) == set(SETTINGS)
     assert settings["database_url"]["value"] == "postgresql://db.example.com/regulars"
     assert settings["read_database_url"]["value"] == "postgresql://replica.example.com/regulars"
-    assert settings["port"] == {"setting": "port", "value": 8001, "source": "REGULARS_PORT"}
+    assert settings["port"] == {
+        "setting": "port",
+        "variable": "REGULARS_PORT",
+        "value": 8001,
+        "source": "REGULARS_PORT",
+    }
     assert settings["cors_origins"]["value"] == ["https://app.example.com"]
-    assert settings["host"] == {"setting": "host", "value": "127.0.0.1", "source": "default"}
+    assert (settings["host"]["value"], settings["host"]["source"]) == ("127.0.0.1", "default")
     table = run_regulars("config", "--table", env=env).stdout
-    assert re.search(r"^port +8001 +REGULARS_PORT", table, re.MULTILINE)
+    assert re.search(r"^REGULARS_PORT +8001 +REGULARS_PORT", table, re.MULTILINE)
     assert run_regulars("config", env={"REGULARS_PORT": "x"}).returncode == USAGE
 
 

@@ -92,6 +92,16 @@ def test_a_good_deployment_has_no_failure(
     assert "state" in result.stdout
 
 
+def test_a_database_without_accounts_is_reported_with_the_fix(new_database: str) -> None:
+    state, message = run_doctor(new_database)["accounts"]
+    assert state == "warn"
+    assert message.startswith("No account exists.")
+    assert "regulars account create NAME" in message
+    run_regulars("account", "create", "one", "--database-url", new_database)
+    report = run_doctor(new_database)["accounts"]
+    assert report == ("ok", "1 account has 0 customers; the largest has 0.")
+
+
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "no" / "folder"
     public = {"REGULARS_RATE_LIMIT": "0", "REGULARS_CORS_ORIGINS": "*"}

@@ -32,14 +32,19 @@ def config(as_json: JsonOrTable = None) -> None:
     except SettingsError as error:
         raise UsageError(str(error)) from None
     rows = [
-        {"setting": name, "value": shown_value(settings, name), "source": sources[name]}
-        for name in SETTINGS
+        {
+            "setting": name,
+            "variable": setting.variable,
+            "value": shown_value(settings, name),
+            "source": sources[name],
+        }
+        for name, setting in SETTINGS.items()
     ]
-    if not wants_json(as_json):
+    if wants_json(as_json):
+        print_rows(rows, ("setting", "variable", "value", "source"), as_json=True)
+    else:
         rows = [{**row, "value": _describe(row["value"])} for row in rows]
-    print_rows(rows, ("setting", "value", "source"), as_json)
-    if not wants_json(as_json):
-        print("\nTo set a value, set its variable, such as REGULARS_PORT for port.")
+        print_rows(rows, ("variable", "value", "source"), as_json=False)
 
 
 def _describe(value: Any) -> str:

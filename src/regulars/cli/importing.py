@@ -96,6 +96,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         source = _ask_about_dates(file, Source(file, job.options))
         _show(name, source)
         if job.dry_run:
+            print("Values of the first rows, as they would be saved:", file=sys.stderr)
             for column in describe_columns(source)[:_MAX_COLUMNS]:
                 _show_column(column)
             source.restart()

@@ -63,12 +63,12 @@ def webhook_list(*, connection: Connection, as_json: bool | None) -> None:
             "_id": webhook["_id"],
             "type": webhook["type"],
             "state": state_of(webhook),
-            "waiting": webhook["missed_count"],
+            "missed_count": webhook["missed_count"],
             "url": webhook["url"],
         }
         for webhook in webhooks
     ]
-    print_rows(rows, ("_id", "type", "state", "waiting", "url"), False, "No webhook exists.")
+    print_rows(rows, ("_id", "type", "state", "missed_count", "url"), False, "No webhook exists.")
 
 
 @app.command("webhook show", epilog=examples("regulars webhook show 1 --limit 50"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-from regulars.accounts.accounts import Token
+from regulars.accounts.accounts import Accounts, Token
 from regulars.cli.database import with_store
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
 from regulars.core.counts import count_of
@@ -26,7 +26,8 @@ def check_accounts(url: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
     """Yields the findings about the nodes of Citus, and the sizes of accounts."""
 
     async def count(store: Store) -> dict[int, int]:
-        return dict(await store.fetch(count_customers(), {}, is_long=True))
+        sizes = {account.account_id: 0 for account in await Accounts(store).all()}
+        return sizes | dict(await store.fetch(count_customers(), {}, is_long=True))
 
     nodes = asyncio.run(list_nodes(str(url.dsn))) if url.dsn else []
     if not all(node.is_reachable for node in nodes):
@@ -38,7 +39,13 @@ def check_accounts(url: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
         message = f"Their customers were not counted within {_COUNT_SECONDS:g} s."
         yield Finding(OK, "accounts", message)
         return
-    if not nodes:
+    if not sizes:
+        message = (
+            "No account exists. `regulars serve` creates the first one, or create it with: "
+            "regulars account create NAME"
+        )
+        yield Finding(WARN, "accounts", message)
+    elif not nodes:
         largest = max(sizes.values(), default=0)
         message = (
             f"{count_of(len(sizes), 'account has', 'accounts have')} "
