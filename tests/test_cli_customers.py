@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import re
+import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,17 @@ def test_connections_that_do_not_work(sqlite_server: Server, tmp_path: Path) -> 
     assert "cannot be reached: the server does not use TLS there." in message
     assert "This path does not exist" in refused(call, REFUSED, "--url", f"{url}/else")
     assert "does not support the method" in refused(call, REFUSED, "--url", f"{url}/readyz")
+
+
+@pytest.mark.slow
+def test_a_server_that_accepts_and_does_not_answer_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started_at = time.monotonic()
+        done = run_regulars("customers", "search", "--url", url, env={"REGULARS_TOKEN": "t"})
+    assert time.monotonic() - started_at < 30
+    assert done.returncode == UNREACHABLE
+    assert f"{url}/api/v2 accepted the connection, but did not answer within 15 s." in done.stderr
 
 
 def test_imports_are_listed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from regulars.cli.errors import NOT_MIGRATED
 from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import newest_version
@@ -276,7 +277,7 @@ def test_file_that_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str)
 def test_a_database_without_tables_is_not_backed_up(empty_database: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     result = run(empty_database, "backup", str(tmp_path / "copy"), "--tools", str(TOOLS))
-    assert result.returncode == 1
+    assert result.returncode == NOT_MIGRATED
     assert "no tables of Regulars" in result.stderr
     assert sorted(tmp_path.iterdir()) == before
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from regulars.cli.errors import INTERRUPTED, UNREACHABLE
 from regulars.transfer import remote
 from regulars.transfer.errors import BadOption
 from regulars.transfer.remote import address_of
@@ -291,7 +295,7 @@ def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPat
 
     mirror.proxy.before_request = before
     done = mirror.run("pull")
-    assert done.returncode == 1
+    assert done.returncode == UNREACHABLE
     assert "has not answered" in done.stderr
     monkeypatch.undo()
     count = len(customers(mirror.local))
@@ -301,6 +305,30 @@ def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPat
     result = mirror.pull("--resume")
     assert (result["rows"], result["created"]) == (40, 40)
     assert mirror.proxy.pages[0]["after"] is not None
+    mirror.assert_same()
+
+
+@pytest.mark.parametrize("pages", [0, 4])
+def test_ctrl_c_stops_a_pull_that_waits_for_the_other_server(mirror: Mirror, pages: int) -> None:
+    create_customers(mirror.remote, 40)
+    small_pages(mirror, 10)
+
+    def before(_count: int) -> None:
+        if len(mirror.proxy.pages) >= pages and not mirror.proxy.faults:
+            mirror.proxy.faults = ["502"] * 5  # a pause of 10 s
+            os.kill(os.getpid(), signal.SIGINT)
+
+    mirror.proxy.before_request = before
+    started_at = time.monotonic()
+    done = mirror.run("pull")
+    assert time.monotonic() - started_at < 9
+    assert done.returncode == INTERRUPTED
+    assert "Stopped after" in done.stderr
+    assert "Continue with the same command" in done.stderr
+    assert ("--resume" in done.stderr) == bool(pages)
+    mirror.proxy.before_request = lambda _count: None
+    mirror.proxy.faults.clear()
+    assert mirror.pull(*["--resume"] * bool(pages))["rows"] == 40
     mirror.assert_same()
 
 

@@ -9,14 +9,19 @@ import httpx
 from regulars import __version__
 
 
-def open_http(url: str, token: str, timeout_seconds: float) -> httpx.AsyncClient:
-    """Returns a client that sends a token to the server at `url`."""
+def open_http(
+    url: str, token: str, timeout_seconds: float, connect_seconds: float | None = None
+) -> httpx.AsyncClient:
+    """Returns a client that sends a token to the server at `url`. It waits at most
+    `timeout_seconds` for each part of a response, and `connect_seconds` (by default the same) for a
+    connection."""
     headers = {
         "Authorization": f"Bearer {token}",
         "Accept": "application/json",
         "User-Agent": f"Regulars/{__version__}",
     }
-    return httpx.AsyncClient(headers=headers, timeout=timeout_seconds, verify=tls_for(url))
+    timeout = httpx.Timeout(timeout_seconds, connect=connect_seconds or timeout_seconds)
+    return httpx.AsyncClient(headers=headers, timeout=timeout, verify=tls_for(url))
 
 
 def tls_for(url: str) -> ssl.SSLContext | bool:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from regulars.settings import Settings
     from regulars.store import Store
 
-TIMEOUT_SECONDS = 60.0
+# Longer than a server works on a request by default (10 s).
+READ_SECONDS = 15.0
+CONNECT_SECONDS = 10.0
 # A rate limit is waited for, at most this often and this long.
 _MAX_WAITS = 10
 _MAX_WAIT_SECONDS = 60.0
@@ -158,10 +160,16 @@ class ServerClient:
 
         try:
             return await self._http.request(method, url, json=body)
+        except httpx.ConnectTimeout:
+            raise ServerUnreachable(
+                f"{url} cannot be reached: nothing answered within {CONNECT_SECONDS:g} s. Check "
+                "--url, and that the server runs."
+            ) from None
         except httpx.TimeoutException:
             raise ServerUnreachable(
-                f"{url} did not answer within {TIMEOUT_SECONDS:g} s. The change may have been "
-                "made. Check before you repeat it."
+                f"{url} accepted the connection, but did not answer within {READ_SECONDS:g} s. "
+                "Check that the server is not overloaded. A change may have been made: check "
+                "before you repeat it."
             ) from None
         except httpx.TransportError as error:
             raise ServerUnreachable(

@@ -103,13 +103,13 @@ class Connection:
         return with_store(settings, run, seconds=settings.request_seconds)
 
     async def _run_on_server(self, url: str, work: Callable[[Client], Awaitable[T]]) -> T:
-        from regulars.cli.client import TIMEOUT_SECONDS, ServerClient
+        from regulars.cli.client import CONNECT_SECONDS, READ_SECONDS, ServerClient
         from regulars.http_client import open_http
         from regulars.transfer.remote import address_of
 
         address = address_of(url, self.insecure)
         token = read_token(self.token_file)
-        async with open_http(address, token, TIMEOUT_SECONDS) as http:
+        async with open_http(address, token, READ_SECONDS, CONNECT_SECONDS) as http:
             return await work(ServerClient(http, address))
 
 

@@ -68,13 +68,18 @@ def exit_code(error: BaseException) -> int | None:
 
     from regulars.accounts.accounts import AccountError
     from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
-    from regulars.transfer.errors import BadOption, Interrupted, TransferError
+    from regulars.transfer.errors import (
+        BadOption,
+        Interrupted,
+        RemoteUnreachable,
+        TransferError,
+    )
 
     if isinstance(error, BadDatabaseURL):
         return USAGE
     if isinstance(error, NotMigrated):
         return NOT_MIGRATED
-    if isinstance(error, Unreachable | CannotListenError | ServerUnreachable):
+    if isinstance(error, Unreachable | CannotListenError | ServerUnreachable | RemoteUnreachable):
         return UNREACHABLE
     if isinstance(error, APIError):
         return UNREACHABLE if error.key == "errors_unavailable" else REFUSED

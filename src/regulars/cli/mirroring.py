@@ -18,7 +18,6 @@ from regulars.core.counts import count_of
 from regulars.core.dates import parse_timestamp
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.transfer.errors import Interrupted
 from regulars.transfer.import_repository import COUNTS
 from regulars.transfer.importer import Tally
 from regulars.transfer.pull import LAST, Options, Pull
@@ -68,7 +67,7 @@ def pull(
             customers = Customers(remote)
             transfer = Pull(store, owner.account_id, customers, address, options, _say)
             began = time.monotonic()
-            await _go(transfer, address, " Continue with the same command and --resume.")
+            await _go(transfer, address)
         return {
             **_result(address, owner.name, options.dry_run, transfer.tally, began),
             "how": transfer.by,
@@ -99,7 +98,7 @@ def push(
             customers = Customers(remote)
             transfer = Push(store, owner.account_id, remote, customers, query, dry_run, now_ms())
             began = time.monotonic()
-            await _go(transfer, address, "")
+            await _go(transfer, address)
         result = _result(address, owner.name, dry_run, transfer.tally, began)
         return {**result, "only_there": transfer.only_there}
 
@@ -113,12 +112,9 @@ class _Transfer(Protocol):
     def stop(self) -> None: ...
 
 
-async def _go(transfer: _Transfer, address: str, hint: str) -> None:
+async def _go(transfer: _Transfer, address: str) -> None:
     with transfer_progress(address, None) as progress, stopping(transfer.stop):
-        try:
-            await transfer.go(progress)
-        except Interrupted as error:
-            raise Interrupted(f"{error}{hint}") from None
+        await transfer.go(progress)
 
 
 def _paused(why: str, seconds: float) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import apsw
 
-from regulars.store.errors import StoreError, Unreachable
+from regulars.store.errors import NotMigrated, StoreError, Unreachable
 from regulars.store.postgresql.connect import connect_or_raise
 from regulars.store.schema_version import read_schema_state
 from regulars.store.sqlite.file import connect, connect_to_copy, find_damage
@@ -44,11 +44,11 @@ class BackupError(StoreError):
 def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
     """Back up a database to a new file that only its owner can read; return its size in bytes. The
     file appears when it is complete. `tools` is the folder of PostgreSQL's tools. Raises
-    BackupError, and Unreachable."""
+    BackupError, NotMigrated, and Unreachable."""
     if file.exists():
         raise BackupError(f"The file {file} already exists. Choose another name, or move the file.")
     if read_schema_state(url) is None:
-        raise BackupError(
+        raise NotMigrated(
             f"{url.redacted} has no tables of Regulars. Check `--database-url` "
             "(`REGULARS_DATABASE_URL`)."
         )

@@ -32,6 +32,10 @@ class UnclearEncoding(BadOption):
         self.likely = likely
 
 
+class RemoteUnreachable(TransferError):
+    """The other server did not answer, also when the request was repeated."""
+
+
 class Interrupted(TransferError):
     """The transfer was stopped by the user, and can be resumed."""
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
 
@@ -34,6 +35,8 @@ from regulars.transfer.pull_checkpoint import (
 )
 from regulars.transfer.remote import RemoteError, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, Page, row_of, timestamp_of
+
+T = TypeVar("T")
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
@@ -90,14 +93,19 @@ class Pull:
         self._origin = Origin("import", address, silent=options.silent)
         self._retries: dict[int, Node] = {}
         self._should_stop = False
+        self._can_resume = False
+        self._response: asyncio.Future[Any] | None = None
         self._in_order = True
         self.tally = Tally()
         self.gone = self.deleted = 0
         self.by = LIST
 
     def stop(self) -> None:
-        """Stop the pull after the current page."""
+        """Stop the pull: at once while it waits for the other server, else after the current
+        page."""
         self._should_stop = True
+        if self._response is not None:
+            self._response.cancel()
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
         """Pull, and call `progress` after each page. Raises BadOption, RemoteError, Interrupted
@@ -163,6 +171,7 @@ class Pull:
                 pull_id=self._id,
                 cursor=checkpoint.dump(),
             )
+            self._can_resume = checkpoint.by != UPDATED_SINCE
         return checkpoint
 
     async def _resume(self, before: Row | None, previous: PullCheckpoint | None) -> PullCheckpoint:
@@ -171,6 +180,7 @@ class Pull:
         if previous.by == UPDATED_SINCE:
             raise BadOption("A pull with --since cannot be resumed. Run it again without --resume.")
         self._require_same(previous)
+        self._can_resume = True
         silent = is_silent(before, self._options.silent, "pull")
         self._origin = self._origin._replace(silent=silent)
         self.tally.rows = before["position"]
@@ -199,19 +209,20 @@ class Pull:
             )
 
     async def _mark(self, checkpoint: PullCheckpoint) -> None:
-        """Set what the mirror will be up to date with at the end of the run."""
+        """Set what the mirror will be up to date with at the end of the run. Raises Interrupted
+        after `stop`."""
         if checkpoint.by == FEED:
             checkpoint.next_updated = checkpoint.updated
             return
         # Before the first page: the next pull reads changes made during this one again.
-        checkpoint.next_feed = await self._remote_customers.feed_cursor()
-        checkpoint.next_updated = await self._remote_customers.newest()
+        checkpoint.next_feed = await self._until_stop(self._remote_customers.feed_cursor())
+        checkpoint.next_updated = await self._until_stop(self._remote_customers.newest())
 
     async def _read(self, checkpoint: PullCheckpoint, progress: Callable[[Tally], None]) -> None:
         upcoming = asyncio.ensure_future(self._fetch(checkpoint, checkpoint.after))
         try:
             while True:
-                page = await upcoming
+                page = await self._until_stop(upcoming)
                 more = page.more
                 if checkpoint.by == UPDATED_SINCE:
                     page, more = _recent(page, checkpoint.since or 0)
@@ -226,10 +237,27 @@ class Pull:
                 progress(self.tally)
                 if not more:
                     return
-                if self._should_stop:
-                    raise Interrupted(f"Stopped after {count_of(self.tally.rows, 'customer')}.")
         finally:
             upcoming.cancel()
+
+    async def _until_stop(self, request: Awaitable[T]) -> T:
+        """Return a response of the other server. Raises Interrupted after `stop`."""
+        response = asyncio.ensure_future(request)
+        self._response = response
+        try:
+            if not self._should_stop:
+                return await response
+        except asyncio.CancelledError:
+            if not self._should_stop:
+                raise
+        finally:
+            self._response = None
+        response.cancel()
+        hint = "Continue with the same command" + " and --resume" * self._can_resume
+        raise Interrupted(
+            f"Stopped after {count_of(self.tally.rows, 'customer')}."
+            + f" {hint}." * (not self._options.dry_run)
+        )
 
     def _fetch(self, checkpoint: PullCheckpoint, after: str | None) -> Awaitable[Page]:
         if checkpoint.by == FEED:

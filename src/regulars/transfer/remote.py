@@ -14,7 +14,7 @@ import httpx
 
 from regulars.http_client import open_http
 from regulars.loopback import is_loopback
-from regulars.transfer.errors import BadOption, TransferError
+from regulars.transfer.errors import BadOption, RemoteUnreachable, TransferError
 
 PATH = "/api/v2"
 _TIMEOUT_SECONDS = 60.0
@@ -37,7 +37,7 @@ Check = Callable[[Any], bool]
 
 
 class RemoteError(TransferError):
-    """The other server refuses a request, or cannot be reached."""
+    """The other server refuses a request, or its answer is invalid."""
 
 
 class RequestTooLarge(RemoteError):
@@ -114,7 +114,8 @@ class Remote:
 
         Transient failures are retried: 429 and `rate_limit_reached` (after `Retry-After`, if the
         server sends it), 5xx, lost connections and truncated responses. Raises RemoteFault if the
-        server refuses the request, RequestTooLarge, and RemoteError when `patience` is over.
+        server refuses the request, RequestTooLarge, and RemoteUnreachable when `patience` is
+        over.
         """
         pause, deadline = _FIRST_PAUSE, time.monotonic() + self._patience
         while True:
@@ -123,7 +124,7 @@ class Remote:
             except _TransientError as transient:
                 remaining_seconds = deadline - time.monotonic()
                 if remaining_seconds <= 0:
-                    raise RemoteError(
+                    raise RemoteUnreachable(
                         f"{self.address} has not answered for {self._patience / 60:.0f} min: "
                         f"{transient}."
                     ) from None
