@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -109,9 +110,32 @@ def test_old_names_work_and_are_hidden() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "expected"),
-    [("regulars to", ["token"]), ("regulars token ", ["create", "list", "rename", "revoke"])],
+    [
+        ("regulars to", ["token"]),
+        ("regulars token ", ["create", "list", "rename", "revoke"]),
+        ("regulars serve --log-level w", ["warning"]),
+        ("regulars import --tags ", ["add", "replace"]),
+        ("regulars export --columns email,first", ["email,first_name"]),
+        ("regulars token create --scope me", ["metrics"]),
+        ("regulars account rename sh", ["shop-1", "shop-2"]),
+        ("regulars export --account shop-2", ["shop-2"]),
+        ("regulars webhook show --account shop-1 ", ["1"]),
+        ("regulars webhook show --url http://127.0.0.1:1 ", []),
+        ("regulars account rename --database-url postgresql://127.0.0.1:1/x ", []),
+    ],
 )
-def test_a_shell_completes_commands(typed: str, expected: list[str]) -> None:
+def test_a_shell_completes_commands_and_values(
+    typed: str, expected: list[str], new_database: str, tmp_path: Path
+) -> None:
+    env = {"REGULARS_DATABASE_URL": new_database}
+    for name in ("shop-1", "shop-2"):
+        assert run_regulars("account", "create", name, env=env).returncode == 0
+    document = tmp_path / "create.graphql"
+    document.write_text(
+        'mutation { createWebhook(node: {type: "contact/signup", url: "https://x.test/"}) { id } }'
+    )
+    created = run_regulars("query", str(document), "--account", "shop-1", env=env)
+    assert created.returncode == 0, created.stderr
     words = typed.split(" ")
     variables = {
         "_REGULARS_COMPLETE": "complete_bash",
@@ -121,7 +145,7 @@ def test_a_shell_completes_commands(typed: str, expected: list[str]) -> None:
     program = "import sys; sys.argv = ['regulars']; from regulars.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=build_environment(variables),
+        env=build_environment({**env, **variables}),
         capture_output=True,
         text=True,
         check=True,

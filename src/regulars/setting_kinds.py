@@ -31,6 +31,7 @@ class Setting:
     parse: Callable[[str], Any]
     default: Any
     metavar: str = "TEXT"
+    choices: tuple[str, ...] = ()
     is_flag: bool = False
     is_secret: bool = False
     allows_empty: bool = False

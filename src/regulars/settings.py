@@ -126,6 +126,7 @@ class Settings:
         "events.",
         choice_parser(*LOG_LEVELS),
         metavar="LEVEL",
+        choices=LOG_LEVELS,
     )
     log_format: str | None = _setting(
         None,
@@ -133,6 +134,7 @@ class Settings:
         "and json otherwise.",
         choice_parser(*LOG_FORMATS),
         metavar="FORMAT",
+        choices=LOG_FORMATS,
     )
     log_requests: bool = _flag(True, "Log each request.")
     slow_statement_seconds: float = _number(

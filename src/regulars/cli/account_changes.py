@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from regulars.cli import options
+from regulars.cli.completion import complete_account, complete_token
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The account.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The account.", autocompletion=complete_account)
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking for the name.")]
 
 
@@ -157,7 +160,12 @@ def _confirm_name(name: str, customers: int) -> None:
 @app.command("token rename", epilog=examples('regulars token rename k7w2mnp4xq "shop app"'))
 def token_rename(
     token_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The token's id, as in `regulars token list`.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The token's id, as in `regulars token list`.",
+            autocompletion=complete_token,
+        ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     database_url: options.DatabaseURL = None,

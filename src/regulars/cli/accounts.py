@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from regulars.cli import options
+from regulars.cli.completion import complete_account, complete_token, completes
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
@@ -89,7 +90,12 @@ def account_list(
     ),
 )
 def account_move(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the account.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The name of the account.", autocompletion=complete_account
+        ),
+    ],
     node: Annotated[
         str, typer.Argument(metavar="HOST:PORT", help="The node, as `regulars doctor` lists it.")
     ],
@@ -153,6 +159,7 @@ def token_create(
         typer.Option(
             "--scope",
             metavar="SCOPE",
+            autocompletion=completes(*SCOPES),
             help=f"A permission of the token. Repeat the option for several. {_SCOPES}",
         ),
     ] = [BOTH],  # noqa: B006  # typer copies it
@@ -264,7 +271,11 @@ def token_list(
 def token_revoke(
     token_id: Annotated[
         str,
-        typer.Argument(metavar="ID", help="The id of the token, from `regulars token list`."),
+        typer.Argument(
+            metavar="ID",
+            help="The id of the token, from `regulars token list`.",
+            autocompletion=complete_token,
+        ),
     ],
     database_url: options.DatabaseURL = None,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from regulars.cli import options
+from regulars.cli.completion import complete_account
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.environment import ACCOUNT_VARIABLE
@@ -56,6 +57,7 @@ AccountName = Annotated[
     typer.Option(
         "--account",
         metavar="NAME",
+        autocompletion=complete_account,
         help="The account in the database. Required if the database has several. "
         f"[env: {ACCOUNT_VARIABLE}, without --url]",
     ),

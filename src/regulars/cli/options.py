@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regulars.cli.completion import complete_account, completes
 from regulars.cli.errors import UsageError
 from regulars.environment import ACCOUNT_VARIABLE, SettingsError, load_settings, read_secret
 from regulars.settings import SETTINGS, Settings
@@ -31,7 +32,13 @@ def _option(name: str) -> Any:
     flag = setting.option
     if setting.is_flag:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text)]
-    return Annotated[str | None, typer.Option(flag, metavar=setting.metavar, help=help_text)]
+    option = typer.Option(
+        flag,
+        metavar=setting.metavar,
+        help=help_text,
+        autocompletion=completes(*setting.choices) if setting.choices else None,
+    )
+    return Annotated[str | None, option]
 
 
 DatabaseURL = _option("database_url")
@@ -86,6 +93,7 @@ AccountName = Annotated[
         metavar="NAME",
         envvar=ACCOUNT_VARIABLE,
         show_envvar=False,
+        autocompletion=complete_account,
         help="The account. It is required if there are several accounts. "
         f"[env: {ACCOUNT_VARIABLE}]",
     ),

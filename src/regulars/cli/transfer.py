@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from regulars.cli import options
+from regulars.cli.completion import complete_columns, completes
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
@@ -19,6 +20,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
+        autocompletion=completes("csv", "jsonl"),
         metavar="FORMAT",
         help="The format: csv or jsonl (JSON Lines). The default follows from the file.",
     ),
@@ -71,6 +73,7 @@ def import_(
         str,
         typer.Option(
             "--unknown",
+            autocompletion=completes("custom", "drop", "refuse"),
             metavar="WHAT",
             help="What to do with columns that fit no field: custom stores them in `custom`, drop "
             "leaves them out, refuse stops the import.",
@@ -80,6 +83,7 @@ def import_(
         str,
         typer.Option(
             "--empty",
+            autocompletion=completes("keep", "clear"),
             metavar="WHAT",
             help="What an empty cell does to the field of an existing customer: keep or clear.",
         ),
@@ -88,6 +92,7 @@ def import_(
         str,
         typer.Option(
             "--match",
+            autocompletion=completes("email", "_id"),
             metavar="FIELD",
             help="The field that selects the customer of a row: email or _id.",
         ),
@@ -96,6 +101,7 @@ def import_(
         str,
         typer.Option(
             "--consent",
+            autocompletion=completes("keep", "overwrite"),
             metavar="WHAT",
             help="Whether a row may subscribe an unsubscribed customer: keep (no) or "
             "overwrite (yes).",
@@ -105,6 +111,7 @@ def import_(
         str,
         typer.Option(
             "--tags",
+            autocompletion=completes("add", "replace"),
             metavar="WHAT",
             help="Whether the tags of a row are added to those of the customer or replace them: "
             "add or replace.",
@@ -114,6 +121,7 @@ def import_(
         str | None,
         typer.Option(
             "--dates",
+            autocompletion=completes("dmy", "mdy", "ymd"),
             metavar="ORDER",
             help="The order of day, month and year if the values do not show it: dmy, mdy or ymd.",
         ),
@@ -238,6 +246,7 @@ def export(
         str | None,
         typer.Option(
             "--columns",
+            autocompletion=complete_columns,
             metavar="NAMES",
             help="The columns, separated by commas. The default is all that can be imported again.",
         ),
@@ -246,6 +255,7 @@ def export(
         str | None,
         typer.Option(
             "--format",
+            autocompletion=completes("csv", "csv-excel", "xlsx", "jsonl"),
             metavar="FORMAT",
             help="csv, csv-excel (CSV for Excel), xlsx or jsonl (JSON Lines). The default follows "
             "from the name of the file.",
@@ -336,6 +346,7 @@ def pull(
         str,
         typer.Option(
             "--match",
+            autocompletion=completes("email", "_id"),
             metavar="FIELD",
             help="How customers are matched. _id keeps the _ids of the other server. email updates "
             "the customer with the same email.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regulars.cli.completion import complete_webhook
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.errors import REFUSED, APIError
 from regulars.cli.options import examples
@@ -44,7 +45,12 @@ _PAGE_SIZE = 100
 _POLL_SECONDS = 0.3
 
 WebhookId = Annotated[
-    str, typer.Argument(metavar="WEBHOOK", help="The `_id` or the id of a webhook.")
+    str,
+    typer.Argument(
+        metavar="WEBHOOK",
+        help="The `_id` or the id of a webhook.",
+        autocompletion=complete_webhook,
+    ),
 ]
 
 
