@@ -110,7 +110,7 @@ def test_the_usage_shows_arguments_without_braces() -> None:
     ):
         assert run_regulars(*command.split(), "--help").stdout.splitlines()[0] == f"Usage: {usage}"
     words = run_regulars("customers", "search", "--help").stdout.split()
-    assert "default: 25; from 1 to 10,000" in " ".join(words)
+    assert "Allowed: from 1 to 10,000. [default: 25]" in " ".join(words)
 
 
 @pytest.mark.slow

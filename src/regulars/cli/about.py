@@ -70,5 +70,5 @@ def show_help(
         found = current.command.get_command(current, name)
         if found is None:  # fails with a suggestion
             current.command.resolve_command(current, [name])
-        current = typer.Context(found, info_name=name, parent=current)
+        current = found.context_class(found, info_name=name, parent=current)
     print(current.get_help())

@@ -6,15 +6,11 @@ Python.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import typer.core
-from typer._click.core import Context
-from typer._click.formatting import HelpFormatter
-from typer._coercion import RuntimeParam, TypeDescriptor, build_runtime_param
+import typer
 
 from regulars.cli.errors import UsageError
 
@@ -24,49 +20,37 @@ _STACKED_NAME_WIDTH = 4
 _MAX_SHOWN_CHARACTERS = 100
 
 
-class _Unchanged(RuntimeParam):
-    """Leaves the values of a parameter as they are."""
+class _Reader:
+    """Reads the values of a parameter: a path, a number in a range, or any text unchanged."""
 
-    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # of the base
-        return value
+    def __init__(self, parameter: Any) -> None:
+        self._name = parameter.opts[0]
+        self._has_several = parameter.multiple or parameter.nargs == -1
+        self._type = parameter.type_descriptor.annotation
+        self._low, self._high = parameter.min, parameter.max
+        assert self._type in (str, list[str], bool, int, float, Path), self._type
 
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # Typer's names
+        """Returns a value. Raises UsageError for a number that is invalid or out of range."""
+        if value is None:
+            return () if self._has_several else None
+        if self._type in (int, float):
+            return self._number(value)
+        return Path(value) if self._type is Path else value
 
-class _FilePath(RuntimeParam):
-    """Reads the path of a file or folder, which need not exist."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # of the base
-        return Path(value)
-
-
-class _Number(RuntimeParam):
-    """Reads a number and checks its range. Raises UsageError."""
-
-    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # of the base
-        low, high = self.parameter_info.min, self.parameter_info.max
+    def _number(self, value: Any) -> int | float:
+        low, high = self._low, self._high
         try:
-            number = int(value) if self.annotation is int else float(value)
+            number = int(value) if self._type is int else float(value)
             is_valid = (low is None or low <= number) and (high is None or number <= high)
         except ValueError:
             is_valid = False
         if is_valid and number == number:  # not NaN
             return number
-        kind = "whole number" if self.annotation is int else "number"
+        kind = "whole number" if self._type is int else "number"
         values = _range_text(low, high)
         shown = str(value)[:_MAX_SHOWN_CHARACTERS]
-        raise UsageError(
-            f"{param.opts[0]} must be a {kind}{values and f' {values}'}, not {shown!r}."
-        )
-
-
-def _build_runtime_param(descriptor: TypeDescriptor) -> RuntimeParam:
-    details = (descriptor.parameter_info, descriptor.annotation)
-    if descriptor.annotation in (str, bool, list[str]):
-        return _Unchanged(*details)
-    if descriptor.annotation in (int, float):
-        return _Number(*details)
-    if descriptor.annotation is Path:
-        return _FilePath(*details)
-    return build_runtime_param(descriptor)
+        raise UsageError(f"{self._name} must be a {kind}{values and f' {values}'}, not {shown!r}.")
 
 
 def _range_text(low: float | None, high: float | None) -> str:
@@ -78,7 +62,7 @@ def _range_text(low: float | None, high: float | None) -> str:
     return f"of at most {high:,}" if low is None else f"from {low:,} to {high:,}"
 
 
-class _Formatter(HelpFormatter):
+class _Formatter(typer.Context.formatter_class):  # type: ignore[valid-type, misc]  # a class
     """Writes the names of options above their descriptions if the terminal is too narrow for two
     columns."""
 
@@ -92,24 +76,35 @@ class _Formatter(HelpFormatter):
         super().write_dl(rows, col_max, col_spacing)
 
 
-def adapt_arguments(command: Any) -> None:
-    """Makes the help of a command show the names of its arguments, without braces and types."""
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            parameter.display_type_rich = _hide_type
-            parameter._usage_display_name = functools.partial(_usage_name, parameter)
+class _Context(typer.Context):
+    formatter_class = _Formatter
 
 
-def _hide_type(ctx: Any) -> None:
-    """Returns no type, which would be a type of Python."""
+def adapt_parameters(command: Any) -> None:
+    """Makes a command read its values with `_Reader`, and its help show the names of its arguments
+    and the ranges of its numbers, without braces and types."""
+    get_params = command.get_params
+
+    def get_adapted(ctx: Any) -> list[Any]:
+        parameters: list[Any] = get_params(ctx)  # with --help, and the options of the completion
+        for parameter in parameters:
+            if "get_runtime_param" not in vars(parameter):
+                _adapt(parameter)
+        return parameters
+
+    command.context_class = _Context
+    command.get_params = get_adapted
 
 
-def _usage_name(parameter: Any) -> str:
-    """Returns an argument as the line of the usage shows it: FILE, [FILE] or FILE..."""
-    name = f"{parameter.display_name_raw}{'...' * (parameter.nargs != 1)}"
-    return name if parameter.required else f"[{name}]"
-
-
-typer.core.build_runtime_param = _build_runtime_param  # type: ignore[attr-defined]  # not public
-typer.core.describe_number_range = _range_text  # type: ignore[assignment, attr-defined]  # names
-Context.formatter_class = _Formatter
+def _adapt(parameter: Any) -> None:
+    reader = _Reader(parameter)
+    parameter.get_runtime_param = lambda: reader
+    values = _range_text(parameter.min, parameter.max)
+    if values and parameter.help:
+        parameter.help += f" Allowed: {values}."
+    parameter.min = parameter.max = None  # Typer would add the range to the help in symbols
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None  # noqa: ARG005  # Typer's name
+        name = f"{parameter.display_name_raw}{'...' * (parameter.nargs != 1)}"
+        usage = name if parameter.required else f"[{name}]"
+        parameter.get_usage_pieces = lambda ctx: [usage]  # noqa: ARG005  # Typer's name

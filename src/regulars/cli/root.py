@@ -18,7 +18,7 @@ from typer.main import get_group
 
 from regulars.cli.errors import INTERRUPTED, REFUSED, USAGE, error_message, exit_code
 from regulars.cli.groups import ENTRIES, GROUPS, CommandEntry
-from regulars.cli.parameters import adapt_arguments
+from regulars.cli.parameters import adapt_parameters
 
 # Of a full disk, a closed pipe or a file that grows too large.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
@@ -32,6 +32,7 @@ class CommandGroup(TyperGroup):
     def __init__(self, *, prefix: str = "", **details: Any) -> None:
         super().__init__(**details)
         self._prefix = prefix
+        adapt_parameters(self)
 
     def _entries(self) -> Iterable[tuple[str, CommandEntry]]:
         """Returns the visible commands by the last word of their names."""
@@ -96,7 +97,7 @@ def load(entry: CommandEntry) -> Any:
     name = entry.name.rpartition(" ")[2]
     command: Any = commands[entry.name] if entry.name in commands else commands[name]
     command.name = name
-    adapt_arguments(command)
+    adapt_parameters(command)
     return command
 
 
