@@ -42,7 +42,7 @@ def test_an_account_alone_is_not_noisy() -> None:
     assert not any(detector.is_noisy(1, EXPENSIVE_COST, 100) for _ in range(10))
 
 
-def test_an_expensive_request_is_noisy_beside_another_account() -> None:
+def test_an_expensive_request_is_noisy_while_another_account_is_active() -> None:
     detector = NoisyNeighborDetector()
     assert not detector.is_noisy(1, 1, 1)
     assert not detector.is_noisy(2, EXPENSIVE_COST - 1, 1)

@@ -400,7 +400,7 @@ def typed(sqlite_server: Server) -> Callable[..., tuple[int, str]]:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_undone_is_asked_on_a_terminal(
+def test_deletions_ask_for_confirmation_on_a_terminal(
     sqlite_server: Server, typed: Callable[..., tuple[int, str]]
 ) -> None:
     token = create_token(sqlite_server)

@@ -88,13 +88,13 @@ def coerced(type_: GraphQLInputType, value: Any) -> Any:
 @pytest.mark.parametrize("type_", TYPES, ids=str)
 @settings(max_examples=example_count(150), deadline=None)
 @given(value=VALUES)
-def test_any_value(type_: GraphQLInputType, value: Any) -> None:
+def test_any_value_is_coerced_like_graphql_core(type_: GraphQLInputType, value: Any) -> None:
     assert repr(coerced(type_, value)) == repr(coerce_input_value(value, type_))
 
 
 @settings(max_examples=example_count(300), deadline=None)
 @given(value=NEARLY_VALID)
-def test_nearly_valid_values(value: Any) -> None:
+def test_nearly_valid_values_are_coerced_like_graphql_core(value: Any) -> None:
     deep = TYPES[0]
     assert repr(coerced(deep, value)) == repr(coerce_input_value(value, deep))
 

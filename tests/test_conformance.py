@@ -33,7 +33,7 @@ const withToken = (input, init = {}) =>
     reason="graphql-http is not here: npm install --prefix build/node graphql-http graphql",
 )
 @pytest.mark.parametrize("path", ["/graphql", "/api/v2"])
-def test_the_audit_passes(client: Client, path: str) -> None:
+def test_the_audit_of_graphql_over_http_passes(client: Client, path: str) -> None:
     process = subprocess.run(
         ["node", "-e", _SCRIPT, str(AUDIT.resolve()), client.server.url + path, client.token],
         capture_output=True,

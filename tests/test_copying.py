@@ -115,8 +115,8 @@ def test_a_copy_has_identical_rows(
 def test_a_copy_is_updated(
     empty_database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """What was changed, deleted and made since; what took the place of something else; and an
-    account that is only in the copy."""
+    """The update copies changed, deleted, new and replaced rows, and removes an account that
+    exists only in the copy."""
     source = create_source(f"sqlite:///{tmp_path / 'source.db'}")
     target = empty_database
     copied(source, target)

@@ -90,7 +90,7 @@ def test_a_mistyped_name_has_a_suggestion() -> None:
 
 @given(st.text(max_size=300))
 @settings(max_examples=example_count(100))
-def test_any_text_is_a_country_or_none(text: str) -> None:
+def test_any_text_is_resolved_to_a_country_or_none(text: str) -> None:
     code = find_country(text)
     assert code is None or code in iso3166.countries_by_alpha2
 

@@ -57,7 +57,7 @@ def test_the_dockerfile_passes_its_linter() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_the_image_has_what_the_build_needs_and_no_more() -> None:
+def test_the_docker_context_has_only_the_files_of_the_build() -> None:
     """No Docker is needed to see that each copied file exists and is sent to the builder."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     sources = {

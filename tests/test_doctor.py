@@ -245,7 +245,9 @@ def test_the_age_of_the_last_backup_is_reported(path: Path, tmp_path: Path) -> N
     assert (state, "10 days old" in message) == ("warn", True)
 
 
-def test_a_missing_database_is_told_from_a_missing_server(postgresql: str) -> None:
+def test_a_missing_database_and_an_unreachable_server_have_different_messages(
+    postgresql: str,
+) -> None:
     report = run_doctor(replace_dsn(postgresql, "no_such_database"))
     assert report["database"][0] == "fail"
     assert "PostgreSQL answers, but the database 'no_such_database'" in report["database"][1]

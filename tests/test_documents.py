@@ -315,7 +315,7 @@ def test_a_plan_with_a_long_key_is_not_cached() -> None:
     assert api.cached_bytes == before
 
 
-def test_an_empty_cursor_is_no_cursor(client: Client) -> None:
+def test_an_empty_cursor_means_the_first_page(client: Client) -> None:
     client.create("one@example.com")
     assert client.emails(after="", before="") == ["one@example.com"]
     changes = '{ customerChanges(after: "") { edges { node { kind } } } }'

@@ -119,7 +119,7 @@ def test_idempotency_records_of_a_deleted_customer_contain_no_personal_data(clie
 
 
 @pytest.mark.slow
-def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
+def test_a_repeated_request_is_refused_while_the_first_is_in_progress(postgresql: str) -> None:
     with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, create_token(server)) as client, ThreadPoolExecutor(1) as pool:
             with hold_lock(url, ACCOUNTS):

@@ -80,7 +80,7 @@ def counts(result: dict[str, Any]) -> tuple[int, int, int, int]:
     return tuple(result[n] for n in ("created", "updated", "unchanged", "rejected"))
 
 
-def test_rows_create_update_or_keep_customers(shop: Shop) -> None:
+def test_a_row_creates_updates_or_does_not_change_a_customer(shop: Shop) -> None:
     first = shop.bring("email,first_name\nana@x.test,Ana\nben@x.test,Ben\n")
     assert counts(first) == (2, 0, 0, 0)
     again = shop.bring("email,first_name\nana@x.test,Ana\nBEN@x.test,Benno\ncid@x.test,\n")
@@ -232,7 +232,7 @@ def test_empty_cells_keep_or_clear(local: Shop) -> None:
     assert row == {"phone": "", "notes": None, "tags": [], "shipping_address": None}
 
 
-def test_ids_of_the_file_are_kept_if_they_are_unused(shop: Shop) -> None:
+def test_ids_of_the_file_are_used_if_they_are_free(shop: Shop) -> None:
     own = ("--map", "_id=_id")
     assert counts(shop.bring("_id,email\n7,a@x.test\n3,b@x.test\n", *own)) == (2, 0, 0, 0)
     assert [row["_id"] for row in shop.customers("_id")] == [3, 7]

@@ -389,7 +389,7 @@ def test_the_order_of_a_column_is_that_of_all_its_values() -> None:
     assert evidence.proven == "mdy"
 
 
-def test_a_contradictory_column_has_no_order_but_the_chosen() -> None:
+def test_a_contradictory_column_uses_only_the_chosen_order() -> None:
     evidence = evidence_of("18/03/2024", "03/18/2024", "03/04/2024")
     assert evidence.is_contradictory
     assert evidence.proven is None
@@ -399,7 +399,7 @@ def test_a_contradictory_column_has_no_order_but_the_chosen() -> None:
     assert decide_order([evidence, other], "mdy") == ["mdy", "dmy"]
 
 
-def test_an_open_column_takes_the_order_of_another_one() -> None:
+def test_a_column_without_a_proven_order_takes_that_of_another_column() -> None:
     open_column = evidence_of("03/04/2024")
     no_dates = evidence_of("2024-03-18")
     dmy, mdy = evidence_of("18/03/2024"), evidence_of("03/18/2024")
@@ -435,7 +435,7 @@ def test_an_example_shows_what_is_ambiguous() -> None:
     st.booleans(),
 )
 @settings(max_examples=example_count(100), deadline=None)
-def test_a_column_is_read_as_it_was_written_or_not_at_all(
+def test_a_column_of_dates_is_read_with_its_true_order_or_refused(
     days: list[date], order: str, separator: str, padded: bool
 ) -> None:
     """Whatever the values, none is read as another day than the one that was written: only dots

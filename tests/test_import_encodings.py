@@ -90,21 +90,21 @@ def test_a_damaged_byte_does_not_change_the_encoding() -> None:
     assert "Wiśniewski" in read(windows)
 
 
-def test_utf_8_rows_within_another_encoding_are_asked_about() -> None:
+def test_utf_8_rows_within_another_encoding_need_a_choice() -> None:
     rows = "|".join(f"Zoë{n},Lefèvre,Nîmes" for n in range(60))
     content = file_of(rows).encode("cp1252") + "x@example.com,Amélie,X,Y\n".encode()
     with pytest.raises(BadOption, match="unclear"):
         read(content)
 
 
-def test_equal_decodings_are_no_doubt() -> None:
+def test_encodings_with_the_same_result_are_not_ambiguous() -> None:
     content = file_of("Zoë,Lefèvre,Besançon|René,Côté,Orléans").encode("iso8859-1")
     with open_input("a.csv", content=io.BytesIO(content)) as file:
         assert file.encoding == "cp1252"
         assert file.summary == "Windows-1252 (“Zoë”, “Lefèvre”, “Besançon”)"
 
 
-def test_an_unclear_encoding_is_asked_for_with_samples() -> None:
+def test_an_ambiguous_encoding_needs_a_choice_with_samples() -> None:
     content = file_of("\xc0\xc9 \x80,Ana,B").encode("latin-1")
     with pytest.raises(BadOption) as caught:
         read(content)
@@ -142,7 +142,7 @@ def test_the_encoding_is_recognised_across_chunks() -> None:
     assert scan.guess().encoding == "cp932"
 
 
-def test_names_of_other_programs_are_known() -> None:
+def test_encoding_names_of_other_programs_are_accepted() -> None:
     assert charset("x-sjis") == "cp932"
     assert charset("windows-936") == "gb18030"
     assert charset("Windows-1251") == "cp1251"
@@ -150,7 +150,7 @@ def test_names_of_other_programs_are_known() -> None:
 
 @settings(max_examples=example_count(30))
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_asked_about(content: bytes) -> None:
+def test_any_bytes_are_read_or_need_a_choice(content: bytes) -> None:
     scan = EncodingScan()
     scan.add(content)
     guess = scan.guess()

@@ -310,7 +310,7 @@ def test_another_kind_of_file_is_named(content: bytes, kind: str) -> None:
     "text",
     ["From,Email\nx,a@x.test\n", "dn,email\nx,a@x.test\n", "create,email\nx,a@x.test\n"],
 )
-def test_headings_are_no_other_kind_of_file(text: str) -> None:
+def test_headings_are_not_taken_for_another_kind_of_file(text: str) -> None:
     assert Table(text).headings[1].lower() == "email"
 
 

@@ -171,7 +171,7 @@ def test_a_heading_is_recognised(heading: str, field: str | None) -> None:
         ("email,Display Name,Name", "name"),
     ],
 )
-def test_a_name_is_what_the_other_columns_leave(headings: str, expected: str) -> None:
+def test_the_field_of_a_name_depends_on_the_other_columns(headings: str, expected: str) -> None:
     assert expected in fields(headings).values()
 
 
@@ -222,7 +222,7 @@ def test_all_parts_of_an_address_are_of_one_group() -> None:
     assert by_work["Home Street"] == "custom.Home Street"
 
 
-def test_a_neutral_address_is_the_billing_address_beside_a_shipping_address() -> None:
+def test_an_address_without_a_kind_is_the_billing_address_if_a_shipping_address_exists() -> None:
     columns = fields("email,Street,City,Ship To Street,Ship To City")
     assert columns["Ship To Street"] == "shipping_address.line1"
     assert columns["Street"] == "billing_address.line1"
@@ -286,7 +286,7 @@ def test_columns_of_consent_have_readers() -> None:
 
 
 @pytest.mark.parametrize("text", ["subscribed", "Unsubscribed", "désabonné", "已订阅", "CLEANED"])
-def test_words_of_consent_are_known(text: str) -> None:
+def test_words_of_consent_are_recognised(text: str) -> None:
     assert is_subscription_state(text)
     assert not is_subscription_state(f"{text} shipped")
 

@@ -109,7 +109,7 @@ def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> No
 
 
 def test_responses_have_the_number_of_the_last_change(client: Client) -> None:
-    """So that what was imported is read from a replica that has it."""
+    """With the number, a client reads its import from a replica that has it."""
     sent = send(client, "email\na@x.test\nbad\nb@x.test\n")
     assert sent.headers["Regulars-Change"] in ("0", "2")
     ended(client, sent)

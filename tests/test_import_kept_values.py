@@ -235,7 +235,7 @@ def test_parts_of_other_records_are_reported(local: Shop) -> None:
     assert (result["rows"], warnings(result)) == (1, {"warning_skipped_lines": 2})
 
 
-def test_dates_whose_year_may_come_first_are_pointed_out(local: Shop) -> None:
+def test_dates_that_may_start_with_the_year_are_reported(local: Shop) -> None:
     file = local.file("a.csv", "email,created_at\na@x.test,18/03/24\n")
     done = local.run("import", file, "--dry-run")
     assert "18/03/24 are read with the day first" in done.stderr
@@ -264,7 +264,7 @@ def test_dates_whose_year_may_come_first_are_pointed_out(local: Shop) -> None:
         ("Republic of", None),
     ],
 )
-def test_countries_are_known_by_official_and_inverted_names(text: str, code: str | None) -> None:
+def test_official_and_inverted_country_names_are_recognised(text: str, code: str | None) -> None:
     assert find_country(text) == code
 
 

@@ -228,7 +228,7 @@ def test_every_encoding_is_read_or_refused(sqlite_client: Client) -> None:
 
 @pytest.mark.slow
 def test_a_file_in_every_encoding_is_imported_to_its_end(sqlite_client: Client) -> None:
-    """What cannot be decoded in the midst of a file is rejected."""
+    """A row in the middle of a file that cannot be decoded is rejected."""
     for name in sorted(CHARSETS):
         head = "email,first_name\na@x.test,Ana\n".encode(name)
         details = ended(

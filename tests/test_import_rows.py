@@ -93,7 +93,7 @@ def test_surplus_cells_are_kept(local: Shop) -> None:
     assert row["custom"] == {"import: surplus cells": "Lyon, Nice"}
 
 
-def test_nobody_is_subscribed_again_and_tags_are_added(local: Shop) -> None:
+def test_an_import_subscribes_no_unsubscribed_customer_and_adds_tags(local: Shop) -> None:
     local.bring("email,newsletter,tags\na@x.test,no,vip\nb@x.test,yes,vip\n")
     newer = 'email,newsletter,tags\na@x.test,yes,"vip,new"\nb@x.test,no,new\n'
     result = local.bring(newer, name="b.csv")
@@ -111,7 +111,7 @@ def test_nobody_is_subscribed_again_and_tags_are_added(local: Shop) -> None:
     assert [row["tags"] for row in rows] == [["vip", "new"], ["new"]]
 
 
-def test_ids_of_other_systems_are_kept_and_select_nobody(client: Client) -> None:
+def test_ids_of_other_systems_are_stored_and_select_no_customer(client: Client) -> None:
     client.create("own@x.test")
     ids = ["7009123456789", "64a7f0c2e13b2c0012345678", "cus_9", "c0de-1"]
     rows = "".join(f"{id_},{n}@x.test\n" for n, id_ in enumerate(ids))
@@ -296,7 +296,7 @@ def test_an_email_is_taken_from_another_column(local: Shop) -> None:
     assert local.emails() == ["a@x.test", "b@x.test", "c@x.test"]
 
 
-def test_any_column_can_say_that_somebody_unsubscribed(local: Shop) -> None:
+def test_each_column_of_consent_can_unsubscribe_a_customer(local: Shop) -> None:
     content = (
         "Email address,Email permission status,Email status,Opted out of all email\n"
         "a@x.test,Implied,Unsubscribed,\nb@x.test,Express,Active,\nc@x.test,Express,Active,true\n"

@@ -201,7 +201,7 @@ def test_an_event_of_another_regulars_waits_until_its_email_is_free(shop: Shop) 
     assert sorted(shop.client.emails()) == [WHOLE["email"], "new@example.com"]
 
 
-def test_the_fifth_attempt_applies_to_the_customer_with_the_email(shop: Shop) -> None:
+def test_the_fifth_attempt_of_an_event_updates_the_customer_with_its_email(shop: Shop) -> None:
     """No event frees the email: the event applies to the customer with the email, as for shops."""
     expect_event_understood(shop, "contact/signup", WHOLE, 1)
     second = {**WHOLE, "id": "cus_2", "_id": 2}

@@ -276,7 +276,7 @@ def stored_keys(url: str) -> dict[object, object]:
 @pytest.mark.parametrize("part", ["upgrade", "contract"])
 @pytest.mark.both_databases
 def test_keys_of_emails_follow_idna_2008(empty_database: str, part: str) -> None:
-    """The contract part replaces what older programs stored after the expand part. A second run
+    """The contract part replaces keys that older programs stored after the expand part. A second run
     changes nothing."""
     upgrade(parse_url(empty_database))
     new_keys = create_customers_with_former_keys(empty_database)

@@ -1,4 +1,4 @@
-"""`regulars pull` and `regulars push`, against a real server that has bad days."""
+"""`regulars pull` and `regulars push`, against a real server behind an unreliable proxy."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -
 
 
 @pytest.mark.slow
-def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
+def test_a_page_that_omits_a_customer_deletes_no_customer(mirror: Mirror) -> None:
     create_customers(mirror.remote, 6)
     mirror.pull()
 
@@ -207,7 +207,7 @@ def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
+def test_a_pull_without_lookup_by_id_deletes_no_customer(mirror: Mirror) -> None:
     ids = create_customers(mirror.remote, 4)
     mirror.pull()
     mirror.remote.delete(ids[1])

@@ -160,7 +160,7 @@ def test_messages_name_the_settings_of_the_page(person: Person) -> None:
     assert "--" not in page.locator("main").inner_text()
 
 
-def test_a_test_run_says_what_is_next(person: Person) -> None:
+def test_a_dry_run_shows_the_next_step(person: Person) -> None:
     page = person.open("/imports")
     for _ in range(2):
         choose(page, "one.csv", b"email\na@example.com\n")
@@ -177,7 +177,7 @@ def test_a_test_run_says_what_is_next(person: Person) -> None:
     expect(page.locator(".notice")).to_contain_text("To import the file, choose it again.")
 
 
-def test_an_unclear_encoding_is_asked_for(person: Person) -> None:
+def test_an_ambiguous_encoding_needs_a_choice(person: Person) -> None:
     page = person.open("/imports")
     choose(page, "old.csv", b"email,first_name\na@example.com,\xc0\xc9 \x80\n")
     expect(page.locator(".notice.wrong")).to_contain_text("The encoding of the file is not certain")

@@ -112,7 +112,7 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     assert node == {"last_name": "Gamma Ltd"}
 
 
-def test_a_file_is_previewed_tried_and_imported(person: Person, tmp_path: Path) -> None:
+def test_a_file_is_previewed_dry_run_and_imported(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text(
         "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>C\x00y</b>;4\n",

@@ -77,7 +77,7 @@ def count_customers(client: Client) -> int:
 
 
 @pytest.mark.slow
-def test_a_paused_webhook_sends_what_it_missed(client: Client, receiver: Receiver) -> None:
+def test_a_resumed_webhook_sends_its_missed_events(client: Client, receiver: Receiver) -> None:
     webhook = create_webhook(client, "contact/signup", f"{receiver.url}/x")
     client.create("1@example.com")
     receiver.wait(1)
@@ -167,7 +167,7 @@ def test_a_backlog_is_skipped_without_a_pause(client: Client, receiver: Receiver
     ]
 
 
-def test_a_webhook_of_another_type_skips_what_was_pending(
+def test_changing_the_type_of_a_webhook_skips_its_pending_events(
     client: Client, receiver: Receiver
 ) -> None:
     receiver.respond = lambda _: (500, {}, b"")

@@ -117,7 +117,7 @@ def test_requests_in_flight_finish_before_a_reload(tmp_path: Path) -> None:
         wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
 
 
-def test_a_server_that_could_not_start_again_goes_on(tmp_path: Path) -> None:
+def test_a_server_that_could_not_restart_keeps_running(tmp_path: Path) -> None:
     settings, log = tmp_path / "environment", tmp_path / "log"
     url = f"sqlite:///{tmp_path / 'r.db'}"
     settings.write_text(f"REGULARS_DATABASE_URL={url}\nREGULARS_MAX_PAGE_SIZE=many\n")

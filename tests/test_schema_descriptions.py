@@ -99,6 +99,6 @@ def test_custom_scalars_have_a_specification(client: Client) -> None:
         ("Labels of the customer.", None),
     ],
 )
-def test_a_poor_description_is_found(description: str | None, fault: str | None) -> None:
+def test_an_incomplete_description_is_detected(description: str | None, fault: str | None) -> None:
     found = find_fault("Customer.tags", description)
     assert fault in found if fault and found else found is fault

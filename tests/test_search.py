@@ -368,7 +368,7 @@ def test_any_text_is_parsed_or_rejected(query: str) -> None:
         assert search.order == Order()
 
 
-def test_operators_are_whole_words(client: Client) -> None:
+def test_search_operators_are_recognised_only_as_whole_words(client: Client) -> None:
     client.create("a@example.com", first_name="Android", last_name="NOTE", tags=["OR"])
     for query in ("android", "ANDROID", "NOTE", "ORnothing OR android", '"OR"', "and", "\\OR"):
         assert matching_names(client, query) == ["Android"], query
@@ -471,7 +471,7 @@ def test_total_count_is_in_the_schema(client: Client) -> None:
         ("email:lodz@example.com", []),
     ],
 )
-def test_the_search_understands_what_the_import_does(
+def test_the_search_accepts_the_formats_of_imports(
     client: Client, query: str, names: list[str]
 ) -> None:
     client.create(

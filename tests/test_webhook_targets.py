@@ -112,7 +112,7 @@ def test_a_host_with_a_private_address_is_rejected() -> None:
 
 
 @pytest.mark.slow
-def test_a_private_target_receives_nothing_once_forbidden(tmp_path: Path) -> None:
+def test_a_private_target_receives_no_events_after_it_is_forbidden(tmp_path: Path) -> None:
     """Each delivery checks the current setting."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
     with run_receiver() as receiver:

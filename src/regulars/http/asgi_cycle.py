@@ -17,7 +17,8 @@ class ASGICycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         if not self.response_started:
             if self.waiting_for_100_continue:
-                # The client was not asked for the body, and may send it or not (RFC 9110, 10.1.1).
+                # The server has not requested the body, so the client may send it or not (RFC 9110,
+                # 10.1.1).
                 self.keep_alive = False
             if self.scope["http_version"] == "1.0" and not any(
                 name == b"content-length" for name, _ in message.get("headers", ())

@@ -214,7 +214,7 @@ class ImportHandler(RouteHandler):
         if row["state"] in (PENDING, RUNNING):
             await repository.end(import_id, CANCELLED, now_ms(), "Cancelled.")
             self._jobs.nudge()
-            row = await repository.find(import_id) or row  # it may have ended before
+            row = await repository.find(import_id) or row  # the import may have ended before
         else:
             await repository.forget(import_id)
         return await self._json(record, grant, 200, _visible(grant, row))

@@ -28,8 +28,8 @@ def create_store(
     pool_size: int = POOL_SIZE,
 ) -> Store:
     """Return the store of a database URL, not yet open. No statement takes longer than
-    `statement_seconds`. A store with `is_bulk` writes many rows: it uses more memory, and gives
-    other writers a chance. `pool_size` limits the connections to PostgreSQL."""
+    `statement_seconds`. A store with `is_bulk` writes many rows: it uses more memory, and pauses
+    for other writers. `pool_size` limits the connections to PostgreSQL."""
     if url.path is not None:
         return SQLiteStore(url.path, domain, statement_seconds, is_bulk)
     return PostgreSQLStore(str(url.dsn), domain, statement_seconds, pool_size, is_bulk)

@@ -130,10 +130,10 @@ def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a SQLite database page by page, while other processes write to it."""
+    """Copy a SQLite database page by page. Other processes may write to it meanwhile."""
     reading, writing = connect(source), connect(target)
     try:
-        # In a read transaction: otherwise the backup restarts after every write of others.
+        # In a read transaction: otherwise the backup restarts after each write of another process.
         reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
         with writing.backup("main", reading, "main") as copying:
             while not copying.done:

@@ -25,7 +25,7 @@ class QueryExecutor(Protocol):
 
 class Store(Protocol):
     """A database with the tables of `tables.py`. Every method raises Unreachable while the database
-    cannot be used, and DiskFull if a write finds no room."""
+    cannot be used, and DiskFull if a write needs more space than the disk has."""
 
     @property
     def dialect(self) -> str:
@@ -56,9 +56,9 @@ class Store(Protocol):
         """One state of the database, for as long as the block runs."""
 
     async def has_concurrent_activity(self) -> bool:
-        """Return whether others have used the database within the last seconds: on SQLite, other
-        writers; on PostgreSQL, other sessions, but for those of bulk stores. A bulk store asks
-        between its writes."""
+        """Return whether another program has used the database within the last seconds: on SQLite,
+        other writers; on PostgreSQL, other sessions, but for those of bulk stores. A bulk store
+        calls it between its writes."""
 
     async def require_writable(self) -> None:
         """Raise Unreachable unless the database takes writes."""
@@ -75,8 +75,8 @@ class Store(Protocol):
         """Return whether the account has a search in progress that slows down other searches."""
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """Hand a command to the writer; return its result when it is durable, or raise its
-        refusal."""
+        """Hand a command to the writer; return its result when it is durable. Raises the
+        exception that refuses it, such as Rejected."""
 
     async def run(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
         """Run statements in one transaction, outside the writer; return the rows of each. Raises

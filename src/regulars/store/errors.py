@@ -14,7 +14,7 @@ from regulars.core.errors import RegularsError
 
 
 class StoreError(RegularsError):
-    """An error of a database; the message is for the operator."""
+    """An error of a database. The message is for the operator."""
 
 
 class BadDatabaseURL(StoreError):
@@ -22,7 +22,7 @@ class BadDatabaseURL(StoreError):
 
 
 class Unreachable(StoreError):
-    """The database does not answer."""
+    """The server of the database does not answer, or its file cannot be used."""
 
 
 class DiskFull(Unreachable):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 # Cleaning and indexing this much text takes some milliseconds; 2 MiB of it take seconds.
 LARGE_CHARACTERS = 8_192
-# What any other value counts.
+# The characters that any other value counts for.
 _OTHER_VALUE = 4
 _CONTAINERS = (dict, list, tuple)
 
@@ -20,7 +20,7 @@ _THREAD = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
 
 def is_large(value: Any) -> bool:
-    """Return whether JSON holds more text than may be worked on in the event loop."""
+    """Return whether JSON holds more text than the event loop may process."""
     return text_size(value, LARGE_CHARACTERS) > LARGE_CHARACTERS
 
 

@@ -27,8 +27,8 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 @cache
 def webhook_figures() -> Query:
-    """How many webhooks are disabled (but not paused), failing, and waiting; and the time of the
-    oldest change that was not delivered, in milliseconds since 1970, or null."""
+    """One row: how many webhooks are disabled (but not paused), failing, and waiting; and the time
+    of the oldest change that was not delivered, in milliseconds since 1970, or null."""
     pending = sa.and_(
         deliveries.c.account_id == webhooks.c.account_id,
         deliveries.c.webhook_id == webhooks.c.webhook_id,
@@ -75,7 +75,7 @@ def webhook_figures() -> Query:
 
 @cache
 def import_figures() -> Query:
-    """How many imports wait or run, and how many of those that are stored have failed."""
+    """One row: how many imports of files wait or run, and how many stored ones have failed."""
     return Query(
         sa.select(
             _count(
@@ -90,5 +90,5 @@ def import_figures() -> Query:
 
 @cache
 def inbox_figures() -> Query:
-    """How many events of shops are in the inboxes."""
+    """One row: how many events of shops are in the inboxes."""
     return Query(sa.select(sa.func.count()).select_from(inbox))

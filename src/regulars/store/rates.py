@@ -53,7 +53,7 @@ def take() -> Query:
 
 @cache
 def wanting() -> Query:
-    """By how much `wanted` would exceed `burst`."""
+    """By how much `wanted` would exceed `burst`, in thousandths of a point."""
     statement = sa.select(_level(_now()) + number("wanted") - number("burst")).where(
         buckets.c.account_id == number("account_id"),
         buckets.c.token_id == sa.bindparam("token_id", type_=sa.Text()),

@@ -1,4 +1,4 @@
-"""How long statements take in the database: counts for a histogram, and a log of slow ones.
+"""The durations of statements in the database: counts for a histogram, and a log of slow ones.
 
 Every statement is recorded, so recording one takes 0.3 µs (`record`, with both clock readings).
 """

@@ -31,7 +31,7 @@ class Ledger:
         return rows
 
     async def close(self) -> None:
-        """Have `run` return when everything is written."""
+        """End `run` when everything is written."""
         self._queue.put_nowait(None)
 
     async def run(self) -> None:

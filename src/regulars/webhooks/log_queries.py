@@ -71,5 +71,5 @@ def retry_delivery() -> Query:
 
 @cache
 def wake() -> Query:
-    """Have a worker look at a webhook at the time `now`."""
+    """Make a webhook due at the time `now`, so that a worker claims it."""
     return Query(webhooks.update().where(of_webhook(webhooks)).values(next_at=number("now")))

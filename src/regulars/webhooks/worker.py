@@ -87,11 +87,11 @@ class Worker:
 
     @property
     def busy_count(self) -> int:
-        """How many webhooks are being served."""
+        """The number of webhooks that events are being sent to."""
         return len(self._tasks)
 
     def stop(self) -> None:
-        """Have `run` return."""
+        """End `run` after the attempts in progress."""
         self._stopping.set()
 
     async def _try(self, work: Any) -> None:

@@ -26,8 +26,8 @@ _BATCH_CHARACTERS = 4 * 1024 * 1024
 
 
 def rebuild(connection: sa.Connection, derive: Derive) -> None:
-    """Derive what all customers are searched and sorted by. Columns that the tables do not have yet
-    are left out. Other sessions can read meanwhile, but not write."""
+    """Fill the columns and terms by which customers are searched and sorted. Columns that the
+    tables do not have yet are left out. Other sessions can read meanwhile, but not write."""
     metadata = sa.MetaData()
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("LOCK TABLE customers IN EXCLUSIVE MODE"))

@@ -34,7 +34,7 @@ from regulars.store.writer import (
 # A batch that names more customers takes milliseconds to decide.
 _LARGE_BATCH = 50
 _NONE_INSERTED = "INSERT 0 0"
-# How long another process is expected to go on writing to an account.
+# For how many seconds another process is expected to go on writing to an account.
 _CONTENDED_SECONDS = 1.0
 
 
@@ -62,7 +62,8 @@ class BatchWriter:
             await asyncio.wait(self._tasks)
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """Return the result of a command when it is durable, or raise its refusal."""
+        """Return the result of a command when it is durable. Raises the exception that refuses
+        it, such as Rejected."""
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         pending = self._queues.get(account_id)
         if pending is None:

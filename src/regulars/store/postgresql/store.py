@@ -30,7 +30,7 @@ _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
 _HAS_ACTIVE_SESSION = """SELECT EXISTS (SELECT FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
     AND pid <> pg_backend_pid() AND application_name <> $1)"""
-# How long activity is expected to go on.
+# For how many seconds activity is expected to go on.
 _ACTIVITY_SECONDS = 2.0
 
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 # SQLite has one writer at a time. A bulk store pauses after each batch, so that the busy handlers
 # of other processes find the database free.
 _GAP_SECONDS = 0.002
-# How long another writer's activity is expected to go on.
+# For how many seconds another writer's activity is expected to go on.
 _ACTIVITY_SECONDS = 2.0
 
 
@@ -157,7 +157,7 @@ class WriterThread:
         return postponed
 
     def _require_files(self) -> None:
-        """Raise Unreachable if the files are gone, so that what is written would be lost."""
+        """Raise Unreachable if the files are gone: writes would be lost."""
         assert self._file_guard is not None
         self._file_guard.require_present()
 
@@ -203,7 +203,7 @@ class Transaction:
 
 
 def _answer(batch: Sequence[Write]) -> None:
-    """Wake the callers, with one call for each event loop."""
+    """Set the outcomes of writes, with one call for each event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[Write]] = {}
     for write in batch:
         loops.setdefault(write.answered.get_loop(), []).append(write)
