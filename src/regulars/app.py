@@ -128,6 +128,8 @@ class Application:
             self._tracing.trace_requests(graphql, self._observer)
             self._tracing.trace_plans(engine)
             self._tracing.trace_statements(self._store)
+            if self._bulkhead is not None:
+                self._tracing.trace_forwards(self._bulkhead)
         self._worker = self._create_worker(settings) if settings.webhook_worker else None
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate

@@ -104,8 +104,9 @@ async def _run(settings: Settings) -> None:
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
     decisions = _ServerDecisions()
+    engine = build_engine(settings)
     endpoint = GraphQLEndpoint(
-        build_engine(settings),
+        engine,
         decisions,
         Sources(store, replicas, directory_limits(settings)),
         # The server has checked the size of the body, and has serialized it again.
@@ -114,12 +115,22 @@ async def _run(settings: Settings) -> None:
         decisions,
         decisions,
     )
+    tracing = None
+    if settings.tracing:
+        from regulars.tracing import Tracing
+
+        tracing = Tracing()
+        tracing.trace_requests(endpoint, decisions)
+        tracing.trace_plans(engine)
+        tracing.trace_statements(store)
     await store.open()
     try:
         async with running_replicas(replicas):
             await _serve(endpoint, decisions)
     finally:
         await store.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None:

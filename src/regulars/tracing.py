@@ -22,9 +22,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from regulars import __version__
 from regulars.graphql import Engine
+from regulars.http.bulkhead import Bulkhead
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.messages import Reply
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.store import Store
 from regulars.store.query import Query
 
@@ -54,7 +55,7 @@ class Tracing:
         sending.start()
         sending.join(_CLOSE_SECONDS)
 
-    def trace_requests(self, endpoint: GraphQLEndpoint, observer: LogAndMetricsObserver) -> None:
+    def trace_requests(self, endpoint: GraphQLEndpoint, observer: RequestObserver) -> None:
         """Makes each GraphQL request a span, in the trace of the caller's headers."""
         respond, record_response = endpoint.respond, observer.record_response
 
@@ -89,6 +90,16 @@ class Tracing:
 
         _replace(endpoint, "respond", traced)
         _replace(observer, "record_response", record)
+
+    def trace_forwards(self, bulkhead: Bulkhead) -> None:
+        """Makes the spans of the bulkhead's worker children of the request's span."""
+
+        def trace_headers() -> Mapping[bytes, bytes]:
+            carrier: dict[str, str] = {}
+            self._propagator.inject(carrier)
+            return {name.encode(): value.encode() for name, value in carrier.items()}
+
+        _replace(bulkhead, "trace_headers", trace_headers)
 
     def trace_plans(self, engine: Engine) -> None:
         """Makes the parsing and the planning of a document spans."""

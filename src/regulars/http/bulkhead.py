@@ -125,6 +125,7 @@ class Bulkhead:
         number = next(self._numbers)
         forwarded = {name: headers[name] for name in _HEADERS & headers.keys()}
         forwarded[b"x-request-id"] = record.request_id
+        forwarded |= self.trace_headers()
         query, variables, operation_name = request
         body = {"query": query, "variables": variables, "operationName": operation_name}
         try:
@@ -148,6 +149,11 @@ class Bulkhead:
             leave = partial(queue.leave, grant.account_id, record.cost, began)
             asyncio.get_running_loop().call_later(rest_seconds, leave)
         return reply
+
+    def trace_headers(self) -> Mapping[bytes, bytes]:
+        """Returns the headers with which the worker continues the current trace. `Tracing` replaces
+        this method; without it there are none."""
+        return {}
 
     async def _send(self, record: RequestRecord, number: int, frame: bytes) -> Reply | None:
         if self._writer is None or self._is_silent:
