@@ -92,7 +92,7 @@ def write(text: str) -> None:
 
 def _lines(measurements: Measurements, command: str) -> Iterator[str]:
     cores = os.cpu_count()
-    yield "# How it scales: the figures"
+    yield "# Measurements of scaling"
     yield ""
     yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers,"
     yield "PostgreSQL and the load share. [Scale](../operate/scale.md) says what they mean."
@@ -239,9 +239,9 @@ def _model(measurements: Measurements) -> Iterator[str]:
         (_plan_row(reads, writes, rates, bytes_per_customer) for rates in _RATES),
     )
     yield ""
-    yield "What is changed first after a checkpoint is logged by the whole page: the WAL is what it"
-    yield "comes to then. A month's price is 25 for a core with its memory and 0.10 for a GB of"
-    yield "disk: put yours into `Prices`."
+    yield "The first change of a page after a checkpoint logs the whole page. The table shows this"
+    yield "greatest amount of WAL. A month's price is 25 for a core with its memory and 0.10 for a"
+    yield "GB of disk. Change `Prices` to your prices."
 
 
 def _plan_row(

@@ -2,8 +2,8 @@
 
 A webhook is claimed before anything is sent to it, so that several workers on PostgreSQL never
 deliver to one at the same time. Its events are sent one after another, in the order of the history.
-A failed event is tried again later, and the next ones go on. What is due follows from the history
-and the database: a killed worker loses nothing, and its claims expire.
+A failed event is tried again later, and the next ones are sent. What is due follows from the
+history and the database: a killed worker loses nothing, and its claims expire.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class BatchWriter:
         if the predicted state is wrong."""
         entities = self._entities
         state = predicted or await _load(connection, entities, account_id, keys)
-        # In a thread, other requests go on.
+        # In a thread, so that other requests continue.
         is_large = entities.count_customers(keys) > _LARGE_BATCH
         try:
             if is_large or _has_much_text(commands, entities, state):
