@@ -2,8 +2,8 @@
 
 Options: --rounds N, --seconds S (of each run), --works LNCMDAS, --no-peers, --no-extras,
 --requests N (of the memory measurement), --rows N (of imports and exports), --no-transfers,
---transfers-only, --no-pages, --pages-only, --print (write nothing). BENCH_CUSTOMERS is the number of
-customers.
+--transfers-only, --no-pages, --pages-only, --print (write nothing). The environment variable
+BENCH_CUSTOMERS is the number of customers.
 """
 
 from __future__ import annotations
