@@ -104,6 +104,12 @@ def test_encodings_with_the_same_result_are_not_ambiguous() -> None:
         assert file.summary == "Windows-1252 (“Zoë”, “Lefèvre”, “Besançon”)"
 
 
+def test_a_rare_letter_does_not_make_an_encoding_with_controls_likely() -> None:
+    names = "Éloïse,Lefèvre,Bât. C|Chloé,Noël,1 bis chemin des Œillets|Anaïs,Garçon,Nîmes"
+    with open_input("a.csv", None, io.BytesIO(file_of(names).encode("cp1252"))) as file:
+        assert file.encoding == "cp1252"
+
+
 def test_an_ambiguous_encoding_needs_a_choice_with_samples() -> None:
     content = file_of("\xc0\xc9 \x80,Ana,B").encode("latin-1")
     with pytest.raises(BadOption) as caught:

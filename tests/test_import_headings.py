@@ -496,6 +496,56 @@ def test_the_dictionary_has_no_heading_of_two_fields() -> None:
                     assert owners.setdefault(comparable(heading), field) == field, heading
 
 
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("Nome/Empresa (razão)", "name"),
+        ("Cidade / UF", "city"),
+        ("Postcode or ZIP", "zip"),
+        ("Rue (bureau) 2", "line2"),
+        ("Email/Phone", None),
+        ("state_id/id", None),
+        ("Name/Email", None),
+    ],
+)
+def test_a_heading_of_several_names_is_recognised(heading: str, field: str | None) -> None:
+    match = match_heading(heading)
+    assert (match.field if match else None) == field
+
+
+@pytest.mark.parametrize(
+    ("heading", "values", "field"),
+    [
+        ("Chci odebírat novinky e-shopu", ("ano", "ne"), "accepts_marketing"),
+        ("Vill du ha vårt nyhetsbrev", ("Ja", "Nej"), "accepts_marketing"),
+        ("Ben de reklam almak istiyorum", ("Evet", "Hayır"), "accepts_marketing"),
+        ("Nhận khuyến mãi qua thư", ("Có", "Không"), "accepts_marketing"),
+        ("SMS marketing", ("yes", "no"), None),
+        ("Newsletter nicht mehr gewollt", ("ja", "nein"), None),
+        ("Kein Newsletter bitte", ("ja", "nein"), None),
+        ("Newsletters sent", ("1", "0"), None),
+        ("Best newsletter", ("Spring", "Autumn"), None),
+        ("Kunden registreret i systemet", ("18-03-2021", "31-12-2019"), "created_at"),
+        ("Siste ordre registrert", ("18.03.2021",), None),
+        ("Last registration", ("2021-03-18",), None),
+        ("Registered phone", ("2021",), None),
+        ("Ihre Mobilnummer bitte", ("0171 2345678", "+49 30 901820"), "phone"),
+        ("Faxnummer Telefonzentrale", ("0171 2345678",), None),
+        ("Phone model", ("iPhone",), None),
+        ("Land des Wohnsitzes", ("Deutschland", "Österreich"), "shipping_address.country"),
+        ("Landing page", ("home",), None),
+        ("Notizen der Beraterin", ("ruft zurück",), "notes"),
+        ("Bewertung Note", ("1", "2"), None),
+    ],
+)
+def test_an_unknown_heading_is_recognised_if_its_values_agree(
+    heading: str, values: tuple[str, ...], field: str | None
+) -> None:
+    rows = [(f"{n}@x.test", value) for n, value in enumerate(values)]
+    column = assign(["Email", heading], *rows)[1]
+    assert column.field == (field or f"custom.{heading}")
+
+
 def test_many_columns_take_bounded_time() -> None:
     headings = [None, *(f"customer shipping address home {n}" * 3 for n in range(200))]
     choices = Chooser(headings, ["", *map(str, headings[1:])], (), ()).choose()

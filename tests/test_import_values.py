@@ -21,6 +21,7 @@ from regulars.transfer.artefacts import (
 )
 from regulars.transfer.consent import is_state, read_consent, read_flag
 from regulars.transfer.email_cells import EmailCell, unwrap_email
+from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.person_names import split_name
 from regulars.transfer.plain_cells import is_usual
@@ -73,7 +74,7 @@ def test_words_for_no_consent(words: str) -> None:
 
 
 def test_unknown_and_ambiguous_words_are_neither() -> None:
-    for word in ("maybe", "2", "10", "ne", "O", "☒", "blue", "yes and no", "", "-", "y" * 65):
+    for word in ("maybe", "2", "10", "O", "☒", "blue", "yes and no", "", "-", "y" * 65):
         assert read_consent(word) is None, word
         assert read_flag(word) is None, word
 
@@ -515,3 +516,20 @@ def test_usual_cells_need_no_changes(cell: str) -> None:
         assert is_usual(usual)
     for unusual in ("", " a", "a ", "'1", "=1", "a&b", "é", "a\nb"):
         assert not is_usual(unusual)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ["vip", "new"],
+        [{"name": "vip"}, {"id": 2, "name": "new"}],
+        {"type": "list", "data": [{"name": "vip"}, {"name": "new"}]},
+        {"edges": [{"node": {"label": "vip"}}, {"node": {"label": "new"}}]},
+    ],
+)
+def test_tags_of_json_may_be_objects_in_a_list(tags: object) -> None:
+    assert flatten({"email": "a@x.test", "tags": tags})["tags"] == ["vip", "new"]
+
+
+def test_a_list_of_objects_without_names_is_no_list_of_tags() -> None:
+    assert flatten({"tags": [{"id": 1}]}) == {"tags.0.id": 1}

@@ -24,6 +24,7 @@ from regulars.transfer.composed_fields import (
     SECOND_LAST_NAME,
 )
 from regulars.transfer.divided_columns import find_continuations
+from regulars.transfer.heading_stems import guess_heading
 from regulars.transfer.headings import (
     BILLING,
     NEUTRAL,
@@ -126,6 +127,8 @@ class Chooser:
             elif is_number_heading(heading):
                 match = Match(HOUSE_NUMBER, (1, 0, 0), "")
                 self._numbers.append(Candidate(position, name, match, profile))
+            elif position < _MAX_RECOGNISED and (found := guess_heading(heading, profile)):
+                self._add(Candidate(position, name, found, profile))
         self._add_states(statuses)
 
     def choose(self) -> list[Choice]:

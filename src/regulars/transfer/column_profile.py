@@ -30,7 +30,7 @@ class ColumnProfile:
     sample: tuple[str, ...] = ()
 
 
-def _share(profile: ColumnProfile, test: Callable[[str], object]) -> float:
+def share(profile: ColumnProfile, test: Callable[[str], object]) -> float:
     """Return the share of the sampled values that pass a test; 0 without values."""
     sample = profile.sample
     return sum(bool(test(v[:_MAX_VALUE_CHARACTERS])) for v in sample) / len(sample) if sample else 0
@@ -43,39 +43,39 @@ def is_email(text: str) -> bool:
 
 def email_share(profile: ColumnProfile) -> float:
     """Return the share of the sampled values that are email addresses."""
-    return _share(profile, is_email)
+    return share(profile, is_email)
 
 
 def is_consent(profile: ColumnProfile) -> bool:
     """Return whether nearly all values are words of consent, and not only of an account's state."""
-    has_answer = _share(profile, lambda value: read_consent(value) is not None) >= _NEARLY_ALL
+    has_answer = share(profile, lambda value: read_consent(value) is not None) >= _NEARLY_ALL
     return has_answer and any(map(is_subscription_state, profile.sample))
 
 
 def is_mostly_time(profile: ColumnProfile) -> bool:
     """Return whether most values seem to be dates or times."""
-    return _share(profile, _TIME.search) > 0.5
+    return share(profile, _TIME.search) > 0.5
 
 
 def is_mostly_technical_id(profile: ColumnProfile) -> bool:
     """Return whether most values are ids of records, as in `base.us` of Odoo."""
-    return _share(profile, _TECHNICAL_ID.fullmatch) > 0.5
+    return share(profile, _TECHNICAL_ID.fullmatch) > 0.5
 
 
 def is_mostly_account_state(profile: ColumnProfile) -> bool:
     """Return whether most values are states of an account, as in `disabled`."""
     states = value_words().account_states
-    return _share(profile, lambda value: comparable(value) in states) > 0.5
+    return share(profile, lambda value: comparable(value) in states) > 0.5
 
 
 def is_mostly_list(profile: ColumnProfile) -> bool:
     """Return whether most values are lists in brackets, such as the reasons of suppressions."""
-    return _share(profile, lambda value: value[:1] == "[") >= 0.5
+    return share(profile, lambda value: value[:1] == "[") >= 0.5
 
 
 def is_mostly_house_number(profile: ColumnProfile) -> bool:
     """Return whether most values are numbers of houses: `12`, `12 B`, `12-14`, `s/n`."""
-    return _share(profile, _HOUSE_NUMBER.fullmatch) > 0.5
+    return share(profile, _HOUSE_NUMBER.fullmatch) > 0.5
 
 
 def is_mostly_without_digits(profile: ColumnProfile) -> bool:

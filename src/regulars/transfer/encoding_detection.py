@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regulars.transfer.letter_model import ASCII_COST, language_costs, lower, text_costs
-from regulars.transfer.letter_rules import breaks_rules, rule_cost, words_of
+from regulars.transfer.letter_rules import breaks_rules, has_controls, rule_cost, words_of
 
 _LATIN = "en fr es ca de it pt nl da sv nb fi is"
 _CENTRAL = "pl cs sk hu ro hr sl sq"
@@ -126,10 +126,11 @@ def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str]
     if not set(differing) <= set(judged):
         judged = list(dict.fromkeys((*judged, *differing[:_MAX_JUDGED])))
         ranked = _ranked([(c, _cost(c, judged, hints)) for c in finalists])
+    margin = SURE if len(chosen) >= _SEVERAL else SURE_OF_FEW
+    ranked = _without_controls(ranked, margin, chosen)
     best, best_cost = ranked[0]
     probe = b"\n".join((*chosen, bytes(used) if not best.is_multibyte else b""))
     text = _decode(probe, best.encoding)
-    margin = SURE if len(chosen) >= _SEVERAL else SURE_OF_FEW
     rivals: list[tuple[Candidate, float]] = []
     equal = [best]
     for candidate, cost in ranked[1:]:
@@ -148,6 +149,19 @@ def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str]
         shown.setdefault(decoded_samples(cells, candidate.encoding), candidate.encoding)
     others = [(name, texts) for texts, name in shown.items() if name != best.encoding]
     return Guess(best.encoding, "unsure", samples, tuple(others[: _ALTERNATIVES - 1]))
+
+
+def _without_controls(
+    ranked: list[tuple[Candidate, float]], margin: float, cells: Sequence[bytes]
+) -> list[tuple[Candidate, float]]:
+    """Leave out the candidates near the best one that decode to control characters, if another one
+    near it does not. A rare letter such as `Œ` costs nearly as much as a control character."""
+    near = [c for c, cost in ranked if cost - ranked[0][1] < margin]
+    data = b"\n".join(cells)
+    faulty = [c for c in near if has_controls(_decode(data, c.encoding))]
+    if not faulty or len(faulty) == len(near):
+        return ranked
+    return [(c, cost) for c, cost in ranked if c not in faulty]
 
 
 def decoded_samples(cells: Iterable[bytes], encoding: str) -> tuple[str, ...]:

@@ -79,7 +79,8 @@ class Dictionary:
     """What is known of headings. All of them are comparable.
 
     `fields` have the field, the tier and the preference, `parts` the part and the preference.
-    `spellings` are headings that are not ASCII as they are written, in lower case.
+    `spellings` are headings that are not ASCII as they are written, in lower case. `stems` are
+    beginnings of the words of unknown headings, by field.
     """
 
     fields: Mapping[str, tuple[str, int, int]]
@@ -97,6 +98,7 @@ class Dictionary:
     secrets: Secrets
     values: ValueWords
     spellings: frozenset[str]
+    stems: Mapping[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=4_096)
@@ -180,6 +182,7 @@ def dictionary() -> Dictionary:
             for heading in headings
             if not heading.isascii()
         ),
+        stems={name: tuple(_keys(stems)) for name, stems in data["stems"].items()},
         values=ValueWords(**{name: _keys(texts) for name, texts in data["values"].items()}),
     )
 

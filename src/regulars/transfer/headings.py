@@ -27,6 +27,8 @@ _OF_ADDRESS = {
     "full_name": "name",
 }
 _MAX_DEPTH = 2
+# Parts of an address that may share a column.
+_PLACES = {"city": "place", "area": "place", "suburb": "place", "state": "place"}
 # Characters of a comparable heading that may be composed of others, and of a word in it.
 _MAX_COMPOSED = 60
 _MAX_WORD = 24
@@ -35,6 +37,9 @@ _MAX_SECRET_WORDS = 6
 _PARENTHESES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
+# Between two names of one column: `Cidade/Município`, `Postcode (or ZIP)`.
+_ALTERNATIVES = re.compile(r"\s*[/|／・]\s*|\s+(?:or|ou|oder|lub|veya|или|або)\s+", re.IGNORECASE)
+_MAX_ALTERNATIVES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,24 @@ def match_heading(heading: str) -> Match | None:
         group = f"{match.group} {number}" if number and match.group is not None else match.group
         tier, index, steps = match.rank
         return replace(match, group=group, rank=(tier, index, steps + penalty))
-    return None
+    return None if number else _match_alternatives(text)
+
+
+def _match_alternatives(text: str) -> Match | None:
+    """Return what a heading of several names is known for: the first of those that are known, if
+    all of these are of one field, or of places (`Tỉnh/Thành phố`)."""
+    names = [name for name in _ALTERNATIVES.split(text) if name]
+    if not 1 < len(names) <= _MAX_ALTERNATIVES:
+        return None
+    variants = [_variants(name) for name in names]
+    found = [next(filter(None, (_find(v, 0) for v in listed)), None) for listed in variants]
+    known = [match for match in found if match is not None]
+    fields = {_PLACES.get(match.field, match.field) for match in known}
+    kinds = {match.kind for match in known}
+    if len(fields) != 1 or len(kinds) != 1 or "external_id" in fields:
+        return None
+    tier, index, steps = known[0].rank
+    return replace(known[0], rank=(tier, index, steps + _MAX_DEPTH))
 
 
 def _variants(text: str) -> list[str]:
@@ -91,7 +113,10 @@ def _variants(text: str) -> list[str]:
         variants.append("".join(word for word in words(text) if word != "0"))
     parentheses = [comparable(inner) for inner in _PARENTHESES.findall(text)]
     if parentheses and not any(inner in dictionary().in_parentheses for inner in parentheses):
-        variants.append(comparable(_PARENTHESES.sub(" ", text)))
+        without = comparable(_PARENTHESES.sub(" ", text))
+        if without[-1:].isdigit():  # `Rue (bureau) 2`
+            variants.append(without + "".join(parentheses))
+        variants.append(without)
     return [variant for variant in dict.fromkeys(variants) if variant]
 
 

@@ -109,6 +109,11 @@ def breaks_rules(text: str) -> bool:
     return _BROKEN.search(text.translate(_CLASSES)) is not None
 
 
+def has_controls(text: str) -> bool:
+    """Whether a text has bad bytes or control characters, which no encoding of the text has."""
+    return not {"~", "!"}.isdisjoint(text.translate(_CLASSES))
+
+
 def words_of(text: str) -> Iterator[str]:
     """Yield the words of a text: letters with their marks."""
     for match in _WORDS.finditer(text.translate(_CLASSES)):

@@ -84,7 +84,7 @@ def _of_brackets(text: str) -> list[str] | None:
     if len(text) < 2 or pair not in ("[]", "{}"):
         return None
     try:
-        items = _of_json(orjson.loads(text))
+        items = tags_of_json(orjson.loads(text))
     except orjson.JSONDecodeError:
         items = None
     if items is not None:
@@ -95,7 +95,7 @@ def _of_brackets(text: str) -> list[str] | None:
     return None if "[" in inner or "]" in inner else _of_list(inner)
 
 
-def _of_json(value: Any) -> list[str] | None:
+def tags_of_json(value: Any) -> list[str] | None:
     """Return the tags of a JSON value: a list of texts, numbers, or objects with a name; or an
     object whose values are texts, or true for each tag."""
     if isinstance(value, dict):

@@ -1,0 +1,100 @@
+"""Recognise a heading that is not in the dictionary by parts of its words, if its values agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regulars.core.countries import find_country
+from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
+from regulars.transfer.consent import read_consent
+from regulars.transfer.heading_dictionary import dictionary, words
+from regulars.transfer.headings import Match, is_secret
+
+# The rank of these headings: after all that are in the dictionary.
+_LAST = 900
+# The shortest stem of the alphabets that is looked for within a word, and the shortest one of a
+# list `..._not` that is the beginning of a word. Shorter ones are whole words, as `no`.
+_MIN_WITHIN, _MIN_BEGINNING = 6, 4
+_MIN_DIGITS = 6
+_SPACELESS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_PHONE = re.compile(r"[\d\s()+./\-–]{6,40}")
+_NEARLY_ALL, _MOST = 0.9, 0.7
+_MAX_ANSWERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A field, the name of its stems, and a test of the values. A heading that has one of the
+    stems of `NAME_not` is not of the field."""
+
+    name: str
+    match: Match
+    has_values: Callable[[ColumnProfile], bool]
+
+
+def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
+    """Return what an unknown heading is probably of, or None.
+
+    Both the heading and the values must say so: `Tilmeldt nyhedsbrev` with values such as `Ja`, or
+    `Asiakas alkaen` with dates. A column without values is not recognised.
+    """
+    if not profile.sample or is_secret(heading):
+        return None
+    listed = words(heading)
+    for rule in _RULES:
+        if (
+            _has(listed, rule.name, 1)
+            and not _has(listed, f"{rule.name}_not", _MIN_BEGINNING)
+            and rule.has_values(profile)
+        ):
+            return rule.match
+    return None
+
+
+def _has(listed: tuple[str, ...], name: str, min_beginning: int) -> bool:
+    key = "".join(listed)
+    for stem in dictionary().stems[name]:
+        if stem in listed:
+            return True
+        if len(stem) >= min_beginning and any(word.startswith(stem) for word in listed):
+            return True
+        if (len(stem) >= _MIN_WITHIN or _SPACELESS.search(stem)) and stem in key:
+            return True
+    return False
+
+
+def _are_answers(profile: ColumnProfile) -> bool:
+    if len(profile.sample) > _MAX_ANSWERS:
+        return False
+    return share(profile, lambda value: read_consent(value) is not None) >= _NEARLY_ALL
+
+
+def _are_phones(profile: ColumnProfile) -> bool:
+    return share(profile, _is_phone) >= _MOST
+
+
+def _is_phone(text: str) -> bool:
+    digits = sum(map(str.isdigit, text))
+    return (
+        digits >= _MIN_DIGITS and _PHONE.fullmatch(text.strip(" '\u200e\u202a\u202c")) is not None
+    )
+
+
+def _are_texts(profile: ColumnProfile) -> bool:
+    has_letters = share(profile, lambda text: any(map(str.isalpha, text))) >= _MOST
+    return has_letters and not _are_answers(profile) and not is_mostly_time(profile)
+
+
+def _are_countries(profile: ColumnProfile) -> bool:
+    return share(profile, find_country) >= _NEARLY_ALL
+
+
+_RULES = (
+    _Rule("consent", Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
+    _Rule("created_at", Match("created_at", (1, _LAST, 0)), is_mostly_time),
+    _Rule("phone", Match("phone", (1, _LAST, 0)), _are_phones),
+    _Rule("country", Match("country", (0, _LAST, 0), ""), _are_countries),
+    _Rule("notes", Match("notes", (1, _LAST, 0)), _are_texts),
+)
