@@ -503,6 +503,9 @@ def test_the_dictionary_has_no_heading_of_two_fields() -> None:
         ("Cidade / UF", "city"),
         ("Postcode or ZIP", "zip"),
         ("Rue (bureau) 2", "line2"),
+        ("Voornaam & achternaam", "full_name"),
+        ("Ulica, broj", "line1"),
+        ("Quận/Huyện", "suburb"),
         ("Email/Phone", None),
         ("state_id/id", None),
         ("Name/Email", None),
@@ -511,6 +514,27 @@ def test_the_dictionary_has_no_heading_of_two_fields() -> None:
 def test_a_heading_of_several_names_is_recognised(heading: str, field: str | None) -> None:
     match = match_heading(heading)
     assert (match.field if match else None) == field
+
+
+@pytest.mark.parametrize(
+    ("heading", "names", "reader"),
+    [
+        ("Cognome e Nome", ("Rossi Giulia", "De Santis Niccolò"), "family_first"),
+        ("Cognome e Nome", ("Giulia Rossi", "Chiara Ferri"), None),
+        ("Név", ("Szűcs Zoltán", "Kőszegi Győző"), "family_first"),
+        ("Achternaam en voornaam", ("Qq Ww",), "family_first"),
+        ("Name", ("Müller Jürgen", "Weiß Käthe", "Özdemir Uwe"), "family_first"),
+        ("Name", ("Müller Jürgen", "Käthe Weiß", "Uwe Özdemir"), None),
+        ("Name", ("Müller Jürgen",), None),
+        ("Name", ("James Martin", "Paul Simon"), None),
+        ("Nombre y apellidos", ("Ana Pérez Soto",), "two_last_names"),
+    ],
+)
+def test_the_order_of_names_is_decided_for_a_column(
+    heading: str, names: tuple[str, ...], reader: str | None
+) -> None:
+    rows = [(f"{n}@x.test", name) for n, name in enumerate(names)]
+    assert assign(["Email", heading], *rows)[1].reader == reader
 
 
 @pytest.mark.parametrize(

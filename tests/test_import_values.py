@@ -23,7 +23,7 @@ from regulars.transfer.consent import is_state, read_consent, read_flag
 from regulars.transfer.email_cells import EmailCell, unwrap_email
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
-from regulars.transfer.person_names import split_name
+from regulars.transfer.person_names import put_last_name_first, split_name
 from regulars.transfer.plain_cells import is_usual
 from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.tag_cells import split_tags
@@ -533,3 +533,29 @@ def test_tags_of_json_may_be_objects_in_a_list(tags: object) -> None:
 
 def test_a_list_of_objects_without_names_is_no_list_of_tags() -> None:
     assert flatten({"tags": [{"id": 1}]}) == {"tags.0.id": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "has_two_last_names", "expected"),
+    [
+        ("Rossi Giulia", False, ("Giulia", "Rossi")),
+        ("De Santis Niccolò", False, ("Niccolò", "De Santis")),
+        ("García López María José", False, ("María José", "García López")),
+        ("Dr. Nagy Anna Mária", False, ("Dr. Anna Mária", "Nagy")),
+        ("Иванов Иван Сергеевич", False, ("Иван Сергеевич", "Иванов")),
+        ("Qqq Www Eee", False, ("Www Eee", "Qqq")),
+        ("Smith, John", False, ("John", "Smith")),
+        ("Jean DUPONT", False, ("Jean", "DUPONT")),
+        ("Acme GmbH", False, ("Acme GmbH", "")),
+        ("王小明", False, ("小明", "王")),
+        ("Cher", False, ("Cher", "")),
+        ("María José García López", True, ("María José", "García López")),
+        ("Lucía Muñoz Peña", True, ("Lucía", "Muñoz Peña")),
+        ("Qqq Www Eee Rrr", True, ("Qqq Www", "Eee Rrr")),
+        ("Ana Pérez", True, ("Ana", "Pérez")),
+    ],
+)
+def test_a_name_of_a_column_with_another_order_is_divided(
+    name: str, has_two_last_names: bool, expected: tuple[str, str]
+) -> None:
+    assert split_name(put_last_name_first(name, has_two_last_names)) == expected

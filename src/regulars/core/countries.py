@@ -31,7 +31,8 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
     "CI": "Ivory Coast|Republic of Ivory Coast",
-    "CN": "PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
+    "CN": "中华人民共和国|中華人民共和國|中國大陸|中国大陆"
+    "|PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
     "CV": "Cape Verde|Cabo Verde",
     "CZ": "Czech Republic|Czechia|Česká republika|République tchèque|Tschechische Republik"
     "|Czech Rep"

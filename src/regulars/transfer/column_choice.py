@@ -11,7 +11,9 @@ from regulars.transfer.column_profile import (
     email_share,
     is_consent,
     is_mostly_account_state,
+    is_mostly_flag,
     is_mostly_house_number,
+    is_mostly_letters,
     is_mostly_list,
     is_mostly_technical_id,
     is_mostly_time,
@@ -37,6 +39,7 @@ from regulars.transfer.headings import (
     is_status,
     match_heading,
 )
+from regulars.transfer.name_order import FAMILY_FIRST, order_of_names
 
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
@@ -103,6 +106,9 @@ class Chooser:
         taken: Iterable[str],
     ) -> None:
         self._taken = set(taken)
+        self._headings = [heading or "" for heading in headings]
+        # The columns of whole names of customers.
+        self._names: list[list[Candidate]] = []
         self.choices = [Choice() for _ in headings]
         self._fields: dict[str, list[Candidate]] = defaultdict(list)
         self._groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
@@ -140,6 +146,7 @@ class Chooser:
         for field, candidates in self._fields.items():
             self._select(field, field, candidates)
         self._complete_customer()
+        self._choose_name_orders()
         for position, first in self._continuations.items():
             note = f"It is put together with column {first + 1}."
             self.choices[position] = Choice(DROP, CONTINUED, note)
@@ -151,6 +158,8 @@ class Chooser:
         if match.group is not None:
             if field in ("state", "country") and is_mostly_technical_id(profile):
                 return
+            if field == WHOLE and is_mostly_flag(profile):  # `default_billing`
+                return
             self._groups[match.kind, match.group].append(candidate)
             return
         if field == "phone" and profile.sample and is_mostly_without_digits(profile):
@@ -158,6 +167,8 @@ class Chooser:
         if field == "email" and profile.sample and email_share(profile) == 0:
             # A column of something else, if there is one with emails.
             candidate.match = Match(field, (2, *match.rank[1:]))
+        if field == "name" and match.rank[0] and not is_mostly_letters(profile):
+            return
         if field == "created_at" and match.rank[0] and not is_mostly_time(profile):
             return
         if field == CONSENT and is_mostly_time(profile):
@@ -222,6 +233,7 @@ class Chooser:
                 # A plain "Name" is preferred to all but a full name.
                 candidate.match = Match("name", (tier, index - 1_000, steps))
             self._fields["name"] = [*names, *full]
+            self._names = [names, full]
 
     def _has_column(self, field: str) -> bool:
         return field in self._taken or any(c.has_values for c in self._fields.get(field, ()))
@@ -275,10 +287,13 @@ class Chooser:
         )
         parts: dict[str, list[Candidate]] = defaultdict(list)
         has_city = any(c.match.field == "city" for c in columns)
+        others = {c.match.field for c in columns if c.has_values}
         for candidate in columns:
             part = candidate.match.field
             if part == SUBURB:
                 part = "area" if has_city else "city"
+            elif part == "name" and len(others & {"first_name", "last_name"}) == 1:
+                part = "first_name" if "last_name" in others else "last_name"
             elif part == WHOLE:
                 part = "line1"
                 candidate.match = Match(part, (0, 1_000, 0), candidate.match.group)
@@ -347,6 +362,20 @@ class Chooser:
                 choice = self.choices[min(columns)[2]]
                 choice.reader = AND_CUSTOMER
                 choice.note = f"It is the {part.replace('_', ' ')} of the customer, too."
+
+    def _choose_name_orders(self) -> None:
+        """Decide whether last names stand first in the columns of whole names."""
+        whole = [c for columns in self._names for c in columns]
+        for candidate in (*whole, *self._chosen_parts()):
+            choice = self.choices[candidate.position]
+            is_name = (choice.field or "").rpartition(".")[2] == "name"
+            if not is_name or choice.reader is not None:
+                continue
+            choice.reader = order_of_names(
+                self._headings[candidate.position], candidate.profile.sample
+            )
+            if choice.reader == FAMILY_FIRST:
+                choice.note = f"In {candidate.heading!r}, the last names stand first."
 
     # Consent
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from regulars.transfer.artefacts import is_empty_marker
-from regulars.transfer.consent import is_subscription_state, read_consent
+from regulars.transfer.consent import is_subscription_state, read_consent, read_flag
 from regulars.transfer.heading_dictionary import comparable, value_words
 
 _MAX_VALUE_CHARACTERS = 400
@@ -82,3 +82,13 @@ def is_mostly_without_digits(profile: ColumnProfile) -> bool:
     """Return whether most values have no digit."""
     sample = [value for value in profile.sample if not is_empty_marker(value)]
     return sum(not any(map(str.isdigit, value)) for value in sample) >= max(len(sample), 1) / 2
+
+
+def is_mostly_flag(profile: ColumnProfile) -> bool:
+    """Return whether most values are yes or no."""
+    return share(profile, lambda value: read_flag(value) is not None) > 0.5
+
+
+def is_mostly_letters(profile: ColumnProfile) -> bool:
+    """Return whether most values have letters and no digits, as names have."""
+    return share(profile, lambda v: any(map(str.isalpha, v)) and not any(map(str.isdigit, v))) > 0.5

@@ -63,7 +63,8 @@ class Column:
     `reader` is a special reading of its values. Of `accepts_marketing`: `opt_out` (yes means no),
     `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
-    also the field of that name of the customer. `continued` means that its values are the next part
+    also the field of that name of the customer. A whole name has `family_first` or `two_last_names`
+    (see name_order.py). `continued` means that its values are the next part
     of those of the column before. `note` is a sentence for the user, or None.
     `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
     values: an email or phone if the field's own column has none, and the state of a customer who

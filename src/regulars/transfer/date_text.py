@@ -38,6 +38,9 @@ UNREADABLE = "This is not a date. Write it as 2024-03-18 or 2024-03-18T14:20:37Z
 NO_SUCH_DAY = "This day does not exist in the calendar. Check the day, the month and the year."
 NO_SUCH_OFFSET = "This offset from UTC does not exist. Offsets are from -14:00 to +14:00."
 _WRONG_WEEKDAY = "The day of the week does not belong to this date. Correct one of them."
+# The years of Thailand from 1940 to 2060, which no other calendar of files has.
+_BUDDHIST_EPOCH = 543
+_BUDDHIST_YEARS = range(1940 + _BUDDHIST_EPOCH, 2061 + _BUDDHIST_EPOCH)
 _NO_YEAR = "This date has no year. Write it as 2024-03-18."
 
 
@@ -123,6 +126,8 @@ def _year_day(year: str, month: str, day: str) -> int | None:
 
 
 def _day(year: int, month: int, day: int, years: range) -> int | None:
+    if year in _BUDDHIST_YEARS and years is _LOCAL_YEARS:
+        year -= _BUDDHIST_EPOCH
     if year not in years:
         return None
     try:

@@ -38,8 +38,13 @@ _PARENTHESES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
 # Between two names of one column: `Cidade/Município`, `Postcode (or ZIP)`.
-_ALTERNATIVES = re.compile(r"\s*[/|／・]\s*|\s+(?:or|ou|oder|lub|veya|или|або)\s+", re.IGNORECASE)
+_ALTERNATIVES = re.compile(
+    r"\s*[/|／・,;+&]\s*|\s+(?:or|ou|oder|lub|veya|или|або|and|et|y|e|und|en|i|a|og|och|ja|és|ve|și|si|in"
+    r"|и|та|і|και)\s+",
+    re.IGNORECASE,
+)
 _MAX_ALTERNATIVES = 4
+_STREETS = frozenset(("line1", "house_number", "line2"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +95,29 @@ def match_heading(heading: str) -> Match | None:
 
 def _match_alternatives(text: str) -> Match | None:
     """Return what a heading of several names is known for: the first of those that are known, if
-    all of these are of one field, or of places (`Tỉnh/Thành phố`)."""
-    names = [name for name in _ALTERNATIVES.split(text) if name]
+    all of these are of one field, or of places (`Tỉnh/Thành phố`). Two names of a person are a
+    whole name, and a street and its number are a street."""
+    names = names_in(text)
     if not 1 < len(names) <= _MAX_ALTERNATIVES:
         return None
     variants = [_variants(name) for name in names]
     found = [next(filter(None, (_find(v, 0) for v in listed)), None) for listed in variants]
     known = [match for match in found if match is not None]
+    if len(known) == len(found) == 2 and {m.field for m in known} == {"first_name", "last_name"}:
+        return replace(known[0], field="full_name")
+    if len(known) == len(found) and {m.field for m in known} <= _STREETS:
+        return replace(known[0], field="line1")
     fields = {_PLACES.get(match.field, match.field) for match in known}
     kinds = {match.kind for match in known}
     if len(fields) != 1 or len(kinds) != 1 or "external_id" in fields:
         return None
     tier, index, steps = known[0].rank
     return replace(known[0], rank=(tier, index, steps + _MAX_DEPTH))
+
+
+def names_in(heading: str) -> list[str]:
+    """Return the names in a heading of several, such as `Ime i prezime`."""
+    return [name for name in _ALTERNATIVES.split(heading) if name]
 
 
 def _variants(text: str) -> list[str]:
@@ -133,7 +148,9 @@ def _find(key: str, depth: int) -> Match | None:
     if len(key) > _MAX_COMPOSED:
         return None
     if depth < _MAX_DEPTH:
-        for owned in _without(key, known.owners):
+        rests = _without(key, known.owners)
+        rests.sort(key=lambda rest: rest not in known.fields and rest not in known.parts)
+        for owned in rests:
             if match := _find(owned, depth + 1):
                 return match
     if address := _part(key):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from regulars.core.text import folded
 
 _MAX_CHARACTERS = 512
 # The first character after the Latin letters of European languages.
@@ -84,6 +87,62 @@ def split_name(text: str) -> Names:
     if _COMMA.search(whole):
         return _of_parts(whole)
     return _divide(whole)
+
+
+def put_last_name_first(text: str, has_two_last_names: bool = False) -> str:
+    """Return a whole name as `Last, First`, of a column whose last names stand first, or with
+    `has_two_last_names` at the end: two of them, as in Spain. A name whose form says more (a comma,
+    capitals, East Asian letters) stays as it is."""
+    words = text.split()
+    if len(text) > _MAX_CHARACTERS or len(words) < 2 or _COMMA.search(text):
+        return text
+    is_company = _is_company(words[-1])
+    if is_company or "@" in text or _EAST_ASIAN.fullmatch("".join(words)):
+        return text
+    if words[0] in _words().vietnamese or any(map(_is_capitals, (words[0], words[-1]))):
+        return text
+    titles = 0
+    while titles < len(words) - 2 and _bare(words[titles]) in _words().titles:
+        titles += 1
+    names = words[titles:]
+    if has_two_last_names:
+        first = _first_names(names) or (2 if len(names) > 3 else 1)
+        last, given = names[first:], names[:first]
+    else:
+        count = len(names) - _first_names(names[::-1])
+        if count == len(names):
+            count = 1
+            while count < len(names) - 1 and names[count - 1].lower() in _words().particles:
+                count += 1
+        last, given = names[:count], names[count:]
+    return f"{' '.join(last)}, {' '.join(words[:titles] + given)}"
+
+
+def _first_names(names: list[str]) -> int:
+    """Return the number of frequent first names at the beginning; one word is left."""
+    count = 0
+    while count < len(names) - 1 and _is_first_name(names[count]):
+        count += 1
+    return count
+
+
+def first_name_order(name: str) -> bool | None:
+    """Return whether a whole name begins (True) or ends (False) with a frequent first name; None
+    if both or neither."""
+    words = name[:_MAX_CHARACTERS].split()
+    if len(words) < 2 or _COMMA.search(name):
+        return None
+    first, last = _is_first_name(words[0]), _is_first_name(words[-1])
+    return None if first == last else first
+
+
+def _is_first_name(word: str) -> bool:
+    return all(folded(part) in _first_name_keys() for part in word.split("-") if part)
+
+
+@lru_cache(maxsize=1)
+def _first_name_keys() -> frozenset[str]:
+    return frozenset(map(folded, name_words()["first_names"].split()))
 
 
 def _of_parts(whole: str) -> Names:
@@ -231,8 +290,14 @@ def _is_company(word: str) -> bool:
 
 
 @lru_cache(maxsize=1)
+def name_words() -> Mapping[str, Any]:
+    """Return the lists of name_words.toml."""
+    return tomllib.loads(files(__package__).joinpath("name_words.toml").read_text("utf-8"))
+
+
+@lru_cache(maxsize=1)
 def _words() -> _Words:
-    data = tomllib.loads(files(__package__).joinpath("name_words.toml").read_text("utf-8"))
+    data = dict(name_words())
     for name in ("chinese_compound", "japanese", "korean_compound"):
         data[name] = data[name].split()
     return _Words(**{name: frozenset(data[name]) for name in _Words._fields})

@@ -12,6 +12,8 @@ from regulars.customers.fields import FIELDS
 from regulars.transfer.column_choice import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
 from regulars.transfer.columns import ADDRESS_FIELDS, COMPOSED_PARTS
 from regulars.transfer.date_text import Order
+from regulars.transfer.name_order import FAMILY_FIRST, TWO_LAST_NAMES
+from regulars.transfer.person_names import put_last_name_first
 from regulars.transfer.sanitizing import CUSTOM, without_nul
 from regulars.transfer.values import EXACT, READ, InvalidValue, Read, as_text, time_of
 
@@ -68,6 +70,9 @@ class Target:
             self.read = None if group == CUSTOM else as_text
         elif is_own:
             self.read = EXACT.get(self.read, self.read)
+        if reader in (FAMILY_FIRST, TWO_LAST_NAMES):
+            is_double = reader == TWO_LAST_NAMES
+            self.read = lambda value: put_last_name_first(as_text(value), is_double)
         self.is_consent = field == CONSENT or reader in CONSENT_TIMES
 
     def put(self, node: dict[str, Any], value: Any) -> None:
