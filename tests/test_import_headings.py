@@ -570,6 +570,34 @@ def test_an_unknown_heading_is_recognised_if_its_values_agree(
     assert column.field == (field or f"custom.{heading}")
 
 
+def test_a_state_of_a_subscription_is_consent_under_any_heading_of_a_state() -> None:
+    headings = "Correo,Estado del suscriptor,Fecha de suscripción,SMS status"
+    rows = ("a@x.test,Activo,2021-03-18,Activo", "b@x.test,Baja,2022-11-05,Baja")
+    assert fields(headings, *rows) == {
+        "Correo": "email",
+        "Estado del suscriptor": "accepts_marketing",
+        "Fecha de suscripción": "created_at:subscribed_at",
+        "SMS status": "custom.SMS status",
+    }
+
+
+def test_the_order_of_the_name_of_an_address_is_that_of_the_customer() -> None:
+    headings = "E-mail,Számlázási név,Számlázási város"
+    columns = fields(headings, "a@x.test,Szűcs Zoltán,Pécs", "b@x.test,Nagy Anna,Győr")
+    assert columns["Számlázási név"] == "billing_address.name:and_customer family_first"
+
+
+def test_a_part_of_a_residence_joins_the_address_without_it() -> None:
+    columns = fields("Email,Rue,Ville,Pays de résidence", "a@x.test,1 rue X,Lyon,France")
+    assert columns["Pays de résidence"] == "shipping_address.country"
+
+
+def test_a_first_name_of_several_words_is_a_whole_name() -> None:
+    rows = ("a@x.test,Nguyễn Văn An", "b@x.test,Trần Thị Hoa")
+    assert fields("Email,Tên người mua", *rows)["Tên người mua"] == "name"
+    assert fields("Email,Tên", "a@x.test,An", "b@x.test,Hoa")["Tên"] == "first_name"
+
+
 def test_many_columns_take_bounded_time() -> None:
     headings = [None, *(f"customer shipping address home {n}" * 3 for n in range(200))]
     choices = Chooser(headings, ["", *map(str, headings[1:])], (), ()).choose()

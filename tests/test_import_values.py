@@ -19,6 +19,7 @@ from regulars.transfer.artefacts import (
     unwrap,
     unwrap_number,
 )
+from regulars.transfer.composed_fields import compose_place
 from regulars.transfer.consent import is_state, read_consent, read_flag
 from regulars.transfer.email_cells import EmailCell, unwrap_email
 from regulars.transfer.flatten import flatten
@@ -559,3 +560,29 @@ def test_a_name_of_a_column_with_another_order_is_divided(
     name: str, has_two_last_names: bool, expected: tuple[str, str]
 ) -> None:
     assert split_name(put_last_name_first(name, has_two_last_names)) == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "city"),
+    [
+        ("80331 München", "80331", "München"),
+        ("D-80331 München", "D-80331", "München"),
+        ("602 00  Brno", "602 00", "Brno"),
+        ("1015 CJ Amsterdam", "1015 CJ", "Amsterdam"),
+        ("80-831, Gdańsk", "80-831", "Gdańsk"),
+        ("1456 København K", "1456", "København K"),
+        ("London SW1A 1AA", "SW1A 1AA", "London"),
+        ("Austin, 78701", "78701", "Austin"),
+        ("Montréal H3A 1H6", "H3A 1H6", "Montréal"),
+        ("München", None, "München"),
+        ("80331", "80331", None),
+        ("Paris 7e", None, "Paris 7e"),
+    ],
+)
+def test_a_postal_code_and_a_city_in_one_cell_are_divided(
+    cell: str, code: str | None, city: str | None
+) -> None:
+    address = {"zip_city": cell}
+    compose_place(address)
+    assert (address.get("zip"), address.get("city")) == (code, city)
+    assert "zip_city" not in address

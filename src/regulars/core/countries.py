@@ -21,7 +21,7 @@ _MAX_CHARACTERS = 200
 # Names that CLDR does not have: old, short and colloquial ones, and parts of the United Kingdom.
 # `Congo` and `Guinea` are the ISO names of CG and GN; `Korea` means KR in nearly all shops' files.
 _OTHER_NAMES: Mapping[str, str] = {
-    "AE": "UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋",
+    "AE": "Emirati|الإمارات|UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋",
     "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
@@ -30,7 +30,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Congo Dem Rep|Dem Rep Congo"
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
-    "CI": "Ivory Coast|Republic of Ivory Coast",
+    "CI": "Elfenbeinküste|Elfenbeinkueste|Ivory Coast|Republic of Ivory Coast",
     "CN": "中华人民共和国|中華人民共和國|中國大陸|中国大陆"
     "|PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
     "CV": "Cape Verde|Cabo Verde",
@@ -56,7 +56,8 @@ _OTHER_NAMES: Mapping[str, str] = {
     "IR": "Islamic Republic of Iran|Persia",
     "KG": "Kirghizia|Kirgizia",
     "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
-    "KR": "South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한",
+    "KR": "Южная Корея|Корея Южная"
+    "|South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한",
     "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
     "LY": "Libyan Arab Jamahiriya",
     "MD": "Republic of Moldova|Moldavia",
@@ -81,7 +82,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "TR": "Turkey|Türkei|Türkiye|Turkiye Cumhuriyeti",
     "TH": "ประเทศไทย|Siam",
     "TT": "Trinidad",
-    "TW": "Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
+    "TW": "中华民国|Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
     "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國",
     "TZ": "Tanganyika|United Republic of Tanzania",
     "US": "USA|U S|U S A|United States of America|America|US of A|The States|Estados Unidos de"

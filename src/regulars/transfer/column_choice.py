@@ -15,6 +15,7 @@ from regulars.transfer.column_profile import (
     is_mostly_house_number,
     is_mostly_letters,
     is_mostly_list,
+    is_mostly_several_words,
     is_mostly_technical_id,
     is_mostly_time,
     is_mostly_without_digits,
@@ -26,7 +27,7 @@ from regulars.transfer.composed_fields import (
     SECOND_LAST_NAME,
 )
 from regulars.transfer.divided_columns import find_continuations
-from regulars.transfer.heading_stems import guess_heading
+from regulars.transfer.heading_stems import country_share, guess_heading, is_status_of_consent
 from regulars.transfer.headings import (
     BILLING,
     NEUTRAL,
@@ -39,11 +40,10 @@ from regulars.transfer.headings import (
     is_status,
     match_heading,
 )
-from regulars.transfer.name_order import FAMILY_FIRST, order_of_names
+from regulars.transfer.name_order import AND_CUSTOMER, FAMILY_FIRST, order_of_names
 
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
-AND_CUSTOMER = "and_customer"
 CONTINUED = "continued"
 # The field of a column that is left out.
 DROP = "-"
@@ -121,7 +121,8 @@ class Chooser:
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()
-            if is_status(heading) and is_consent(profile):
+            is_consent_status = is_status(heading) or is_status_of_consent(heading)
+            if is_consent_status and is_consent(profile):
                 match = Match(CONSENT, (1, 0, 0))
                 self._fields[CONSENT].append(Candidate(position, name, match, profile))
             elif position < _MAX_RECOGNISED and (found := match_heading(heading)):
@@ -217,6 +218,13 @@ class Chooser:
                 self._fields.pop(part, None)
         names = self._fields.pop("name", [])
         full = self._fields.pop("full_name", [])
+        if first and not last and not names and not full:
+            columns = self._fields["first_name"]
+            if any(is_mostly_several_words(c.profile) for c in columns):
+                names, first = self._fields.pop("first_name"), False
+        elif first != last and not names:  # a column of whole names that has one part of them
+            names = [c for c in full if c.profile.sample and not is_mostly_several_words(c.profile)]
+            full = [c for c in full if c not in names]
         if first and last:
             for candidate in (*names, *full):
                 self._note(candidate, "the file has columns of the first and the last name")
@@ -290,7 +298,9 @@ class Chooser:
         others = {c.match.field for c in columns if c.has_values}
         for candidate in columns:
             part = candidate.match.field
-            if part == SUBURB:
+            if part == "country" and self._is_place(candidate, columns) and not has_city:
+                part = "city"  # `Kraj` is a country in Polish, and a place in Slovenian
+            elif part == SUBURB:
                 part = "area" if has_city else "city"
             elif part == "name" and len(others & {"first_name", "last_name"}) == 1:
                 part = "first_name" if "last_name" in others else "last_name"
@@ -302,6 +312,12 @@ class Chooser:
             parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
         for part, candidates in parts.items():
             self._select(f"{field}.{part}", part, candidates)
+
+    def _is_place(self, candidate: Candidate, columns: Sequence[Candidate]) -> bool:
+        """Return whether a column headed as a country has no countries, next to one that has."""
+        shares = [country_share(c.profile) for c in columns if c.match.field == "country"]
+        is_none = bool(candidate.profile.sample) and country_share(candidate.profile) == 0
+        return is_none and max(shares) > 0
 
     def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:
         """Return the columns headed `Número` and the like that follow a street."""
@@ -320,6 +336,7 @@ class Chooser:
         others = [key for key in self._groups if key != (NEUTRAL, "")]
         if not plain:
             return
+        self._merge_parts(plain)
         if parts & _LINES:
             without = [k for k in others if not {c.match.field for c in self._groups[k]} & _LINES]
             if parts <= {*_LINES, *PARTS_OF_STREETS, *_PERSON} and len(without) == 1:
@@ -336,6 +353,15 @@ class Chooser:
             streets = others if other & _LINES and not other & parts else []
         if len(streets) == 1:
             self._groups[streets[0]] += self._groups.pop((NEUTRAL, ""))
+
+    def _merge_parts(self, plain: list[Candidate]) -> None:
+        """Move a part of a neutral address without a street, such as `Pays de résidence`, to the
+        address of no name that has a street and lacks the part."""
+        for key in [key for key in self._groups if key[0] == NEUTRAL and key[1]]:
+            parts, fields = self._groups[key], {c.match.field for c in plain}
+            own = {c.match.field for c in parts}
+            if fields & _LINES and len(own) <= _MAX_STRAY_PARTS and not own & (fields | _LINES):
+                plain += self._groups.pop(key)
 
     def _chosen_parts(self) -> list[Candidate]:
         return [
@@ -367,14 +393,14 @@ class Chooser:
         """Decide whether last names stand first in the columns of whole names."""
         whole = [c for columns in self._names for c in columns]
         for candidate in (*whole, *self._chosen_parts()):
-            choice = self.choices[candidate.position]
+            choice, profile = self.choices[candidate.position], candidate.profile
             is_name = (choice.field or "").rpartition(".")[2] == "name"
-            if not is_name or choice.reader is not None:
+            if not is_name or choice.reader not in (None, AND_CUSTOMER):
                 continue
-            choice.reader = order_of_names(
-                self._headings[candidate.position], candidate.profile.sample
-            )
-            if choice.reader == FAMILY_FIRST:
+            order = order_of_names(self._headings[candidate.position], profile.sample)
+            if order is not None:
+                choice.reader = f"{choice.reader} {order}" if choice.reader else order
+            if order == FAMILY_FIRST:
                 choice.note = f"In {candidate.heading!r}, the last names stand first."
 
     # Consent

@@ -92,3 +92,8 @@ def is_mostly_flag(profile: ColumnProfile) -> bool:
 def is_mostly_letters(profile: ColumnProfile) -> bool:
     """Return whether most values have letters and no digits, as names have."""
     return share(profile, lambda v: any(map(str.isalpha, v)) and not any(map(str.isdigit, v))) > 0.5
+
+
+def is_mostly_several_words(profile: ColumnProfile) -> bool:
+    """Return whether most values are of several words, as whole names are."""
+    return share(profile, lambda value: " " in value.strip()) > 0.6

@@ -10,16 +10,16 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.transfer.column_choice import AND_CUSTOMER, DROP, Choice, Chooser
+from regulars.transfer.column_choice import DROP, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
-from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS
+from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
 
-__all__ = ["AND_CUSTOMER", "Column", "ColumnProfile"]
+__all__ = ["Column", "ColumnProfile"]
 
 SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
@@ -32,7 +32,7 @@ CUSTOM = "custom"
 
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
 # The parts of an address that are put together with others.
-COMPOSED_PARTS = (NAME, *PARTS_OF_STREETS)
+COMPOSED_PARTS = (NAME, *PARTS_OF_STREETS, ZIP_CITY)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
 # The fields of columns, except parts of addresses and custom fields. `name` is a whole name; see

@@ -13,6 +13,8 @@ HOUSE_NUMBER, HOUSE_NUMBER_ADDITION = "house_number", "house_number_addition"
 # The parts of names, which an address has, too, and those of the street of an address.
 PARTS_OF_NAMES = (NAME, LAST_NAME_PREFIX, SECOND_LAST_NAME)
 PARTS_OF_STREETS = (HOUSE_NUMBER, HOUSE_NUMBER_ADDITION)
+# A postal code and a city in one cell: `80331 München`.
+ZIP_CITY = "zip_city"
 # The further lines of a street that was one cell with line breaks.
 MORE_LINES = "more_lines"
 # Countries that write the number before the street, and the words for a street in their languages.
@@ -20,6 +22,11 @@ _NUMBER_FIRST = frozenset(
     "AU BS CA FR GB HK IE IN JM LK LU MC MT MY NZ PH SG TH TN TT US ZA".split()
 )
 _NUMBER_FIRST_HEADING = re.compile(r"street|house|building|rue|voie", re.IGNORECASE)
+_ZIP_FIRST = re.compile(r"((?:[A-Z]{1,3}-)?\d[\d -]{1,7}\d(?: ?[A-Z]{2})?)[,\s]+(\D.*)")
+_ZIP_LAST = re.compile(
+    r"(.*[^\W\d][^\d,]*?)[,\s]+"
+    r"([A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d[\d-]{3,8}\d)"
+)
 _SPACES_AND_COMMAS = re.compile(r"[\s,]+")
 _MAX_ADDITION = 10
 
@@ -63,3 +70,19 @@ def compose_street(address: dict[str, Any], heading: str) -> None:
         )
     if more := address.pop(MORE_LINES, None):
         address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
+
+
+def compose_place(address: dict[str, Any]) -> None:
+    """Divide a postal code and a city in one cell. A text that is not both is the city."""
+    text = (address.pop(ZIP_CITY, None) or "").strip()
+    if not text:
+        return
+    if match := _ZIP_FIRST.fullmatch(text):
+        code, city = match.groups()
+    elif match := _ZIP_LAST.fullmatch(text):
+        city, code = match.groups()
+    else:
+        code, city = ("", text) if any(map(str.isalpha, text)) else (text, "")
+    for part, value in (("zip", code), ("city", city)):
+        if value and not address.get(part):
+            address[part] = value

@@ -88,7 +88,20 @@ def _are_texts(profile: ColumnProfile) -> bool:
 
 
 def _are_countries(profile: ColumnProfile) -> bool:
-    return share(profile, find_country) >= _NEARLY_ALL
+    return country_share(profile) >= _NEARLY_ALL
+
+
+def country_share(profile: ColumnProfile) -> float:
+    """Return the share of the sampled values that are countries."""
+    return share(profile, find_country)
+
+
+def is_status_of_consent(heading: str) -> bool:
+    """Return whether a heading has the word of a status (`Estado del suscriptor`), and none of
+    other messages (`SMS status`)."""
+    listed = words(heading)
+    is_one = not dictionary().statuses.isdisjoint(listed)
+    return is_one and not _has(listed, "consent_not", _MIN_BEGINNING)
 
 
 _RULES = (

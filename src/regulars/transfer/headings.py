@@ -105,6 +105,8 @@ def _match_alternatives(text: str) -> Match | None:
     known = [match for match in found if match is not None]
     if len(known) == len(found) == 2 and {m.field for m in known} == {"first_name", "last_name"}:
         return replace(known[0], field="full_name")
+    if len(known) == len(found) and {m.field for m in known} == {"zip", "city"}:
+        return replace(known[0], field="zip_city")
     if len(known) == len(found) and {m.field for m in known} <= _STREETS:
         return replace(known[0], field="line1")
     fields = {_PLACES.get(match.field, match.field) for match in known}

@@ -10,6 +10,13 @@ from regulars.transfer.person_names import first_name_order, name_words
 
 # Readings of a column of whole names; see `columns.Column`.
 FAMILY_FIRST, TWO_LAST_NAMES = "family_first", "two_last_names"
+# A part of an address that is also the customer's, and how it is read.
+AND_CUSTOMER = "and_customer"
+AND_CUSTOMER_READERS = {
+    AND_CUSTOMER: None,
+    f"{AND_CUSTOMER} {FAMILY_FIRST}": FAMILY_FIRST,
+    f"{AND_CUSTOMER} {TWO_LAST_NAMES}": TWO_LAST_NAMES,
+}
 # Names that must say so if the heading does not, and their share of all that say something.
 _MIN_NAMES = 2
 _MIN_SHARE = 0.8

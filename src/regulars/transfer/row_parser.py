@@ -16,7 +16,6 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
-    AND_CUSTOMER,
     CONSENT,
     CONTINUED,
     DROP,
@@ -36,6 +35,7 @@ from regulars.transfer.composed_fields import (
     MORE_LINES,
     PARTS_OF_NAMES,
     compose_names,
+    compose_place,
     compose_street,
 )
 from regulars.transfer.consent import is_state, read_consent
@@ -44,6 +44,7 @@ from regulars.transfer.divided_columns import join_parts
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
+from regulars.transfer.name_order import AND_CUSTOMER_READERS
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
 from regulars.transfer.records import Record
@@ -161,9 +162,11 @@ class RowParser:
             return []
         order = self._orders.get(column.heading, self._options.dates)
         targets = [_target(column.field, column.heading, column.reader, order, self._is_own)]
-        if column.reader == AND_CUSTOMER:
-            name = column.field.partition(".")[2]
-            targets.append(_target(name, column.heading, None, order))
+        if column.reader in AND_CUSTOMER_READERS:
+            name, reader = column.field.partition(".")[2], AND_CUSTOMER_READERS[column.reader]
+            targets = [
+                _target(field, column.heading, reader, order) for field in (column.field, name)
+            ]
         return targets
 
     def _targets_of_name(self, column: Column) -> list[Target] | None:
@@ -371,6 +374,7 @@ class RowParser:
             for kind in ADDRESS_FIELDS:
                 if address := node.get(kind):
                     compose_names(address)
+                    compose_place(address)
                     compose_street(address, self._headings.get(f"{kind}.{HOUSE_NUMBER}", ""))
         if self._status:
             row.apply_status(self._status)

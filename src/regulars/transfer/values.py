@@ -20,7 +20,7 @@ from regulars.transfer.artefacts import (
     unwrap_number,
 )
 from regulars.transfer.columns import EXTERNAL_ID
-from regulars.transfer.composed_fields import PARTS_OF_NAMES, PARTS_OF_STREETS
+from regulars.transfer.composed_fields import PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.consent import read_consent
 from regulars.transfer.date_text import AmbiguousDate, DateError, Order
 from regulars.transfer.dates import is_storable, read_timestamp
@@ -178,11 +178,17 @@ def _number(value: Any) -> int:
     return number
 
 
+# Letters for cars, which lists in German have as countries: D, A and CH.
+_SIGNS = {
+    sign: f"{sign}{letter}" for sign, letter in zip("ABDEFHILNPS", "TEESRUTUOTE", strict=True)
+}
+
+
 def _country(value: Any) -> str:
     """Return the ISO 3166 code (2 letters) of a country's name or code; empty for an empty text.
     Raises InvalidValue."""
     text = as_text(value)
-    code = find_country(text)
+    code = find_country(text) or _SIGNS.get(text.strip())
     if code is None and text.strip():
         raise InvalidValue("This is not a country. Use its ISO 3166-1 code, as in DE, or its name.")
     return code or ""
@@ -194,6 +200,7 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
 
 _PARTS: Mapping[str, Read] = {
     **dict.fromkeys(("line1", "line2", "city", "area", "state", "first_name", "last_name"), _line),
+    ZIP_CITY: _line,
     "country": _country,
     **dict.fromkeys(("zip", "phone", *PARTS_OF_STREETS), _number_text),
     "email": _email,
