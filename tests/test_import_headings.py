@@ -596,6 +596,7 @@ def test_a_first_name_of_several_words_is_a_whole_name() -> None:
     rows = ("a@x.test,Nguyễn Văn An", "b@x.test,Trần Thị Hoa")
     assert fields("Email,Tên người mua", *rows)["Tên người mua"] == "name"
     assert fields("Email,Tên", "a@x.test,An", "b@x.test,Hoa")["Tên"] == "first_name"
+    assert fields("Email,First name", "a@x.test,Ana María")["First name"] == "first_name"
 
 
 def test_many_columns_take_bounded_time() -> None:

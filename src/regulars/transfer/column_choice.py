@@ -36,6 +36,7 @@ from regulars.transfer.headings import (
     WHOLE,
     Match,
     group_order,
+    is_name_too,
     is_number_heading,
     is_status,
     match_heading,
@@ -220,7 +221,10 @@ class Chooser:
         full = self._fields.pop("full_name", [])
         if first and not last and not names and not full:
             columns = self._fields["first_name"]
-            if any(is_mostly_several_words(c.profile) for c in columns):
+            if any(
+                is_name_too(self._headings[c.position]) and is_mostly_several_words(c.profile)
+                for c in columns
+            ):
                 names, first = self._fields.pop("first_name"), False
         elif first != last and not names:  # a column of whole names that has one part of them
             names = [c for c in full if c.profile.sample and not is_mostly_several_words(c.profile)]

@@ -88,6 +88,7 @@ class Dictionary:
     parts_of_groups: Mapping[str, str]
     statuses: frozenset[str]
     numbers: frozenset[str]
+    names_too: frozenset[str]
     groups: Mapping[str, Group]
     group_order: Mapping[str, int]
     address: frozenset[str]
@@ -161,6 +162,7 @@ def dictionary() -> Dictionary:
         },
         statuses=_keys(data["fields"]["status"]),
         numbers=_keys(listed["numbers"]),
+        names_too=_keys(listed["names_too"]),
         groups=groups,
         group_order={name: index for index, name in enumerate(("", *data["groups"]))},
         address=_keys(listed["address"]),

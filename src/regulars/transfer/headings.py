@@ -273,6 +273,13 @@ def is_status(heading: str) -> bool:
     )
 
 
+def is_name_too(heading: str) -> bool:
+    """Return whether a heading of a first name means a whole name, too, as `Tên` and `Ime`."""
+    known = dictionary()
+    key = comparable(heading)
+    return any(rest in known.names_too for rest in (key, *_without(key, known.owners)))
+
+
 def is_number_heading(heading: str) -> bool:
     """Return whether a heading next to that of a street is one of the number of the house."""
     return comparable(heading) in dictionary().numbers
