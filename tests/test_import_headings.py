@@ -505,6 +505,8 @@ def test_the_dictionary_has_no_heading_of_two_fields() -> None:
         ("Rue (bureau) 2", "line2"),
         ("Voornaam & achternaam", "full_name"),
         ("Ulica, broj", "line1"),
+        ("Apt/Unit", "line2"),
+        ("郵便番号（〒）", "zip"),
         ("Quận/Huyện", "suburb"),
         ("Email/Phone", None),
         ("state_id/id", None),
@@ -597,6 +599,22 @@ def test_a_first_name_of_several_words_is_a_whole_name() -> None:
     assert fields("Email,Tên người mua", *rows)["Tên người mua"] == "name"
     assert fields("Email,Tên", "a@x.test,An", "b@x.test,Hoa")["Tên"] == "first_name"
     assert fields("Email,First name", "a@x.test,Ana María")["First name"] == "first_name"
+
+
+def test_circles_and_crosses_are_yes_and_no() -> None:
+    rows = ("a@x.test,O", "b@x.test,X")
+    assert (
+        fields("이메일,뉴스레터 구독 여부", *rows)["뉴스레터 구독 여부"]
+        == "accepts_marketing:circles"
+    )
+    assert fields("Email,Newsletter", "a@x.test,x")["Newsletter"] == "accepts_marketing"
+
+
+def test_a_city_with_a_postal_code_is_divided() -> None:
+    rows = ("a@x.test,1 A,80331 München", "b@x.test,2 B,10117 Berlin")
+    assert fields("Email,Straße,Ort", *rows)["Ort"] == "shipping_address.zip_city"
+    rows = ("a@x.test,1 A,80331 München,80331", "b@x.test,2 B,10117 Berlin,10117")
+    assert fields("Email,Straße,Ort,PLZ", *rows)["Ort"] == "shipping_address.city"
 
 
 def test_many_columns_take_bounded_time() -> None:

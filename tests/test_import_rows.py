@@ -344,3 +344,12 @@ def test_a_warning_says_if_only_the_beginning_of_a_value_was_kept(local: Shop) -
     (row,) = local.customers("custom")
     assert len(row["custom"]["import: first name"]) == 4_000
     assert "x" * 5_000 in Path(result["warnings_file"]).read_text()
+
+
+def test_a_circle_is_consent_and_a_cross_is_not(local: Shop) -> None:
+    local.bring("이메일,뉴스레터 구독 여부\na@x.test,O\nb@x.test,X\n")
+    rows = local.customers("email,accepts_marketing")
+    assert {row["email"]: row["accepts_marketing"] for row in rows} == {
+        "a@x.test": True,
+        "b@x.test": False,
+    }

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
+    has_circles_and_crosses,
     is_consent,
     is_mostly_account_state,
     is_mostly_flag,
     is_mostly_house_number,
     is_mostly_letters,
     is_mostly_list,
+    is_mostly_place,
     is_mostly_several_words,
     is_mostly_technical_id,
     is_mostly_time,
@@ -25,6 +27,7 @@ from regulars.transfer.composed_fields import (
     LAST_NAME_PREFIX,
     PARTS_OF_STREETS,
     SECOND_LAST_NAME,
+    ZIP_CITY,
 )
 from regulars.transfer.divided_columns import find_continuations
 from regulars.transfer.heading_stems import country_share, guess_heading, is_status_of_consent
@@ -46,6 +49,7 @@ from regulars.transfer.name_order import AND_CUSTOMER, FAMILY_FIRST, order_of_na
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
 CONTINUED = "continued"
+CIRCLES = "circles"
 # The field of a column that is left out.
 DROP = "-"
 
@@ -304,6 +308,8 @@ class Chooser:
             part = candidate.match.field
             if part == "country" and self._is_place(candidate, columns) and not has_city:
                 part = "city"  # `Kraj` is a country in Polish, and a place in Slovenian
+            elif part == "city" and "zip" not in others and is_mostly_place(candidate.profile):
+                part = ZIP_CITY
             elif part == SUBURB:
                 part = "area" if has_city else "city"
             elif part == "name" and len(others & {"first_name", "last_name"}) == 1:
@@ -451,6 +457,8 @@ class Chooser:
                 self.choices[candidate.position].fallback = field
         if ranked:
             self.choices[ranked[0].position].field = target
+            if target == CONSENT and has_circles_and_crosses(ranked[0].profile):
+                self.choices[ranked[0].position].reader = CIRCLES
 
     def _note(self, candidate: Candidate, reason: str) -> None:
         """Note why a column with values is not used."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from regulars.transfer.artefacts import is_empty_marker
+from regulars.transfer.composed_fields import is_place
 from regulars.transfer.consent import is_subscription_state, read_consent, read_flag
 from regulars.transfer.heading_dictionary import comparable, value_words
 
@@ -97,3 +98,14 @@ def is_mostly_letters(profile: ColumnProfile) -> bool:
 def is_mostly_several_words(profile: ColumnProfile) -> bool:
     """Return whether most values are of several words, as whole names are."""
     return share(profile, lambda value: " " in value.strip()) > 0.6
+
+
+def is_mostly_place(profile: ColumnProfile) -> bool:
+    """Return whether most values are a postal code and a city: `80331 München`, `Wien, 1190`."""
+    return share(profile, is_place) > 0.6
+
+
+def has_circles_and_crosses(profile: ColumnProfile) -> bool:
+    """Return whether the values are `O` for yes and `X` for no, as in Korea and Japan. Elsewhere an
+    `X` alone marks a box as checked."""
+    return {value.strip().upper() for value in profile.sample} == {"O", "X"}

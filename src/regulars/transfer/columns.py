@@ -61,7 +61,8 @@ class Column:
     """A column of a file, at a position from 0. Without a field it is left out.
 
     `reader` is a special reading of its values. Of `accepts_marketing`: `opt_out` (yes means no),
-    `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
+    `subscribed_at` and `unsubscribed_at` (a time means that this happened), `circles` (O is yes and
+    X is no). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
     also the field of that name of the customer. A whole name has `family_first` or `two_last_names`
     (see name_order.py). `continued` means that its values are the next part

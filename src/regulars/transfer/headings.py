@@ -34,7 +34,7 @@ _MAX_COMPOSED = 60
 _MAX_WORD = 24
 _MAX_SECRET_WORDS = 6
 
-_PARENTHESES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_PARENTHESES = re.compile(r"[(\[（]([^()\[\]（）]*)[)\]）]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
 # Between two names of one column: `Cidade/Município`, `Postcode (or ZIP)`.
@@ -107,7 +107,7 @@ def _match_alternatives(text: str) -> Match | None:
         return replace(known[0], field="full_name")
     if len(known) == len(found) and {m.field for m in known} == {"zip", "city"}:
         return replace(known[0], field="zip_city")
-    if len(known) == len(found) and {m.field for m in known} <= _STREETS:
+    if len(known) == len(found) and "line1" in {m.field for m in known} <= _STREETS:
         return replace(known[0], field="line1")
     fields = {_PLACES.get(match.field, match.field) for match in known}
     kinds = {match.kind for match in known}

@@ -16,6 +16,7 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
+    CIRCLES,
     CONSENT,
     CONTINUED,
     DROP,
@@ -340,6 +341,8 @@ class RowParser:
         """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
         reader = target.reader
         if reader not in CONSENT_TIMES:
+            if reader == CIRCLES and isinstance(value, str):
+                value = {"O": True, "X": False}.get(value.strip().upper(), value)
             try:
                 row.consents.append(consent_of(value, reader == OPT_OUT))
             except InvalidValue:
