@@ -573,6 +573,7 @@ def test_a_name_of_a_column_with_another_order_is_divided(
         ("1456 København K", "1456", "København K"),
         ("London SW1A 1AA", "SW1A 1AA", "London"),
         ("Austin, 78701", "78701", "Austin"),
+        ("Plzeň, 301 00", "301 00", "Plzeň"),
         ("Montréal H3A 1H6", "H3A 1H6", "Montréal"),
         ("München", None, "München"),
         ("80331", "80331", None),

@@ -25,7 +25,7 @@ _NUMBER_FIRST_HEADING = re.compile(r"street|house|building|rue|voie", re.IGNOREC
 _ZIP_FIRST = re.compile(r"((?:[A-Z]{1,3}-)?\d[\d -]{1,7}\d(?: ?[A-Z]{2})?)[,\s]+(\D.*)")
 _ZIP_LAST = re.compile(
     r"(.*[^\W\d][^\d,]*?)[,\s]+"
-    r"([A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d[\d-]{2,8}\d)"
+    r"([A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d[\d-]{2,8}\d|\d{3} \d{2})"
 )
 _SPACES_AND_COMMAS = re.compile(r"[\s,]+")
 _MAX_ADDITION = 10
