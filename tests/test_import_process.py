@@ -46,7 +46,7 @@ def rows(count: int) -> str:
 def importing(shop: Shop, file: str) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
     """A running import, and the process that parses its rows."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "regulars", "import", file],
+        [sys.executable, "-m", "regulars", "import", file, "--account", "shop"],
         env=build_environment(shop.env),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -132,3 +132,59 @@ def test_an_interrupt_of_both_processes_stops_the_import(local: Shop) -> None:
     result = finish(local, file)
     assert result["rows"] == 6_000
     assert len(Path(result["rejected_file"]).read_text().splitlines()) == result["rejected"] + 1
+
+
+def test_many_new_rows_are_saved_like_few(shop: Shop) -> None:
+    """PostgreSQL copies many new rows, and saves few with one statement."""
+    assert shop.run("account", "create", "few").returncode == 0
+    heading, *lines = rows(1_500).splitlines(keepends=True)
+    shop.bring(heading + "".join(lines), "--account", "shop")
+    for start in range(0, len(lines), 300):
+        part = heading + "".join(lines[start : start + 300])
+        shop.bring(part, "--account", "few", name=f"{start}.csv")
+    assert content_of(shop, "shop") == content_of(shop, "few")
+    assert shop.run("verify").stdout.endswith("The data is consistent.\n")
+
+
+def test_a_killed_import_resumes_with_the_same_result(shop: Shop) -> None:
+    assert shop.run("account", "create", "whole").returncode == 0
+    file = shop.file("a.csv", rows(6_000))
+    with importing(shop, file) as (process, _):
+        wait_until(lambda: bool(shop.customers("email", "shop")))
+        process.kill()
+        process.wait()
+    assert len(shop.customers("email", "shop")) < 5_500
+    assert shop.run("import", file, "--account", "shop", "--resume").returncode == 5
+    copy = shop.file("whole.csv", rows(6_000))
+    assert shop.run("import", copy, "--account", "whole").returncode == 5
+    assert content_of(shop, "shop") == content_of(shop, "whole")
+    assert shop.run("verify").stdout.endswith("The data is consistent.\n")
+
+
+def test_two_imports_at_the_same_time_create_each_customer_once(shop: Shop) -> None:
+    heading, *lines = rows(3_000).splitlines(keepends=True)
+    files = [
+        shop.file("a.csv", heading + "".join(lines[:2_000])),
+        shop.file("b.csv", heading + "".join(lines[1_000:])),
+    ]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "regulars", "import", file, "--json"],
+            env=build_environment(shop.env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for file in files
+    ]
+    results = [json.loads(process.communicate()[0])[0] for process in processes]
+    emails = {line.split(",", 1)[0] for line in lines} - {"no email"}
+    assert sum(result["created"] for result in results) == len(emails)
+    assert set(shop.emails()) == emails
+    assert shop.run("verify").stdout.endswith("The data is consistent.\n")
+
+
+def content_of(shop: Shop, account: str) -> tuple[list[dict[str, Any]], str]:
+    """The customers of an account, and those that a search finds."""
+    columns = "_id,email,first_name,tags,custom,notes,shipping_address,external_ids"
+    found = shop.run("customer", "list", "--account", account, "--query", "lukasz tag:t3")
+    return shop.customers(columns, account), found.stdout

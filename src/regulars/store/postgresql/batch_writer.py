@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from regulars.store import queries, saving
-from regulars.store.changes import LookupKeys, State
+from regulars.store.changes import Changes, LookupKeys, State
 from regulars.store.entities import Entities
 from regulars.store.errors import StatementTimeout, Unreachable
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
@@ -33,6 +33,8 @@ from regulars.store.writer import (
 
 # A batch that names more customers takes milliseconds to decide.
 _LARGE_BATCH = 50
+# A batch with more new rows is copied. A smaller one is one statement, with fewer round trips.
+_MIN_COPIED = 1_000
 _NONE_INSERTED = "INSERT 0 0"
 # For how many seconds another process is expected to go on writing to an account.
 _CONTENDED_SECONDS = 1.0
@@ -178,8 +180,15 @@ class BatchWriter:
             return None
         if not changes:  # of a predicted state, nothing would be compared with the database
             return outcomes if predicted is None else None
-        shape = saving.shape_of(entities, changes, keys if predicted else ())
-        to_save = (entities, account_id, state, changes)
+        is_distributed = await self._cluster.is_distributed(connection)
+        copies: Sequence[saving.Copy] = ()
+        rest = changes
+        if not is_distributed and _count_inserted(changes) >= _MIN_COPIED:
+            rest, copies = await asyncio.to_thread(
+                saving.split_copies, entities, account_id, changes
+            )
+        shape = saving.shape_of(entities, rest, keys if predicted else ())
+        to_save = (entities, account_id, state, rest)
         if is_large:
             parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
@@ -187,8 +196,8 @@ class BatchWriter:
         if predicted:
             parameters |= saving.prediction_parameters(predicted, keys)
         # A single statement would not skip deliveries that a worker commits at the same time.
-        if await self._cluster.is_distributed(connection) or shape.needs_snapshots:
-            saved = await _save_in_steps(connection, shape, parameters)
+        if is_distributed or copies or shape.needs_snapshots:
+            saved = await _save_in_steps(connection, shape, parameters, copies)
         else:
             ((saved,),) = await fetch_rows(connection, saving.save(shape), parameters)
         if not saved:
@@ -206,8 +215,16 @@ def _has_much_text(commands: Sequence[Command], entities: Entities, state: State
     return characters > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
+def _count_inserted(changes: Changes) -> int:
+    """Return the number of new rows, without search terms."""
+    return sum(len(table.inserted) for table in changes.tables.values())
+
+
 async def _save_in_steps(
-    connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
+    connection: Any,
+    shape: saving.Shape,
+    parameters: Mapping[str, Any],
+    copies: Sequence[saving.Copy],
 ) -> bool:
     """Save a batch statement by statement; return whether the revision was still the loaded
     one."""
@@ -219,6 +236,10 @@ async def _save_in_steps(
             status = await execute(connection, step, parameters)
             if must_insert and status == _NONE_INSERTED:
                 raise AccountMoved
+        for copy in copies:
+            await connection.copy_records_to_table(
+                copy.table, records=copy.rows, columns=copy.columns
+            )
     return True
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 
 import apsw
 import sqlalchemy as sa
 
 from regulars.store import saving, writes
-from regulars.store.changes import Changes, State, Terms
+from regulars.store.changes import Changes, State
 from regulars.store.entities import Entities
 from regulars.store.entity import BatchStatement, Row
 from regulars.store.query import Query
@@ -21,8 +20,6 @@ from regulars.store.statement_times import statement_times
 from regulars.store.tables import terms
 from regulars.store.writer import Write
 
-# Python's lock is held while terms are sorted, and the event loop waits. This many take 20 ms.
-_SORTED_TERMS = 40_000
 # Terms of one statement: a quarter less time than with a statement for each, and no less with more.
 _TERMS_AT_ONCE = 32
 
@@ -62,12 +59,12 @@ def save(
     for entity, table in tables:
         if table.inserted:
             _run_for_each(connection, writes.insert_one(entity.table), table.inserted)
-    for removed in _sorted_rows(account_id, changes.removed_terms):
+    for removed in saving.sorted_terms(account_id, changes.removed_terms):
         text = writes.remove_term().compiled("sqlite").text
         began = time.perf_counter()
         connection.executemany(text, removed)
         statement_times.record(text, began)
-    for added in _sorted_rows(account_id, changes.added_terms):
+    for added in saving.sorted_terms(account_id, changes.added_terms):
         _insert_terms(connection, added)
     run_query(connection, _counters(entities), parameters)
 
@@ -80,22 +77,6 @@ def _query(statement: BatchStatement) -> Query:
 @cache
 def _counters(entities: Entities) -> Query:
     return Query(saving.advance_revision(entities.counters))
-
-
-def _sorted_rows(
-    account_id: int, terms_of_customers: Terms
-) -> Iterator[list[tuple[int, str, int]]]:
-    """Yield rows of the table `terms`, in parts."""
-    if not terms_of_customers:
-        return
-    by_term: defaultdict[str, list[int]] = defaultdict(list)
-    for customer_id, customer_terms in terms_of_customers.items():
-        for term in customer_terms:
-            by_term[term].append(customer_id)
-    # In the order of the table, so that SQLite looks each page up once.
-    remaining = iter(by_term)
-    while sorted_terms := sorted(islice(remaining, _SORTED_TERMS)):
-        yield [(account_id, term, number) for term in sorted_terms for number in by_term[term]]
 
 
 def _insert_terms(connection: apsw.Connection, rows: Sequence[tuple[int, str, int]]) -> None:
