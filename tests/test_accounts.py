@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.directory.entities import ENTITIES
 from regulars.store import LookupKeys, Store, queries, tokens
 from regulars.store.relations import LEADS, ORDERS, all_of_each

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.orders.inbox_keys import EVERYBODY, MAX_KEYS, find_keys
 from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_snapshot

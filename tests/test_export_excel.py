@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.transfer import export as export_module
 from regulars.transfer.cells import original

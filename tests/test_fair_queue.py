@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from regulars.accounts.accounts import CACHE_SECONDS
+from regulars.accounts.grants import CACHE_SECONDS
 from regulars.http.fair_queue import ContentionDetector, FairQueue
 from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database

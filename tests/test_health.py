@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import pytest
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.webhooks.signatures import secrets_of
 from tests.support import (

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.transfer.jobs import PROGRAM
 from regulars.transfer.uploads import RECEIVING_MS, RETENTION_MS, forget_old

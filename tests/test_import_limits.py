@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
 from regulars.transfer.import_options import Options

@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.webhooks.inbox import CANONICAL_BYTES
 from regulars.webhooks.javascript import stringify

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.directory.stored_values import RULES
 from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_transaction

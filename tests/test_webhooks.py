@@ -19,7 +19,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.store import Store, tables
 from regulars.store.writes import insert_one
 from regulars.webhooks import delivery_queries

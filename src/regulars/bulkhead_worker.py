@@ -15,7 +15,7 @@ import sys
 
 import uvloop
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.background import run_when_idle
 from regulars.configuration import build_engine, directory_limits, request_limits
 from regulars.directory.database import replicas_for, store_for

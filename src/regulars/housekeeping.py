@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from regulars.accounts.accounts import now_ms
 from regulars.accounts.sessions import delete_expired as delete_expired_sessions
+from regulars.core.clock import now_ms
 from regulars.core.idempotency_records import RETENTION_MS
 from regulars.store import Store
 from regulars.store.writes import (

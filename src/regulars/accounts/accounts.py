@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from regulars.accounts.grants import Grant, TokenCache, grant_of, hash_token
 from regulars.accounts.token_usage import USE_INTERVAL_MS, TokenUsage
+from regulars.core.clock import now_ms
 from regulars.core.errors import RegularsError
-from regulars.core.scopes import BOTH, SCOPES, granted
+from regulars.core.scopes import BOTH, SCOPES
 from regulars.core.text import clean, did_you_mean
 from regulars.store import Conflict, Store
 from regulars.store.auth_tables import accounts, tokens
@@ -38,9 +38,6 @@ from regulars.store.writes import insert_one
 
 TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
-# How long a process uses a cached grant before it reads the token again.
-CACHE_SECONDS = 1.0
-MAX_CACHED = 10_000
 
 # What RFC 6750 allows in an Authorization header (section 2.1, b64token).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -62,10 +59,6 @@ class AccountError(RegularsError):
     def __init__(self, message: str, about: str = "") -> None:
         super().__init__(message)
         self.about = about
-
-
-class AccountDisabled(RegularsError):
-    """The token is valid, but its account is disabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,67 +90,6 @@ class Token:
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
-
-
-class Grant(NamedTuple):
-    """The permissions of a token: an account and scopes."""
-
-    account_id: int
-    token_id: str
-    name: str
-    scopes: frozenset[str]
-
-
-class TokenCache:
-    """The grants of secrets that this process has checked within `CACHE_SECONDS`.
-
-    A dict is safe against timing attacks: Python compares keys only if their hashes are equal, and
-    hashes depend on a secret of the process.
-    """
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[Grant, float]] = {}
-
-    def get(self, secret: str) -> Grant | None:
-        """Return the cached grant of a secret, or None."""
-        entry = self._entries.get(secret)
-        return entry[0] if entry and time.monotonic() < entry[1] else None
-
-    def account_of(self, secret: str) -> int | None:
-        """Return the account of a secret, even if its grant has expired in the cache; None if
-        unknown. The account of a secret never changes."""
-        entry = self._entries.get(secret)
-        return entry[0].account_id if entry else None
-
-    def keep(self, secret: str, grant: Grant) -> None:
-        """Store the grant of a secret."""
-        now = time.monotonic()
-        if len(self._entries) >= MAX_CACHED:
-            self._entries = {
-                cached_secret: entry
-                for cached_secret, entry in self._entries.items()
-                if now < entry[1]
-            }
-            if len(self._entries) >= MAX_CACHED:
-                self._entries.clear()
-        self._entries[secret] = (grant, now + CACHE_SECONDS)
-
-    def forget(self, secret: str) -> None:
-        """Remove a secret."""
-        self._entries.pop(secret, None)
-
-
-def grant_of(row: Mapping[str, Any], now: int) -> Grant | None:
-    """Return the grant of a token from its `GRANT_COLUMNS`; None if it is expired or revoked.
-    Raises AccountDisabled for a token that is neither, if its account is disabled."""
-    if row["revoked_at"] is not None:
-        return None
-    if row["expires_at"] is not None and row["expires_at"] <= now:
-        return None
-    if row["disabled_at"] is not None:
-        raise AccountDisabled("The account is disabled.")
-    scopes = granted(row["scopes"].split())
-    return Grant(row["account_id"], row["token_id"], row["name"], scopes)
 
 
 def _tokens(rows: Iterable[Any]) -> Sequence[Token]:
@@ -205,16 +137,6 @@ def check_token_name(name: str) -> str:
     if not clean_name or error:
         raise AccountError(f"The token name {error or 'is empty. Enter a name.'}", "name")
     return clean_name
-
-
-def now_ms() -> int:
-    """Return the current time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def hash_token(token: str) -> bytes:
-    """Return the SHA-256 of a token. A plain hash is enough for 256 random bits."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 class Accounts:

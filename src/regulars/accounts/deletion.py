@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from regulars.accounts.accounts import CACHE_SECONDS, Account, Accounts
+from regulars.accounts.accounts import Account, Accounts
+from regulars.accounts.grants import CACHE_SECONDS
 from regulars.store import Store
 from regulars.store.account_deletion import (
     batch_parameters,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from regulars.accounts.accounts import Accounts, Grant, TokenCache, grant_of, hash_token, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.accounts.grants import Grant, TokenCache, grant_of, hash_token
+from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.tokens import (

@@ -188,8 +188,9 @@ def token_create(
     A token gives access to exactly one account. Regulars stores only a hash of it. If the output is
     not a terminal, the command prints nothing but the token.
     """
-    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.accounts.accounts import Accounts
     from regulars.accounts.sessions import Sessions
+    from regulars.core.clock import now_ms
 
     if url and not link:
         raise UsageError("--url requires --link, because it is the URL of the sign-in link.")
@@ -239,7 +240,8 @@ def token_list(
 
     The list does not contain the tokens themselves, which are not stored.
     """
-    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.accounts.accounts import Accounts
+    from regulars.core.clock import now_ms
 
     settings = options.settings(database_url=database_url)
     tokens = with_store(settings, lambda store: Accounts(store).tokens())

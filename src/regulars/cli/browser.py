@@ -52,9 +52,10 @@ def open_pages(
     This needs the database of the server. The command creates a token with the scope `admin` and a
     link that works once, within an hour. Without a browser, it prints the link.
     """
-    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.accounts.accounts import Accounts
     from regulars.accounts.sessions import Sessions
     from regulars.cli.accounts import expiry
+    from regulars.core.clock import now_ms
     from regulars.core.scopes import ADMIN
 
     settings = options.settings(database_url=database_url)

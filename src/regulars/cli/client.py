@@ -79,8 +79,8 @@ class DatabaseClient:
     ) -> Response:
         import secrets
 
-        from regulars.accounts.accounts import now_ms
         from regulars.api.context import Context
+        from regulars.core.clock import now_ms
         from regulars.graphql import ExecutionResult, InvalidDocument
         from regulars.http.errors import cost_limit
 

@@ -50,7 +50,8 @@ def complete_token(ctx: Any, incomplete: str) -> list[str]:
     """Complete the id of a token that is valid."""
 
     async def read(store: Store) -> Iterable[str]:
-        from regulars.accounts.accounts import Accounts, now_ms
+        from regulars.accounts.accounts import Accounts
+        from regulars.core.clock import now_ms
 
         tokens = await Accounts(store).tokens()
         return [token.token_id for token in tokens if token.state(now_ms()) == "valid"]

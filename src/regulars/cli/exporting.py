@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
 from regulars.cli.database import with_store
 from regulars.cli.progress import counting
+from regulars.core.clock import now_ms
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.errors import BadFile, BadOption

@@ -78,7 +78,7 @@ def inbox_retry(
 
     Retry events after you have fixed their problem or upgraded Regulars.
     """
-    from regulars.accounts.accounts import now_ms
+    from regulars.core.clock import now_ms
 
     async def retry(store: Store) -> list[dict[str, Any]]:
         inbox, selected = await _select_events(store, account, ids)
@@ -152,7 +152,8 @@ def inbox_secret(
     The command reads the secret from standard input. Regulars also accepts events that are signed
     with the secret of the account (`regulars webhook-secret show`).
     """
-    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.accounts.accounts import Accounts
+    from regulars.core.clock import now_ms
     from regulars.webhooks import secret_queries
     from regulars.webhooks.signatures import secrets_of
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
 from regulars.cli.progress import counting
+from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.errors import DuplicateEmail, Rejected
 from regulars.customers.commands import CreateCustomer

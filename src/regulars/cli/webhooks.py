@@ -61,7 +61,8 @@ def secret_rotate(
 def _print_secret(
     account: str | None, database_url: str | None, as_json: bool, is_rotation: bool
 ) -> None:
-    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.accounts.accounts import Accounts
+    from regulars.core.clock import now_ms
     from regulars.webhooks.signatures import rotate, secrets_of
 
     async def read(store: Store) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.core.scopes import READ
 from regulars.directory.sources import Source
 from regulars.http.credentials import Authenticator

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.http.bulkhead_protocol import (
     BUFFER_BYTES,
     ForwardedRequest,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.http.messages import Reply
 from regulars.http.request_observer import RequestRecord
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import cookie_parser
 
-from regulars.accounts.accounts import AccountDisabled, Accounts, Grant
+from regulars.accounts.accounts import Accounts
+from regulars.accounts.grants import AccountDisabled, Grant
 from regulars.accounts.sessions import Sessions
 from regulars.http.errors import account_disabled, cross_site
 from regulars.http.messages import RequestHeaders, parse_bearer_token

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from regulars.accounts.accounts import Grant, now_ms
+from regulars.accounts.grants import Grant
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
+from regulars.core.clock import now_ms
 from regulars.directory.sources import Sources
 from regulars.graphql import Engine, ExecutionResult, Fault, InvalidDocument, error_entry
 from regulars.http.bulkhead import Bulkhead

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.api.context import Context, IdempotencyContext
 from regulars.api.errors import UNAVAILABLE
 from regulars.core.commands import Origin

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 import orjson
 from starlette.requests import Request
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.core.scopes import READ
 from regulars.customers.commands import reference_to
 from regulars.http.authorizer import Authorizer

@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
-from regulars.accounts.accounts import Grant, now_ms
+from regulars.accounts.grants import Grant
+from regulars.core.clock import now_ms
 from regulars.core.scopes import READ, WRITE
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import (

@@ -6,7 +6,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
 from regulars.directory.sources import Source
 from regulars.http.errors import (
     account_disabled,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.http.errors import rate_limited
 from regulars.store import Store, StoreError
 from regulars.store.rates import take, wanting

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from regulars.accounts.accounts import Grant
+from regulars.accounts.grants import Grant
 from regulars.http import log
 from regulars.http.metrics import Metrics
 

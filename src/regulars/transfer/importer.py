@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.errors import Rejected
 from regulars.customers.bulk import (

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import orjson
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.errors import Rejected
 from regulars.store import Row, Store, imports

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.store import Store, StoreError, imports
 from regulars.transfer.import_repository import CANCELLED, FAILED, ImportRepository
 

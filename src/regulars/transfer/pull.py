@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.counts import count_of
 from regulars.core.paging import KeysetPage

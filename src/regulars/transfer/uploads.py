@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import orjson
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.core.dates import iso
 from regulars.store import Conflict, Row, Store, imports
 from regulars.store.imports import FILE, PENDING, RECEIVING

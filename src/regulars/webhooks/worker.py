@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from regulars.accounts.accounts import now_ms
+from regulars.core.clock import now_ms
 from regulars.store import Row, Store, queries
 from regulars.webhooks import delivery_queries
 from regulars.webhooks.deliverer import CLAIM_MS, Deliverer

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts
 from regulars.cli.database import with_store
 from regulars.cli.doctor.accounts import check_accounts, check_tokens
 from regulars.cli.doctor.backups import check_backups, check_tools
@@ -19,6 +19,7 @@ from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
 from regulars.cli.doctor.host import check_port, check_settings
 from regulars.cli.doctor.postgresql import check_postgresql, check_replica
 from regulars.cli.doctor.sqlite import check_sqlite
+from regulars.core.clock import now_ms
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, NotMigrated, StoreError, Unreachable, parse_url
 from regulars.store.schema_version import newest_version, require_usable
