@@ -72,10 +72,10 @@ ENTRIES = (
     ),
     CommandEntry("export", CUSTOMERS, "Export customers to a file.", "transfer"),
     CommandEntry(
-        "pull", CUSTOMERS, "Copy the customers of another server to an account.", "transfer"
+        "pull", CUSTOMERS, "Copy the customers of another server to an account.", "mirror"
     ),
     CommandEntry(
-        "push", CUSTOMERS, "Copy the customers of an account to another server.", "transfer"
+        "push", CUSTOMERS, "Copy the customers of an account to another server.", "mirror"
     ),
     CommandEntry("account", ACCOUNTS, "Manage accounts."),
     CommandEntry("account create", ACCOUNTS, "Create an account.", "accounts:account_app"),

@@ -99,6 +99,24 @@ AccountName = Annotated[
     ),
 ]
 
+Query = Annotated[
+    str,
+    typer.Option(
+        "--query",
+        metavar="QUERY",
+        help="A query in the search language. By default, all customers are selected.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would happen, without saving anything.")
+]
+Silent = Annotated[
+    bool,
+    typer.Option(
+        "--silent", help="Do not send events to webhooks. The feed still contains the changes."
+    ),
+]
+
 
 def address(database_url: str | None) -> DatabaseUrl:
     """Returns the URL of the database: the option, the environment or the default. Raises
