@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.customers import rules, upsert
+from regulars.customers import rules, tags, upsert
 from regulars.customers.bulk import ChangeTags, SetCustomers
 from regulars.customers.commands import CreateCustomer, DeleteCustomers, UpdateCustomer
 from regulars.customers.unit_of_work import USED_IDS
@@ -28,7 +28,7 @@ CUSTOMERS = Entity(
         UpdateCustomer: rules.update,
         DeleteCustomers: rules.delete,
         SetCustomers: upsert.set_customers,
-        ChangeTags: upsert.change_tags,
+        ChangeTags: tags.change_tags,
     },
     long_texts=("words", "notes_words"),
 )

@@ -1,4 +1,4 @@
-"""The rules of bulk writes: an upsert for each row, and tags added and removed."""
+"""The rules of setCustomers and imports: each row creates or updates a customer."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ from regulars.customers.bulk import (
     CREATED,
     KEPT_FIELDS,
     REJECTED,
-    SURPLUS_TAGS,
     UNCHANGED,
     UPDATED,
-    ChangeTags,
     RowOutcome,
     SetCustomers,
     SetResult,
@@ -39,18 +37,13 @@ from regulars.customers.bulk import (
     counted,
 )
 from regulars.customers.field_rules import Values
-from regulars.customers.rules import version_conflicts
+from regulars.customers.kept_values import keep_shop_ids, keep_values
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.customers.values import MAX_TAGS, new_row, replacing_values, with_values
+from regulars.customers.values import new_row, replacing_values, with_values
 from regulars.store import Row
 from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
-
-CONSENT = "accepts_marketing"
-SHOP_ID = "external_id"
-# Characters of tags that are kept in `custom`, which has 65,535 bytes in all.
-_MAX_SURPLUS_CHARACTERS = 4_000
 
 
 @dataclass(slots=True)
@@ -130,7 +123,7 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
-    values, kept_fields = _keep_shop_ids(unit, row, stored)
+    values, kept_fields = keep_shop_ids(unit, row, stored)
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
         earlier = first_rows.first(customer_id, row.values.get("email_key", ""), index)
@@ -145,7 +138,7 @@ def _set(
         if holder is not None and holder != stored["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
         values = replacing_values(stored, values) if row.mirrored else values
-        values, others = _keep(stored, values, command)
+        values, others = keep_values(stored, values, command)
         kept_fields += others
         problems += _version_problems(row, stored)
         if row.timestamps and not row.mirrored and row.timestamps[0] != stored["created_at"]:
@@ -167,49 +160,6 @@ def _set(
         number = row_after["customer_id"]
         unit.shop_ids.add(shop_id, "Customer", number, number)
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
-
-
-def _keep_shop_ids(
-    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None
-) -> tuple[Values, tuple[str, ...]]:
-    """Return the values of a row with the shop ids that belong to another object in `custom`, and
-    `external_id` if there are some."""
-    if not row.shop_ids:
-        return row.values, ()
-    number = stored["customer_id"] if stored else None
-    taken = [id_ for id_ in row.shop_ids if not unit.shop_ids.is_free_for(id_, number)]
-    if not taken:
-        return row.values, ()
-    if not row.shop_id_key:
-        return row.values, (SHOP_ID,)
-    custom = {**(row.values.get("custom") or {}), row.shop_id_key: ", ".join(taken)}
-    return {**row.values, "custom": custom}, (SHOP_ID,)
-
-
-def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, tuple[str, ...]]:
-    """Return the values of a row without those that the command keeps, and the fields that would
-    have lost a value."""
-    kept_fields = []
-    if command.keeps_consent and values.get(CONSENT) and not stored[CONSENT]:
-        values = {name: value for name, value in values.items() if name != CONSENT}
-        kept_fields.append(CONSENT)
-    if command.adds_tags and values.get("tags"):
-        tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
-        all_tags = list(dict.fromkeys([*tags, *new_tags]))
-        values = {**values, "tags": all_tags[:MAX_TAGS]}
-        if surplus := all_tags[MAX_TAGS:]:
-            values["custom"] = _with_surplus_tags(values.get("custom"), surplus, command)
-            kept_fields.append(SURPLUS_TAGS)
-        elif not set(tags) <= set(new_tags):
-            kept_fields.append("tags")
-    return values, tuple(kept_fields)
-
-
-def _with_surplus_tags(custom: Any, surplus: Sequence[str], command: SetCustomers) -> Any:
-    """Return the custom fields of a row with the tags that its customer has no room for."""
-    custom = custom or {}
-    texts = [custom[key]] if (key := command.surplus_tags_key) in custom else []
-    return {**custom, key: ", ".join([*texts, *surplus])[:_MAX_SURPLUS_CHARACTERS]}
 
 
 def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
@@ -344,40 +294,3 @@ def _advance_import(
         "cursor": step.cursor,
         "updated_at": at,
     }
-
-
-def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
-    """Add and remove tags, and return the `_id`s of the customers in the order of the command.
-    Raises Rejected."""
-    missing = [r.id_text for r in command.customers if unit.find(r) is None]
-    if missing:
-        raise Rejected(CustomerNotFound(missing, ("items",)), *command.problems)
-    conflicts = version_conflicts(unit, command.customers, command.version)
-    if conflicts or command.problems:
-        raise Rejected(*conflicts, *command.problems)
-    problems: list[Problem] = []
-    updates: list[tuple[Row, Row]] = []
-    work = 0
-    for reference in dict.fromkeys(command.customers):
-        row = unit.find(reference)
-        assert row is not None
-        new_tags: list[Any] = orjson.loads(row["tags"])
-        new_tags = [
-            tag for tag in dict.fromkeys([*new_tags, *command.add]) if tag not in command.remove
-        ]
-        if len(new_tags) > MAX_TAGS:
-            message = (
-                f"The customer `{reference.id_text[:50]}` would have {len(new_tags):,} tags; the "
-                f"maximum is {MAX_TAGS}."
-            )
-            problems.append(InvalidInput(message, ("tags",)))
-        updated, _ = with_values(row, {"tags": new_tags}, ())
-        work += search_document.work_of(row, updated)
-        if work > search_document.MAX_WORK and updates:
-            raise Rejected(TooMuchWork())
-        updates.append((row, updated))
-    if problems:
-        raise Rejected(*problems)
-    for row, updated in updates:
-        unit.save(row, updated, command)
-    return [r.customer_id for r in command.customers if r.customer_id is not None]

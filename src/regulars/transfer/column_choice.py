@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from regulars.transfer.address_groups import PERSON, Candidate, merge_strays, part_of
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
@@ -16,7 +17,6 @@ from regulars.transfer.column_profile import (
     is_mostly_house_number,
     is_mostly_letters,
     is_mostly_list,
-    is_mostly_place,
     is_mostly_several_words,
     is_mostly_technical_id,
     is_mostly_time,
@@ -25,17 +25,14 @@ from regulars.transfer.column_profile import (
 from regulars.transfer.composed_fields import (
     HOUSE_NUMBER,
     LAST_NAME_PREFIX,
-    PARTS_OF_STREETS,
     SECOND_LAST_NAME,
-    ZIP_CITY,
 )
 from regulars.transfer.divided_columns import find_continuations
-from regulars.transfer.heading_stems import country_share, guess_heading, is_status_of_consent
+from regulars.transfer.heading_stems import guess_heading, is_status_of_consent
 from regulars.transfer.headings import (
     BILLING,
     NEUTRAL,
     SHIPPING,
-    SUBURB,
     WHOLE,
     Match,
     group_order,
@@ -54,10 +51,6 @@ CIRCLES = "circles"
 DROP = "-"
 
 CONSENT = "accepts_marketing"
-_LINES = frozenset((WHOLE, "line1", "line2"))
-_PERSON = ("first_name", "last_name", "name", "phone", "email")
-# The most parts of an address without a street that are parts of another one.
-_MAX_STRAY_PARTS = 2
 # Columns that are recognised by their headings, which takes 0.2 ms each. Others are custom fields.
 _MAX_RECOGNISED = 2_000
 # Columns between a street and its number.
@@ -72,28 +65,6 @@ class Choice:
     reader: str | None = None
     note: str | None = None
     fallback: str | None = None
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A column that may be that of a field, or of a part of an address."""
-
-    position: int
-    heading: str
-    match: Match
-    profile: ColumnProfile
-
-    @property
-    def has_values(self) -> bool:
-        """Whether the column has values, as far as is known."""
-        return self.profile.rows == 0 or self.profile.filled > 0
-
-    @property
-    def rank(self) -> tuple[int, int, int, int, int]:
-        """The order in which columns of one field are preferred: lower is better."""
-        tier, index, steps = self.match.rank
-        is_weak = tier if self.has_values else tier + 2
-        return is_weak, -self.profile.filled, index, steps, self.position
 
 
 class Chooser:
@@ -261,7 +232,7 @@ class Chooser:
 
         A neutral group is the shipping address if no shipping group has values.
         """
-        self._merge_strays()
+        merge_strays(self._groups)
         groups = [(kind, name, columns) for (kind, name), columns in self._groups.items()]
         of_kind = {
             kind: [(name, columns) for k, name, columns in groups if k == kind]
@@ -302,32 +273,15 @@ class Chooser:
             ),
         )
         parts: dict[str, list[Candidate]] = defaultdict(list)
-        has_city = any(c.match.field == "city" for c in columns)
-        others = {c.match.field for c in columns if c.has_values}
         for candidate in columns:
-            part = candidate.match.field
-            if part == "country" and self._is_place(candidate, columns) and not has_city:
-                part = "city"  # `Kraj` is a country in Polish, and a place in Slovenian
-            elif part == "city" and "zip" not in others and is_mostly_place(candidate.profile):
-                part = ZIP_CITY
-            elif part == SUBURB:
-                part = "area" if has_city else "city"
-            elif part == "name" and len(others & {"first_name", "last_name"}) == 1:
-                part = "first_name" if "last_name" in others else "last_name"
-            elif part == WHOLE:
-                part = "line1"
+            part = part_of(candidate, columns)
+            if candidate.match.field == WHOLE:
                 candidate.match = Match(part, (0, 1_000, 0), candidate.match.group)
             parts[part].append(candidate)
         if HOUSE_NUMBER not in parts:
             parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
         for part, candidates in parts.items():
             self._select(f"{field}.{part}", part, candidates)
-
-    def _is_place(self, candidate: Candidate, columns: Sequence[Candidate]) -> bool:
-        """Return whether a column headed as a country has no countries, next to one that has."""
-        shares = [country_share(c.profile) for c in columns if c.match.field == "country"]
-        is_none = bool(candidate.profile.sample) and country_share(candidate.profile) == 0
-        return is_none and max(shares) > 0
 
     def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:
         """Return the columns headed `Número` and the like that follow a street."""
@@ -337,41 +291,6 @@ class Chooser:
             if is_mostly_house_number(candidate.profile)
             and any(0 < candidate.position - s.position <= _MAX_DISTANCE for s in streets)
         ]
-
-    def _merge_strays(self) -> None:
-        """Move parts that are headed as those of no address to the address that lacks them:
-        `Billing Address` with `City` and `Zip`, or `Country` with `Billing Street`."""
-        plain = self._groups.get((NEUTRAL, ""), [])
-        parts = {c.match.field for c in plain}
-        others = [key for key in self._groups if key != (NEUTRAL, "")]
-        if not plain:
-            return
-        self._merge_parts(plain)
-        if parts & _LINES:
-            without = [k for k in others if not {c.match.field for c in self._groups[k]} & _LINES]
-            if parts <= {*_LINES, *PARTS_OF_STREETS, *_PERSON} and len(without) == 1:
-                self._groups[without[0]] += self._groups.pop((NEUTRAL, ""))
-            return
-        streets = [
-            key
-            for key in others
-            if {c.match.field for c in self._groups[key]} <= {*_LINES, *PARTS_OF_STREETS, *_PERSON}
-            and any(c.match.field in _LINES for c in self._groups[key])
-        ]
-        if len(streets) != 1 and len(others) == 1 and len(parts) <= _MAX_STRAY_PARTS:
-            other = {c.match.field for c in self._groups[others[0]]}
-            streets = others if other & _LINES and not other & parts else []
-        if len(streets) == 1:
-            self._groups[streets[0]] += self._groups.pop((NEUTRAL, ""))
-
-    def _merge_parts(self, plain: list[Candidate]) -> None:
-        """Move a part of a neutral address without a street, such as `Pays de résidence`, to the
-        address of no name that has a street and lacks the part."""
-        for key in [key for key in self._groups if key[0] == NEUTRAL and key[1]]:
-            parts, fields = self._groups[key], {c.match.field for c in plain}
-            own = {c.match.field for c in parts}
-            if fields & _LINES and len(own) <= _MAX_STRAY_PARTS and not own & (fields | _LINES):
-                plain += self._groups.pop(key)
 
     def _chosen_parts(self) -> list[Candidate]:
         return [
@@ -384,7 +303,7 @@ class Chooser:
     def _complete_customer(self) -> None:
         """Let the name and phone of an address be those of a customer without columns of these."""
         has_name = any(self._has_column(name) for name in ("first_name", "last_name", "name"))
-        for part in _PERSON:
+        for part in PERSON:
             if part == "email" or (has_name if part != "phone" else self._fields.get("phone")):
                 continue
             if part in self._taken:

@@ -1,0 +1,64 @@
+"""The values that a customer keeps although a row of an import has others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from regulars.customers.bulk import SURPLUS_TAGS, SetCustomers, SetRow
+from regulars.customers.field_rules import Values
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.customers.values import MAX_TAGS
+from regulars.store import Row
+
+_CONSENT = "accepts_marketing"
+_SHOP_ID = "external_id"
+# Characters of tags that are kept in `custom`, which has 65,535 bytes in all.
+_MAX_SURPLUS_CHARACTERS = 4_000
+
+
+def keep_shop_ids(
+    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None
+) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row with the shop ids that belong to another object in `custom`, and
+    `external_id` if there are some."""
+    if not row.shop_ids:
+        return row.values, ()
+    number = stored["customer_id"] if stored else None
+    taken = [id_ for id_ in row.shop_ids if not unit.shop_ids.is_free_for(id_, number)]
+    if not taken:
+        return row.values, ()
+    if not row.shop_id_key:
+        return row.values, (_SHOP_ID,)
+    custom = {**(row.values.get("custom") or {}), row.shop_id_key: ", ".join(taken)}
+    return {**row.values, "custom": custom}, (_SHOP_ID,)
+
+
+def keep_values(
+    stored: Row, values: Values, command: SetCustomers
+) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row without those that the command keeps, and the fields that would
+    have lost a value."""
+    kept_fields = []
+    if command.keeps_consent and values.get(_CONSENT) and not stored[_CONSENT]:
+        values = {name: value for name, value in values.items() if name != _CONSENT}
+        kept_fields.append(_CONSENT)
+    if command.adds_tags and values.get("tags"):
+        tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
+        all_tags = list(dict.fromkeys([*tags, *new_tags]))
+        values = {**values, "tags": all_tags[:MAX_TAGS]}
+        if surplus := all_tags[MAX_TAGS:]:
+            values["custom"] = _with_surplus_tags(values.get("custom"), surplus, command)
+            kept_fields.append(SURPLUS_TAGS)
+        elif not set(tags) <= set(new_tags):
+            kept_fields.append("tags")
+    return values, tuple(kept_fields)
+
+
+def _with_surplus_tags(custom: Any, surplus: Sequence[str], command: SetCustomers) -> Any:
+    """Return the custom fields of a row with the tags that its customer has no room for."""
+    custom = custom or {}
+    texts = [custom[key]] if (key := command.surplus_tags_key) in custom else []
+    return {**custom, key: ", ".join([*texts, *surplus])[:_MAX_SURPLUS_CHARACTERS]}
