@@ -99,7 +99,10 @@ def check_tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
     """Yields the findings about the tokens of all accounts."""
     valid = [token for token in tokens if token.state(now) == "valid"]
     if not valid:
-        message = "No token is valid. Create one: regulars token create"
+        message = (
+            "No token is valid. If there is an account, create one with: "
+            "regulars token create --name NAME"
+        )
         yield Finding(WARN, "tokens", message)
         return
     yield Finding(OK, "tokens", f"{count_of(len(valid), 'token is', 'tokens are')} valid.")
