@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from regulars.store import Store, queries
 from regulars.store.errors import StoreError
@@ -207,6 +209,24 @@ def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> Non
         return done.different
 
     assert with_store(empty_database, run) == 1
+
+
+def test_a_snapshot_ends_with_a_cancelled_query(new_database: str) -> None:
+    """Ctrl-C cancels a copy while a thread reads a page."""
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000000)"
+    slow = Query(sa.text(f"{numbers} SELECT count(*) FROM n"))
+
+    async def run(store: Store) -> None:
+        async with store.snapshot() as snapshot:
+            reading = asyncio.create_task(snapshot.fetch(slow, {}))
+            await asyncio.sleep(0.2)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+    began = time.monotonic()
+    with_store(new_database, run)
+    assert time.monotonic() - began < 8  # a statement may take ten seconds
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +122,7 @@ def test_concurrent_writes_of_long_texts_are_all_saved(
 
     def write(number: int) -> None:
         with Client(client.server, client.token) as own_client:
+            own_client.http.timeout = httpx.Timeout(120)  # on a busy machine
             if number < 3:
                 own_client.create(f"new{number}@example.com", notes=LONG_NOTES)
             elif number < 6:

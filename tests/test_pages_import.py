@@ -16,7 +16,7 @@ from tests.test_pages_for_all import check_accessibility
 
 pytestmark = pytest.mark.slow
 
-SHOP_FILE = """E-Mail,Given name,Shop note,Signed up,Born
+SHOP_FILE = """E-Mail,Given name,Shop text,Signed up,Born
 ana@example.com,Ana,Likes tea,03/04/2024,1990-03-18
 ben@example.com,Ben,,05/06/2024,1985-01-02
 cy@example.com,Cy,Calls,07/08/2024,soon
@@ -41,11 +41,11 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     row = page.get_by_role("row").filter(has_text="Given name")
     expect(row.get_by_role("cell").nth(1)).to_have_text("AnaBenCy")
     assert (field(page, "Given name"), field(page, "Signed up")) == ("first_name", "created_at")
-    note = page.get_by_label("Field of the column Shop note")
-    assert note.input_value() == "custom.Shop note"
+    note = page.get_by_label("Field of the column Shop text")
+    assert note.input_value() == "custom.Shop text"
     note.focus()
     note.select_option("Notes")
-    expect(page.get_by_role("row").filter(has_text="Shop note")).to_contain_text("Likes tea")
+    expect(page.get_by_role("row").filter(has_text="Shop text")).to_contain_text("Likes tea")
     expect(note).to_be_focused()
     # The order of day and month is asked for, and the warnings of the column follow the answer.
     signed_up = page.get_by_role("row").filter(has_text="Signed up")
@@ -70,9 +70,9 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     expect(page.get_by_role("button", name="Use “Monthly list”")).to_have_count(0)
     page = person.open("/imports")
     choose(page, "june.csv", SHOP_FILE.encode())
-    assert field(page, "Shop note") == "custom.Shop note"
+    assert field(page, "Shop text") == "custom.Shop text"
     page.get_by_role("button", name="Use “Monthly list”").click()
-    expect(page.get_by_label("Field of the column Shop note")).to_have_value("notes")
+    expect(page.get_by_label("Field of the column Shop text")).to_have_value("notes")
     expect(page.get_by_label("Tags in the file")).to_have_value("replace")
     expect(page.get_by_label("Order of day and month in Signed up")).to_have_value("dmy")
     page.get_by_role("button", name="Import", exact=True).click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ class Snapshot:
     def __init__(self, path: Path, seconds: float) -> None:
         self._reader = Reader(path, seconds)
         self._reader.begin()
+        self._lock = threading.Lock()
 
     async def fetch(
         self,
@@ -83,11 +85,17 @@ class Snapshot:
         is_long: bool = False,  # noqa: ARG002  # the connection has no other user
     ) -> Sequence[Any]:
         """Return the rows of a query. Raises StatementTimeout and Unreachable."""
-        return await asyncio.to_thread(self._reader.fetch, query, parameters)
+        return await asyncio.to_thread(self._fetch, query, parameters)
+
+    def _fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        with self._lock:
+            return self._reader.fetch(query, parameters)
 
     def close(self) -> None:
-        """End the transaction."""
-        self._reader.close()
+        """End the transaction, and the query of a caller that was cancelled."""
+        self._reader.interrupt()
+        with self._lock:
+            self._reader.close()
 
 
 def run_query(
