@@ -115,7 +115,7 @@ class among(ColumnElement[bool]):  # noqa: N801  # as `any_of`
     inherit_cache = False
     _is_implicitly_boolean = True
 
-    def __init__(self, column: sa.Column[Any], selected: sa.SelectBase) -> None:
+    def __init__(self, column: ColumnElement[Any], selected: sa.SelectBase) -> None:
         self.column = column
         self.selected = selected
         self.type = sa.Boolean()
@@ -133,33 +133,21 @@ def _among_rows(element: among, compiler: SQLCompiler, **options: Any) -> str:
     return f"{column} IN ({_select(element, compiler, options)})"
 
 
-def _select(element: among | in_set, compiler: SQLCompiler, options: dict[str, Any]) -> str:
+def _select(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> str:
     return compiler.process(element.selected, **{**options, "asfrom": False})
 
 
-class in_set(ColumnElement[bool]):  # noqa: N801  # as `any_of`
-    """Whether `column` is one of the values that a statement selects, for many values of the
-    column: they are looked up in a hash table. `IS TRUE` keeps PostgreSQL from making a join."""
+class in_set(among):  # noqa: N801  # as `any_of`
+    """`among` for many values of the column: they are looked up in a hash table. `IS TRUE` keeps
+    PostgreSQL from making a join."""
 
     inherit_cache = False
-    _is_implicitly_boolean = True
-
-    def __init__(self, column: ColumnElement[Any], selected: sa.SelectBase) -> None:
-        self.column = column
-        self.selected = selected
-        self.type = sa.Boolean()
 
 
 @compiles(in_set, "postgresql")
 def _in_hash_table(element: in_set, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     return f"({column} IN ({_select(element, compiler, options)})) IS TRUE"
-
-
-@compiles(in_set, "sqlite")
-def _in_rows(element: in_set, compiler: SQLCompiler, **options: Any) -> str:
-    column = compiler.process(element.column, **options)
-    return f"{column} IN ({_select(element, compiler, options)})"
 
 
 class among_rows(ColumnElement[bool]):  # noqa: N801  # as `any_of`
