@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf
-from time import monotonic
-from weakref import WeakKeyDictionary
-
-import uvicorn
-from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 from regulars import __version__
 from regulars.accounts.accounts import AccountError, Accounts
@@ -29,14 +19,12 @@ from regulars.cli.errors import CannotListenError, UsageError
 from regulars.cli.reloading import (
     ENVIRONMENT_FILE,
     CheckFailed,
-    Hangup,
-    accept_hangups,
-    check_start,
     describe_process,
     inherited_socket,
     read_environment,
     restart,
 )
+from regulars.cli.server_processes import Server, WorkerProcesses
 from regulars.cli.urls import reachable_at, sign_in_url, url_of
 from regulars.core.scopes import ADMIN
 from regulars.directory.database import replicas_for, store_for, upgrade
@@ -51,13 +39,8 @@ from regulars.store.schema_version import require_usable, stored_version
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
 _FILES = 65_536
-# How long a server that reloads waits for the requests of connections that it has accepted.
-_LINGER_SECONDS = 0.5
 
 _log = logging.getLogger("regulars.server")
-
-# The time that a process may take to start.
-_START_SECONDS = 60
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
 
@@ -113,13 +96,13 @@ def serve(settings: Settings) -> None:
             # The directory in which the processes combine their metrics.
             with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
                 os.environ[MULTIPROCESS] = folder
-                processes = _WorkerProcesses(config, [listening], original_environment)
+                processes = WorkerProcesses(config, [listening], original_environment)
                 processes.run()
                 _log.info("stop")
             if processes.is_interrupted:
                 raise KeyboardInterrupt
         else:
-            server = _Server(
+            server = Server(
                 config, lambda: print(banner, flush=True), original_environment, listening
             )
             # uvicorn closes the socket that it is given. The original keeps the port open during a
@@ -146,137 +129,6 @@ def require_servable(settings: Settings) -> None:
         except CheckFailed as error:
             raise UsageError(str(error)) from error
     replicas_for(store_for(settings.database_url), settings.replica_urls, 1, 1)
-
-
-class _WorkerProcesses(Multiprocess):
-    """Worker processes that SIGHUP replaces one after another. A process may take a minute to start
-    on a busy machine. uvicorn allows only the health check timeout: it kills such a process and
-    starts it again, and it stops replacing."""
-
-    is_interrupted = False
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        sockets: list[socket.socket],
-        environment: Mapping[str, str],
-    ) -> None:
-        self._environment = environment
-        self._hangup = Hangup()
-        # When each process that has not answered yet got its first health check.
-        self._asked_at: WeakKeyDictionary[Process, float] = WeakKeyDictionary()
-        super().__init__(config, sockets)
-        if self._hangup.is_ignored:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        accept_hangups()
-
-    def keep_subprocess_alive(self) -> None:
-        starting = [process for process in self.processes if self._is_starting(process)]
-        self.processes = [process for process in self.processes if process not in starting]
-        try:
-            super().keep_subprocess_alive()
-        finally:
-            self.processes += starting
-
-    def _is_starting(self, process: Process) -> bool:
-        """Returns whether a process has not answered its first health check yet, and may take more
-        time."""
-        if process not in self._asked_at:
-            self._asked_at[process] = monotonic()
-            with contextlib.suppress(OSError):
-                process.parent_conn.send(b"ping")
-        if self._asked_at[process] + _START_SECONDS < monotonic() or not process.process.is_alive():
-            return False
-        with contextlib.suppress(OSError, EOFError):
-            if not process.parent_conn.poll():
-                return True
-            process.parent_conn.recv()
-        self._asked_at[process] = -inf
-        return False
-
-    def handle_int(self) -> None:
-        self.is_interrupted = True
-        super().handle_int()
-
-    def handle_hup(self) -> None:
-        if self._hangup.has_lost_terminal():
-            self.handle_term()
-            return
-        try:
-            os.environ.update(asyncio.run(check_start(read_environment(self._environment))))
-        except CheckFailed as error:
-            _log.error("reload_failed", extra={"fields": {"reason": str(error)}})
-            return
-        _log.info("reload")
-        health_check_seconds = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = _START_SECONDS
-        try:
-            super().handle_hup()
-        finally:
-            self.config.timeout_worker_healthcheck = health_check_seconds
-
-
-class _Server(uvicorn.Server):
-    """The server of a single process. It calls `on_ready` when it is ready. SIGHUP stops it for a
-    reload, unless the check of a new process with `environment` fails."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        on_ready: Callable[[], None],
-        environment: Mapping[str, str],
-        listening: socket.socket,
-    ) -> None:
-        super().__init__(config)
-        self._listening = listening
-        self._on_ready = on_ready
-        self.environment = environment
-        self._hangup = Hangup()
-        self._check: asyncio.Task[None] | None = None
-        self.is_reloading = False
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            if not self._hangup.is_ignored:
-                loop = asyncio.get_running_loop()
-                loop.add_signal_handler(signal.SIGHUP, self._handle_hangup)
-            accept_hangups()
-            # Without a reader of the output, the server is ready all the same. An exception here
-            # would end the loop while the sockets are open, and the process would hang.
-            with contextlib.suppress(OSError):
-                self._on_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _log.info("reload" if self.is_reloading else "stop")
-        if not self.is_reloading:
-            self._listening.close()  # new connections are refused
-        else:
-            for server in self.servers:  # new connections wait for the new process
-                server.close()
-            # Connections that were just accepted get a response, and are closed after it.
-            self.config.loaded_app.draining.is_draining = True
-            await asyncio.sleep(_LINGER_SECONDS)
-        await super().shutdown(sockets)
-
-    def _handle_hangup(self) -> None:
-        if self._hangup.has_lost_terminal():
-            os.kill(os.getpid(), signal.SIGTERM)
-        elif self._check is None:
-            self._check = asyncio.create_task(self._reload())
-
-    async def _reload(self) -> None:
-        try:
-            environment = read_environment(self.environment)
-            await check_start(environment)
-        except CheckFailed as error:
-            _log.error("reload_failed", extra={"fields": {"reason": str(error)}})
-        else:
-            if not self.should_exit:
-                self.environment = environment
-                self.is_reloading = self.should_exit = True
-        finally:
-            self._check = None
 
 
 async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | None:
