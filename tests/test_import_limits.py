@@ -383,14 +383,14 @@ def test_a_long_import_yields_to_another_account(new_database: str, dry_run: boo
         accounts = Accounts(store)
         ids = [(await accounts.create(name)).account_id for name in ("long", "short")]
         rows = []
-        for account_id, size in zip(ids, (10_000, 10), strict=True):
+        for account_id, size in zip(ids, (30_000, 10), strict=True):
             upload = await Upload.begin(
                 store, account_id, "f", Options(), dry_run, False, "test", "r", now_ms()
             )
             await upload.feed(long_file("a", size))
             rows.append(await upload.finish(now_ms()))
             await asyncio.sleep(0.01)
-        jobs = Jobs(store, environment, turn_seconds=0.3)
+        jobs = Jobs(store, environment, turn_seconds=1.0)
         running_ = asyncio.create_task(jobs.run())
         long, short = (ImportRepository(store, account_id) for account_id in ids)
         deadline = time.monotonic() + 120
@@ -402,7 +402,7 @@ def test_a_long_import_yields_to_another_account(new_database: str, dry_run: boo
                 assert details
                 if details["state"] == "done":
                     ended_at[name] = details["ended_at"]
-                    assert details["created"] == (10_000 if name == "long" else 10)
+                    assert details["created"] == (30_000 if name == "long" else 10)
             await asyncio.sleep(0.05)
         jobs.stop()
         await running_
