@@ -12,7 +12,8 @@ from typing import Any
 
 import apsw
 
-from regulars.store import sqlite, writer
+from regulars.store import writer
+from regulars.store.sqlite import writer_thread
 
 COMMIT_SECONDS = float(os.environ.get("COMMIT_MS", "0")) / 1000
 
@@ -30,5 +31,6 @@ if __name__ == "__main__":
     from regulars.cli import main
 
     setattr(apsw, "Connection", SlowConnection)  # noqa: B010  # as mypy sees a constant
-    setattr(sqlite, "MAX_BATCH", int(os.environ.get("MAX_BATCH", writer.MAX_BATCH)))  # noqa: B010  # likewise
+    assert hasattr(writer_thread, "MAX_BATCH")  # the writer reads it there
+    setattr(writer_thread, "MAX_BATCH", int(os.environ.get("MAX_BATCH", writer.MAX_BATCH)))  # noqa: B010  # likewise
     main()
