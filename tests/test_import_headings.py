@@ -466,7 +466,11 @@ def blocks_of(headings: Sequence[str]) -> list[list[int]]:
 def test_the_order_of_columns_does_not_matter(name: str, data: st.DataObject) -> None:
     system = SYSTEMS[name]
     headings, *rows = csv.reader(system["lines"], delimiter=system["delimiter"])
-    order = [n for block in data.draw(st.permutations(blocks_of(headings))) for n in block]
+    blocks = blocks_of(headings)
+    # A column of row numbers stays first: after a street, it would have house numbers.
+    first = blocks[:1] if is_number_heading(headings[0]) else []
+    blocks = [*first, *data.draw(st.permutations(blocks[len(first) :]))]
+    order = [n for block in blocks for n in block]
     straight = assign(headings, *rows)
     turned = assign([headings[n] for n in order], *([row[n] for n in order] for row in rows))
     assert {c.heading: (c.field, c.reader) for c in straight} == {
