@@ -127,7 +127,7 @@ class Server(uvicorn.Server):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._handle_hangup)
             accept_hangups()
-            # Without a reader of the output, the server is ready all the same. An exception here
+            # Without a reader of the output, the server is ready, too. An exception here
             # would end the loop while the sockets are open, and the process would hang.
             with contextlib.suppress(OSError):
                 self._on_ready()
