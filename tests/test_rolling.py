@@ -217,6 +217,7 @@ def test_an_upgrade_loses_no_request(new_postgresql: str, newer_source: Path) ->
         urls.remove(first.url)
         run_newer(newer_source, new_postgresql, "migrate")
         time.sleep(1)
+        wait_until(lambda: load.answered > 200)
         load.__exit__()
         expect_nothing_lost(second, load)
         result = run_regulars("serve", "--database-url", new_postgresql)
