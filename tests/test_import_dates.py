@@ -98,6 +98,10 @@ def ms(moment: datetime) -> int:
         ("Mon Mar 18 2024 15:20:37 GMT+0100 (Central European Standard Time)", SECOND),
         ("/Date(1710771637000)/", SECOND),
         ("/Date(1710771637000+0100)/", SECOND),
+        # Logs of monday, which begin with the name of a person
+        ("Pia M. Holm Mar 18, 2024 2:20 PM", MINUTE),
+        ("Pia 2024-03-18 14:20:37 UTC", SECOND),
+        ("Pia Holm 18 mars 2024 14:20", MINUTE),
         # Local forms
         ("18/03/2024", DAY),
         ("3/18/2024", DAY),

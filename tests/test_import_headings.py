@@ -635,3 +635,42 @@ def test_the_dictionary_is_loaded_when_it_is_needed() -> None:
         "assert headings.dictionary.cache_info().currsize == 0"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("heading", "value"),
+    [
+        ("Status", "active"),
+        ("Active", "1"),
+        ("Wants email receipts", "yes"),
+        ("Email reminders consent", "yes"),
+        ("Email verified", "yes"),
+        ("SMS opt out", "no"),
+        ("Opt out of sale", "no"),
+        ("Do you have a phone?", "yes"),
+        ("Đăng ký SMS không?", "có"),
+        ("ST", "Main Street"),
+        ("sent", "2024-03-18 14:20:37"),
+        ("Date", "2024-03-18"),
+        ("spouse_first_name", "Ann"),
+    ],
+)
+def test_a_heading_alone_says_too_little(heading: str, value: str) -> None:
+    assert fields(f"email,{heading}", f"a@x.test,{value}")[heading] == f"custom.{heading}"
+
+
+@pytest.mark.parametrize(
+    ("headings", "row", "heading", "field"),
+    [
+        ("email,is_opt_out", "a@x.test,true", "is_opt_out", "accepts_marketing:opt_out"),
+        ("email,Subscribes to email", "a@x.test,True", "Subscribes to email", "accepts_marketing"),
+        ("email,ST", "a@x.test,OH", "ST", "shipping_address.state"),
+        ("email,Mailing addr", "a@x.test,1 A", "Mailing addr", "shipping_address.line1"),
+        ("email,Date,Form Name", "a@x.test,2024-03-18,Contact", "Date", "created_at"),
+        ("u_email,u_city,u_zip,u_tel", "a@x.test,Rome,00100,1", "u_city", "shipping_address.city"),
+    ],
+)
+def test_values_and_other_headings_complete_a_heading(
+    headings: str, row: str, heading: str, field: str
+) -> None:
+    assert fields(headings, row)[heading] == field

@@ -353,3 +353,22 @@ def test_a_circle_is_consent_and_a_cross_is_not(local: Shop) -> None:
         "a@x.test": True,
         "b@x.test": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("email,name,firstname\na@x.test,Fay Noir,Fay\n", ("Fay", "Noir")),
+        ("email,full name,first name\na@x.test,Mary Ann Poe,Mary Ann\n", ("Mary Ann", "Poe")),
+        ("email,full name,last name\na@x.test,Jan de Wit,de Wit\n", ("Jan", "de Wit")),
+        ('email,full name,last name\na@x.test,"Wit, Jan",Wit\n', ("Jan", "Wit")),
+        # A last name of two words, as in German files with the headings Vorname and Name.
+        ("email,vorname,name\na@x.test,Karl,Maier Huber\n", ("Karl", "Maier Huber")),
+    ],
+)
+def test_a_whole_name_completes_a_part_of_it(
+    local: Shop, content: str, names: tuple[str, str]
+) -> None:
+    local.bring(content)
+    (customer,) = local.customers("first_name,last_name")
+    assert (customer["first_name"], customer["last_name"]) == names

@@ -42,6 +42,7 @@ from regulars.transfer.headings import (
     match_heading,
 )
 from regulars.transfer.name_order import AND_CUSTOMER, FAMILY_FIRST, order_of_names
+from regulars.transfer.sibling_columns import Siblings, holds_names_of
 
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
@@ -52,7 +53,7 @@ DROP = "-"
 
 CONSENT = "accepts_marketing"
 # Columns that are recognised by their headings, which takes 0.2 ms each. Others are custom fields.
-_MAX_RECOGNISED = 2_000
+MAX_RECOGNISED = 2_000
 # Columns between a street and its number.
 _MAX_DISTANCE = 2
 
@@ -65,6 +66,15 @@ class Choice:
     reader: str | None = None
     note: str | None = None
     fallback: str | None = None
+
+
+def _match(heading: str, profile: ColumnProfile) -> Match | None:
+    """Return what a heading is known for. One of emails without any, as `EmailSubscriber` with yes
+    and no, is what its values say."""
+    found = match_heading(heading)
+    if found and found.field == "email" and profile.sample and not email_share(profile):
+        return guess_heading(heading, profile) or found
+    return found
 
 
 class Chooser:
@@ -92,26 +102,31 @@ class Chooser:
         self._numbers: list[Candidate] = []
         statuses = []
         self._continuations = find_continuations(headings, profiles)
+        siblings = Siblings(headings[:MAX_RECOGNISED])
         for position, heading in enumerate(headings):
             if not heading or position in self._continuations:
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()
             is_consent_status = is_status(heading) or is_status_of_consent(heading)
-            if is_consent_status and is_consent(profile):
+            if (is_consent_status and is_consent(profile)) or siblings.is_active_subscription(
+                heading, profile
+            ):
                 match = Match(CONSENT, (1, 0, 0))
                 self._fields[CONSENT].append(Candidate(position, name, match, profile))
-            elif position < _MAX_RECOGNISED and (found := match_heading(heading)):
+            elif position < MAX_RECOGNISED and (found := _match(heading, profile)):
                 candidate = Candidate(position, name, found, profile)
                 if found.field == "state" and is_status(heading):
                     statuses.append(candidate)
                 else:
                     self._add(candidate)
+            elif siblings.is_time_of_form(heading):
+                self._add(Candidate(position, name, Match("created_at", (1, 0, 0)), profile))
+            elif position < MAX_RECOGNISED and (found := guess_heading(heading, profile)):
+                self._add(Candidate(position, name, found, profile))
             elif is_number_heading(heading):
                 match = Match(HOUSE_NUMBER, (1, 0, 0), "")
                 self._numbers.append(Candidate(position, name, match, profile))
-            elif position < _MAX_RECOGNISED and (found := guess_heading(heading, profile)):
-                self._add(Candidate(position, name, found, profile))
         self._add_states(statuses)
 
     def choose(self) -> list[Choice]:
@@ -208,7 +223,11 @@ class Chooser:
             for candidate in (*names, *full):
                 self._note(candidate, "the file has columns of the first and the last name")
         elif first or last:
-            field = "last_name" if first else "first_name"
+            part, field = ("first_name", "last_name") if first else ("last_name", "first_name")
+            parts = [c.profile for c in self._fields.get(part, ())]
+            whole = [c for c in (*names, *full) if holds_names_of(c.profile, parts)]
+            self._fields["name"] = whole
+            names, full = ([c for c in listed if c not in whole] for listed in (names, full))
             self._fields[field] += names
             for candidate in full:
                 self._note(candidate, "the file has a column of the first or the last name")

@@ -10,7 +10,7 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.transfer.column_choice import DROP, Choice, Chooser
+from regulars.transfer.column_choice import DROP, MAX_RECOGNISED, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.errors import BadOption
@@ -18,6 +18,7 @@ from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS,
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
+from regulars.transfer.sibling_columns import without_prefix
 
 __all__ = ["Column", "ColumnProfile"]
 
@@ -244,6 +245,7 @@ def _assign(
         open_headings.append(heading.strip() if field is None else None)
     losers = _outranked(fixed, profiles)
     taken = {field for field in fixed if field and field != DROP}
+    open_headings[:MAX_RECOGNISED] = without_prefix(open_headings[:MAX_RECOGNISED])
     choices = Chooser(open_headings, names, profiles, taken).choose()
     if "email" not in taken:
         _choose_email(names, open_headings, profiles, choices)

@@ -32,14 +32,19 @@ _MAX_ADDITION = 10
 
 
 def compose_names(names: dict[str, Any]) -> None:
-    """Divide a whole name into a first and a last name, unless one of these is set, and put the
-    last name together: `van` and `Dijk`, `Pérez` and `Soto`. `names` is a customer or an
-    address."""
+    """Divide a whole name into a first and a last name, unless both are set, and put the last name
+    together: `van` and `Dijk`, `Pérez` and `Soto`. If one of them is set, the other one is the rest
+    of the whole name. `names` is a customer or an address."""
     whole = names.pop(NAME, None)
-    if whole and not names.get("first_name") and not names.get("last_name"):
+    first, last = names.get("first_name"), names.get("last_name")
+    if whole and not first and not last:
         first_name, last_name = split_name(whole)
         # A single word leaves the last name of an existing customer as it is.
         names |= {"first_name": first_name} | ({"last_name": last_name} if last_name else {})
+    elif whole and not (first and last):
+        missing = "last_name" if first else "first_name"
+        if rest := _without_part(whole, str(first or last)):
+            names[missing] = rest
     prefix, second = names.pop(LAST_NAME_PREFIX, None), names.pop(SECOND_LAST_NAME, None)
     last_name = names.get("last_name") or ""
     if prefix and not last_name.lower().startswith(f"{prefix} ".lower()):
@@ -48,6 +53,17 @@ def compose_names(names: dict[str, Any]) -> None:
         last_name = f"{last_name} {second}".strip()
     if prefix or second:
         names["last_name"] = last_name
+
+
+def _without_part(whole: str, part: str) -> str:
+    """Return a whole name without a part at its beginning or end, else as it is."""
+    words, part_words = whole.split(), part.lower().split()
+    lower, count = [word.strip(",").lower() for word in words], len(part_words)
+    if lower[:count] == part_words:
+        words = words[count:]
+    elif lower[-count:] == part_words:
+        words = words[:-count]
+    return " ".join(words).strip(", ")
 
 
 def compose_street(address: dict[str, Any], heading: str) -> None:

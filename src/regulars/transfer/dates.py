@@ -222,6 +222,9 @@ _TIMES = (
     re.compile(r"(?<= )(\d{1,2})\.(\d\d)(?:\.(\d\d)())?(?= |$)"),
 )
 
+# Words before a date with its time.
+_NAME_BEFORE = re.compile(r"(?:[^\W\d_][^\W\d_.'’-]*[.'’-]? ){1,4}(?=.*\d{4}.* \d{1,2}:\d\d)")
+
 
 # The usual local forms, which need no other look: `18/03/2024`, `3/4/2024 2:20 PM`.
 _USUAL = re.compile(
@@ -260,7 +263,18 @@ def _read_text(value: str, order: Order | None, allow_serial: bool) -> int | Non
         text = _ARABIC_ERA.sub("", text)
     if "μ" in text:
         text = text.replace("π.μ.", "am").replace("μ.μ.", "pm")
-    return _read_local(_PERIODS.sub(r" \1\2m", text), order)
+    text = _PERIODS.sub(r" \1\2m", text)
+    try:
+        return _read_local(text, order)
+    except UnreadableDate:
+        # The name of the person who did it and the date with its time, as in the logs of monday.
+        name = _NAME_BEFORE.match(text)
+        for count in range(1, name[0].count(" ") + 1 if name else 1):
+            try:
+                return _read_local(text.split(" ", count)[count], order)
+            except UnreadableDate:
+                continue
+        raise
 
 
 def _of_iso(text: str) -> int | None:

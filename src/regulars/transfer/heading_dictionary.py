@@ -80,7 +80,7 @@ class Dictionary:
 
     `fields` have the field, the tier and the preference, `parts` the part and the preference.
     `spellings` are headings that are not ASCII as they are written, in lower case. `stems` are
-    beginnings of the words of unknown headings, by field.
+    beginnings of the words of unknown headings, by field. `abbreviations` have their words.
     """
 
     fields: Mapping[str, tuple[str, int, int]]
@@ -89,6 +89,13 @@ class Dictionary:
     statuses: frozenset[str]
     numbers: frozenset[str]
     names_too: frozenset[str]
+    activities: frozenset[str]
+    ends_of_subscriptions: frozenset[str]
+    form_columns: frozenset[str]
+    form_times: frozenset[str]
+    questions: frozenset[str]
+    particles: frozenset[str]
+    abbreviations: Mapping[str, str]
     groups: Mapping[str, Group]
     group_order: Mapping[str, int]
     address: frozenset[str]
@@ -163,6 +170,13 @@ def dictionary() -> Dictionary:
         statuses=_keys(data["fields"]["status"]),
         numbers=_keys(listed["numbers"]),
         names_too=_keys(listed["names_too"]),
+        activities=_keys(listed["activities"]),
+        ends_of_subscriptions=_keys(listed["ends_of_subscriptions"]),
+        form_columns=_keys(listed["form_columns"]),
+        form_times=_keys(listed["form_times"]),
+        questions=_keys(listed["questions"]),
+        particles=_keys(listed["particles"]),
+        abbreviations=data["abbreviations"],
         groups=groups,
         group_order={name: index for index, name in enumerate(("", *data["groups"]))},
         address=_keys(listed["address"]),

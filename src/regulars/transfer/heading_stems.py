@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from regulars.core.countries import find_country
 from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
-from regulars.transfer.consent import read_consent
+from regulars.transfer.consent import read_consent, read_flag
 from regulars.transfer.heading_dictionary import dictionary, words
 from regulars.transfer.headings import Match, is_secret
 
@@ -17,6 +17,7 @@ _LAST = 900
 # The shortest stem of the alphabets that is looked for within a word, and the shortest one of a
 # list `..._not` that is the beginning of a word. Shorter ones are whole words, as `no`.
 _MIN_WITHIN, _MIN_BEGINNING = 6, 4
+_WHOLE_WORDS = 100
 _MIN_DIGITS = 6
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _PHONE = re.compile(r"[\d\s()+./\-–]{6,40}")
@@ -26,12 +27,14 @@ _MAX_ANSWERS = 12
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A field, the name of its stems, and a test of the values. A heading that has one of the
-    stems of `NAME_not` is not of the field."""
+    """The names of stems, a field, and a test of the values. A heading is of the field if it has a
+    stem of each of `names`, and none of the list that is named as the first one with `_not`. A
+    stem of at least `min_beginning` characters may be the beginning of a word."""
 
-    name: str
+    names: tuple[str, ...]
     match: Match
     has_values: Callable[[ColumnProfile], bool]
+    min_beginning: int = 1
 
 
 def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
@@ -43,10 +46,12 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
     if not profile.sample or is_secret(heading):
         return None
     listed = words(heading)
+    if len(listed) > 1 and listed[-1] in dictionary().particles:
+        listed = listed[:-1]  # `Đăng ký nhận tin không?`
     for rule in _RULES:
         if (
-            _has(listed, rule.name, 1)
-            and not _has(listed, f"{rule.name}_not", _MIN_BEGINNING)
+            all(_has(listed, name, rule.min_beginning) for name in rule.names)
+            and not _has(listed, f"{rule.names[0]}_not", _MIN_BEGINNING)
             and rule.has_values(profile)
         ):
             return rule.match
@@ -69,6 +74,10 @@ def _are_answers(profile: ColumnProfile) -> bool:
     if len(profile.sample) > _MAX_ANSWERS:
         return False
     return share(profile, lambda value: read_consent(value) is not None) >= _NEARLY_ALL
+
+
+def _are_flags(profile: ColumnProfile) -> bool:
+    return share(profile, lambda value: read_flag(value) is not None) >= _NEARLY_ALL
 
 
 def _are_phones(profile: ColumnProfile) -> bool:
@@ -104,10 +113,23 @@ def is_status_of_consent(heading: str) -> bool:
     return is_one and not _has(listed, "consent_not", _MIN_BEGINNING)
 
 
+def _are_codes_of_states(profile: ColumnProfile) -> bool:
+    return share(profile, lambda value: value.strip().upper() in _STATES) >= _NEARLY_ALL
+
+
+# Of the United States, Canada and Australia.
+_STATES = frozenset(
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
+    "NM NY NC ND OH OK OR PA PR RI SC SD TN TX UT VT VA WA WV WI WY "
+    "AB BC MB NB NL NS NT NU ON PE QC SK YT ACT NSW QLD SA TAS VIC".split()
+)
 _RULES = (
-    _Rule("consent", Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
-    _Rule("created_at", Match("created_at", (1, _LAST, 0)), is_mostly_time),
-    _Rule("phone", Match("phone", (1, _LAST, 0)), _are_phones),
-    _Rule("country", Match("country", (0, _LAST, 0), ""), _are_countries),
-    _Rule("notes", Match("notes", (1, _LAST, 0)), _are_texts),
+    _Rule(("opt_out",), Match("opt_out", (1, _LAST, 0)), _are_flags),
+    _Rule(("consent",), Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
+    _Rule(("permission", "mail"), Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
+    _Rule(("created_at",), Match("created_at", (1, _LAST, 0)), is_mostly_time),
+    _Rule(("phone",), Match("phone", (1, _LAST, 0)), _are_phones),
+    _Rule(("state",), Match("state", (0, _LAST, 0), ""), _are_codes_of_states, _WHOLE_WORDS),
+    _Rule(("country",), Match("country", (0, _LAST, 0), ""), _are_countries),
+    _Rule(("notes",), Match("notes", (1, _LAST, 0)), _are_texts),
 )

@@ -34,6 +34,9 @@ _MAX_COMPOSED = 60
 _MAX_WORD = 24
 _MAX_SECRET_WORDS = 6
 
+# Words of a question that are not of its small ones.
+_MAX_QUESTION_WORDS = 3
+
 _PARENTHESES = re.compile(r"[(\[（]([^()\[\]（）]*)[)\]）]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
@@ -44,6 +47,7 @@ _ALTERNATIVES = re.compile(
     re.IGNORECASE,
 )
 _MAX_ALTERNATIVES = 4
+_QUESTION_MARKS = ("?", "？", "؟")
 _STREETS = frozenset(("line1", "house_number", "line2"))
 
 
@@ -90,7 +94,7 @@ def match_heading(heading: str) -> Match | None:
         group = f"{match.group} {number}" if number and match.group is not None else match.group
         tier, index, steps = match.rank
         return replace(match, group=group, rank=(tier, index, steps + penalty))
-    return None if number else _match_alternatives(text)
+    return None if number else _match_alternatives(text) or _match_question(text)
 
 
 def _match_alternatives(text: str) -> Match | None:
@@ -117,14 +121,23 @@ def _match_alternatives(text: str) -> Match | None:
     return replace(known[0], rank=(tier, index, steps + _MAX_DEPTH))
 
 
+def _match_question(text: str) -> Match | None:
+    """Return what a question of a form asks for: `Which city do you live in?`."""
+    listed = words(text)
+    asked = [word for word in listed if word not in dictionary().questions]
+    if text[-1:] not in _QUESTION_MARKS or not 0 < len(asked) <= _MAX_QUESTION_WORDS:
+        return None
+    return _find("".join(asked), 1) if len(asked) < len(listed) else None
+
+
 def names_in(heading: str) -> list[str]:
     """Return the names in a heading of several, such as `Ime i prezime`."""
     return [name for name in _ALTERNATIVES.split(heading) if name]
 
 
 def _variants(text: str) -> list[str]:
-    """Return the comparable forms of a heading: as it is, without `0` of a list, and without what
-    is in parentheses."""
+    """Return the comparable forms of a heading: as it is, without `0` of a list, without what is in
+    parentheses, and with the words of its abbreviations."""
     variants = [comparable(text)]
     if _FIRST_OF_LIST.search(text):
         variants.append("".join(word for word in words(text) if word != "0"))
@@ -134,6 +147,9 @@ def _variants(text: str) -> list[str]:
         if without[-1:].isdigit():  # `Rue (bureau) 2`
             variants.append(without + "".join(parentheses))
         variants.append(without)
+    short = dictionary().abbreviations
+    if any(word in short for word in words(text)):  # `CUST_FST_NM`, `ADDR_LN_1`
+        variants.append("".join([short.get(word, word) for word in words(text)]))
     return [variant for variant in dict.fromkeys(variants) if variant]
 
 
