@@ -29,6 +29,8 @@ _ZIP_LAST = re.compile(
 )
 _SPACES_AND_COMMAS = re.compile(r"[\s,]+")
 _MAX_ADDITION = 10
+# Characters of a postal code and a city.
+_MAX_PLACE = 300
 
 
 def compose_names(names: dict[str, Any]) -> None:
@@ -98,7 +100,9 @@ def compose_place(address: dict[str, Any]) -> None:
     text = (address.pop(ZIP_CITY, None) or "").strip()
     if not text:
         return
-    if match := _ZIP_FIRST.fullmatch(text):
+    if len(text) > _MAX_PLACE:  # the expressions take quadratic time
+        code, city = "", text
+    elif match := _ZIP_FIRST.fullmatch(text):
         code, city = match.groups()
     elif match := _ZIP_LAST.fullmatch(text):
         city, code = match.groups()

@@ -27,8 +27,10 @@ from regulars.transfer.input_file import (
 
 # Characters of a line. Notes and custom fields have up to 65,535 each, and are the longest.
 LONGEST = 4 * 1024 * 1024
-# Characters that are read again after unclosed quotes. Such a row may include all that follows.
-_MAX_REREAD_CHARACTERS = 64 * 1024 * 1024
+# Characters that are read again after unclosed quotes. Such a row may include all that follows, up
+# to `LONGEST`. The second limit is for each character that was read, which keeps the work linear.
+_MAX_REREAD_CHARACTERS = 2 * LONGEST
+_MAX_REREADS = 4
 # Levels of a line of JSON, and its names.
 MAX_LEVELS = 200
 MAX_NAMES = 10_000
@@ -90,6 +92,7 @@ class Lines:
         self._pending: deque[str] = deque()
         self._max_blank = file.bounds.blank_lines
         self._blank = 0
+        self._read_characters = 0
         self._reread_characters = 0
         self.record_lines: list[str] = []
         self.record_characters = 0
@@ -116,9 +119,11 @@ class Lines:
 
     def _read(self, max_characters: int) -> str:
         try:
-            return self._stream.readline(max_characters)
+            line = self._stream.readline(max_characters)
         except UNREADABLE as error:
             raise unreadable(self._name, error) from error
+        self._read_characters += len(line)
+        return line
 
     def _skip(self) -> None:
         while (more := self._read(LONGEST)) and more[-1] not in "\r\n":
@@ -133,7 +138,8 @@ class Lines:
         """Read all lines of the current record but the first again. Raises BadFile if that happens
         too often."""
         self._reread_characters += self.record_characters
-        if self._reread_characters > _MAX_REREAD_CHARACTERS:
+        limit = _MAX_REREAD_CHARACTERS + _MAX_REREADS * self._read_characters
+        if self._reread_characters > limit:
             raise BadFile(
                 f"{self._name} has too many unclosed quotes, the last one in line "
                 f"{self.number - len(self.record_lines) + 1:,}. Close them, or choose another "
