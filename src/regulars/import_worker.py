@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -18,10 +19,12 @@ from regulars.directory.database import store_for
 from regulars.environment import load_settings
 from regulars.http import log
 from regulars.settings import Settings
+from regulars.store import DiskFull, Unreachable
 from regulars.store.statement_times import statement_times
 from regulars.transfer.garbage_collector import collect_less
 from regulars.transfer.gzip_reader import Bounds
 from regulars.transfer.job import Job
+from regulars.transfer.jobs import DISK_IS_FULL, IS_AWAY, TEMPORARY_IS_FULL
 
 _log = logging.getLogger("regulars.imports")
 
@@ -55,14 +58,19 @@ def _stop_with_server(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 
 
 def main() -> None:
-    """Runs one import until it ends or the server exits."""
+    """Runs one import until it ends or the server exits. If the database cannot be used, or
+    there is no space for temporary files, the exit code says so."""
     settings = load_settings()
     log.configure(settings.log_level, settings.log_format)
     _, account_id, import_id = sys.argv
     collect_less()
     try:
         asyncio.run(_run(settings, int(account_id), import_id))
+    except Unreachable as error:
+        sys.exit(DISK_IS_FULL if isinstance(error, DiskFull) else IS_AWAY)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            sys.exit(TEMPORARY_IS_FULL)
         # The log omits the message of the exception, which may contain customer data.
         _log.error("An import failed.", exc_info=error, extra={"fields": {"import": import_id}})
         sys.exit(1)

@@ -20,7 +20,7 @@ from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.counts import count_of
 from regulars.settings import Settings
-from regulars.store import Row, Store
+from regulars.store import Row, Store, Unreachable
 from regulars.store.imports import RUNNING
 from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption, Interrupted, ProcessEnded
@@ -125,7 +125,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         with transfer_progress(display_name, file.size) as progress, stopping(importer.stop):
             try:
                 await importer.go(progress)
-            except (Interrupted, ProcessEnded) as error:
+            except (Interrupted, ProcessEnded, Unreachable) as error:
                 hint = "" if job.dry_run else " Continue with the same command and --resume."
                 raise type(error)(f"{error}{hint}") from None
     seconds = time.monotonic() - start

@@ -94,6 +94,13 @@ def end_import() -> Query:
 
 
 @cache
+def note_wait() -> Query:
+    """Note in an unfinished import what it waits for. The next claim removes the message."""
+    statement = imports.update().where(_of_import(imports), _is_unfinished())
+    return Query(statement.values(message=_text("new_message"), updated_at=number("now")))
+
+
+@cache
 def due_imports(of_accounts: bool = False) -> Query:
     """The oldest unfinished import of each enabled account that came over HTTP and that no worker
     has claimed at the time `now`: account, id. With `of_accounts`, only of the accounts `ids`."""
@@ -126,6 +133,7 @@ def claim_import() -> Query:
     )
     values: dict[str, Any] = {
         "state": _word(RUNNING),
+        "message": sa.null(),
         "claimed_by": _text("claimed_by"),
         "claimed_until": number("until"),
     }

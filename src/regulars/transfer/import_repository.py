@@ -117,6 +117,16 @@ class ImportRepository:
         dropping = (imports.delete_parts(), params)
         return bool(await self._store.execute([dropping, (imports.end_import(), params)]))
 
+    async def note_wait(self, import_id: str, message: str, now: int) -> None:
+        """Note in an unfinished import what it waits for."""
+        params = {
+            "account_id": self._account_id,
+            "import_id": import_id,
+            "new_message": message,
+            "now": now,
+        }
+        await self._store.execute([(imports.note_wait(), params)])
+
     async def forget(self, import_id: str) -> None:
         """Delete an import that is not running, with its parts."""
         params = {"account_id": self._account_id, "import_id": import_id}

@@ -23,6 +23,16 @@ _POLL_SECONDS = 2.0
 _FIRST_SECONDS = 1.0
 _END_SECONDS = 10.0
 _TRIES = 3
+# The exit codes of a process that could not use the database, or that had no space for its files.
+# Its import waits, and is tried again until it can go on.
+TEMPORARY_IS_FULL, DISK_IS_FULL, IS_AWAY = 73, 74, 75
+_WAITS = {
+    TEMPORARY_IS_FULL: "The server has no space for temporary files. The import continues when it "
+    "has.",
+    DISK_IS_FULL: "The disk of the database is full. The import continues when it has free space.",
+    IS_AWAY: "The database cannot be reached. The import continues when it can.",
+}
+_WAIT_SECONDS = 5.0
 # How long an import of one account goes on while another account's waits. Each turn of an import is
 # twice as long as the one before: it reads again what was done of its file, and a dry run begins
 # at the start.
@@ -141,14 +151,20 @@ class Jobs:
 
     async def _failed(self, account_id: int, import_id: str, code: int) -> None:
         fields = {"fields": {"import": import_id, "exit_code": code}}
+        runs = ImportRepository(self._store, account_id)
+        if message := _WAITS.get(code):
+            _log.warning("An import waits for the database or for disk space.", extra=fields)
+            # On a full disk, a small change may fit.
+            with contextlib.suppress(StoreError):
+                await runs.note_wait(import_id, message, now_ms())
+            await self._wait(_WAIT_SECONDS)
+            return
         _log.warning("An import's process failed.", extra=fields)
         self._failures[import_id] += 1
         if self._failures[import_id] >= _TRIES:
             message = "The server failed several times during this import. Its log has the reason."
             with contextlib.suppress(StoreError):
-                await ImportRepository(self._store, account_id).end(
-                    import_id, FAILED, now_ms(), message
-                )
+                await runs.end(import_id, FAILED, now_ms(), message)
         await self._wait(_POLL_SECONDS)
 
     async def _wait(self, seconds: float) -> None:

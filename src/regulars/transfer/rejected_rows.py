@@ -80,7 +80,10 @@ class RejectedFile:
                 file.flush()
                 self.size = file.tell()
         except OSError as error:
-            raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise BadFile(
+                f"{self.path} cannot be written: {error.strerror}. Make space for it, and continue "
+                "with the same command and --resume."
+            ) from error
 
 
 def as_text(

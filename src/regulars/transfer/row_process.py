@@ -181,11 +181,18 @@ def _send(connection: socket.socket, memory: int, batches: Iterator[RowBatch]) -
         del message  # before the next batch takes its memory
         mode = connection.recv(1)
         if mode:
-            os.pwrite(memory, payload, 0)
+            _write(memory, payload)
             connection.sendall(len(payload).to_bytes(_LENGTH_BYTES, "big"))
         if is_last:
             return
         del payload
+
+
+def _write(memory: int, payload: bytes) -> None:
+    """Write a payload whole. Raises OSError if there is too little memory for it."""
+    left = memoryview(payload)
+    while left:
+        left = left[os.pwrite(memory, left, len(payload) - len(left)) :]
 
 
 def _next_message(batches: Iterator[RowBatch], mode: bytes) -> RowBatch | Exception | None:
