@@ -1,4 +1,4 @@
-"""Single rows by their ids: on PostgreSQL, reads that begin together share a statement."""
+"""Single rows by their ids: reads that begin together share a statement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.core.ids import encoder
-from regulars.store import Unreachable, queries
-from regulars.store.postgresql.row_batches import RowBatches
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.values import clean_values
+from regulars.directory.directory import Directory
+from regulars.store import Store, Unreachable, queries
 from regulars.store.query import Query
-from tests.support import Client
+from regulars.store.row_batches import RowBatches
+from regulars.store.statement_times import statement_times
+from tests.support import Client, with_store
 
 QUERY = queries.customers_by_id(("email",))
 NODE = "query($id: ID!) { node(id: $id) { ... on Customer { _id email } } }"
@@ -97,3 +102,31 @@ def test_all_reads_of_a_statement_have_its_error() -> None:
         return await asyncio.gather(*reads, return_exceptions=True)
 
     assert [type(error) for error in asyncio.run(read())] == [Unreachable, Unreachable]
+
+
+@pytest.mark.both_databases
+def test_a_busy_server_reads_many_customers_with_one_statement(new_database: str) -> None:
+    numbers = range(1, 13)
+
+    async def read(store: Store) -> tuple[list[Any], list[int]]:
+        account_id = (await Accounts(store).create("account")).account_id
+        directory = Directory(store)
+        values = [clean_values({"email": f"{number}@example.com"}, ())[0] for number in numbers]
+        await directory.create_many(account_id, [CreateCustomer(each, 0) for each in values])
+        rows: list[Any] = []
+        counts = []
+        for _ in range(2):
+            statement_times.take()
+            rows += await asyncio.gather(
+                *(directory.customer(account_id, number, ("email",)) for number in numbers)
+            )
+            counts.append(sum(statement_times.take()[0]))
+        for number in numbers:
+            rows.append(await directory.customer(account_id, number, ("email",)))
+            await asyncio.sleep(0.001)
+        return rows, counts
+
+    rows, counts = with_store(new_database, read)
+    assert [tuple(row) for row in rows] == [(f"{number}@example.com", 12) for number in numbers] * 3
+    first_count = 4 if new_database.startswith("sqlite") else 1
+    assert counts == [first_count, 1]
