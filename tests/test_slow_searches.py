@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ COUNT = Query(
     )
 )
 SLEEP = Query(sa.text("SELECT pg_sleep(61)"))
+NAP = Query(sa.text("SELECT pg_sleep(0.01)"))
 ONE = Query(sa.text("SELECT 1"))
 
 
@@ -208,6 +210,27 @@ def test_account_runs_at_most_two_slow_searches_on_postgresql(postgresql: str) -
             await asyncio.sleep(0.02)
         assert max(counts) == 2
         assert [task.cancelled() for task in more] == [False, True, False, False]
+        await store.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_small_searches_of_several_clients_count_as_slow_on_postgresql(postgresql: str) -> None:
+    async def run() -> None:
+        store = store_for(postgresql)
+        await store.open()
+
+        async def search(account_id: int, seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                await store.fetch(NAP, {"account_id": account_id}, is_long=True)
+
+        await asyncio.gather(search(1, 0.5), *(search(2, 0.5) for _ in range(4)))
+        assert not store.has_slow_search(1)  # one client, however long
+        assert store.has_slow_search(2)
+        await asyncio.sleep(1.2)
+        assert not store.has_slow_search(2)
         await store.close()
 
     asyncio.run(run())

@@ -40,12 +40,16 @@ CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
 # A search without an index, which reads every customer.
 SEARCH = """{ customers(first: 5, query: "zz OR -custom.a:b -zx order_by:email") { totalCount
     edges { node { id } } } }"""
+# A small search, of about 2 ms, which reads the customers of two indexes.
+MATCHES = """{ customers(first: 25, query: "molly vip order_by:expenses") { edges { node { id
+    full_name email expenses } } } }"""
 QUERIES = {
     "ordinary": ORDINARY,
     "expensive": EXPENSIVE,
     "create": CREATE,
     "tokens": ORDINARY,
     "searches": SEARCH,
+    "matches": MATCHES,
 }
 TOKEN_COUNT = 10_000
 # The operations of the ordinary account, and the number of connections.

@@ -1,6 +1,8 @@
 """Measure the median latency of the small requests of an ordinary account while a noisy neighbor
 searches: `python -m benchmarks.scale.noisy_neighbors` (--customers N, --connections A,B,
---rounds N, --seconds S, --database sqlite|postgresql|both).
+--loads searches,matches, --rounds N, --seconds S, --database sqlite|postgresql|both).
+
+The load `searches` reads all customers in each search, and `matches` sends small searches.
 
 Each round measures the small requests alone and during the searches. The result is the ratio of the
 medians; the target is at most 2.
@@ -69,7 +71,9 @@ def run_two_account_server(database_url: str, customers: int) -> Iterator[TwoAcc
         yield TwoAccountServer(url, database_url, (tokens[0], tokens[1]))
 
 
-def measure(server: TwoAccountServer, connections: int, rounds: int, seconds: float) -> None:
+def measure(
+    server: TwoAccountServer, load: str, connections: int, rounds: int, seconds: float
+) -> None:
     """Prints the medians of the rounds, in milliseconds."""
     alone: dict[str, list[float]] = {kind: [] for kind in SMALL}
     contended: dict[str, list[float]] = {kind: [] for kind in SMALL}
@@ -77,7 +81,7 @@ def measure(server: TwoAccountServer, connections: int, rounds: int, seconds: fl
     for _ in range(rounds):
         for kind in SMALL:
             alone[kind].append(_send(server, kind, seconds)[0])
-        with flood(server, "searches", connections):
+        with flood(server, load, connections):
             for kind in SMALL:
                 median_ms, p99_ms = _send(server, kind, seconds)
                 contended[kind].append(median_ms)
@@ -87,7 +91,7 @@ def measure(server: TwoAccountServer, connections: int, rounds: int, seconds: fl
         pairs = zip(alone[kind], contended[kind], strict=True)
         ratios = [f"{loaded / unloaded:.2f}" for unloaded, loaded in pairs]
         print(
-            f"{connections:3} connections, {kind:7} alone {alone_ms:7.2f} ms, "
+            f"{load:8} {connections:3} connections, {kind:7} alone {alone_ms:7.2f} ms, "
             f"beside {contended_ms:7.2f} ms, ratio {contended_ms / alone_ms:6.2f}  "
             f"({' '.join(ratios)}), p99 {median(p99[kind]):7.2f} ms",
             flush=True,
@@ -106,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=40_000)
     parser.add_argument("--connections", default="1,4,8,32")
+    parser.add_argument("--loads", default="searches,matches")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--database", default="both")
@@ -124,8 +129,9 @@ def main() -> None:
         for name, url in urls.items():
             with run_two_account_server(url, options.customers) as server:
                 print(f"{name}, {options.customers:,} customers", file=sys.stdout, flush=True)
-                for count in options.connections.split(","):
-                    measure(server, int(count), options.rounds, options.seconds)
+                loads = options.loads.split(",")
+                for load, count in itertools.product(loads, options.connections.split(",")):
+                    measure(server, load, int(count), options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ class Store(Protocol):
         is known."""
 
     def has_slow_search(self, account_id: int) -> bool:
-        """Return whether the account has a search in progress that slows down other searches."""
+        """Return whether the account's searches slow down other accounts: a slow one is in
+        progress, or small ones keep more than one connection busy."""
 
     async def write(self, account_id: int, command: Command) -> Any:
         """Hand a command to the writer; return its result when it is durable. Raises the
