@@ -17,7 +17,9 @@ from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
+from regulars.store.postgresql.connect import open_connection
 from regulars.store.query import Query
+from regulars.store.searches import MAX_WALK_SET
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import RecordingStore, run_regulars, scratch_database
@@ -185,10 +187,24 @@ def test_every_search_uses_an_index_on_sqlite(
     connection.close()
 
 
+def test_the_largest_set_of_a_walk_fits_into_a_hash_table(postgresql: str) -> None:
+    walk = f"""EXPLAIN SELECT n FROM generate_series(1::bigint, 1000) n WHERE (n IN (
+        SELECT m FROM generate_series(1::bigint, 10000000) m LIMIT {MAX_WALK_SET * 6 // 5}
+    )) IS TRUE"""
+
+    async def explain() -> str:
+        connection = await open_connection(postgresql, 10.0)
+        rows = await connection.fetch(walk)
+        await connection.close()
+        return "\n".join(row[0] for row in rows)
+
+    assert "hashed SubPlan" in asyncio.run(explain())
+
+
 @pytest.mark.slow
 def test_every_search_uses_an_index_on_postgresql(on_postgresql: str) -> None:
     async def plans() -> dict[str, str]:
-        connection = await asyncpg.connect(on_postgresql)
+        connection = await open_connection(on_postgresql, 10.0)
         by_query = {}
         for query, statements in asked_for.items():
             lines = []

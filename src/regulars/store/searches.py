@@ -37,8 +37,9 @@ from regulars.store.queries import (
 from regulars.store.query import Query, among, in_set, number, position_in, unindexed
 from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
-# A walk looks up so many customers in a hash table, for which PostgreSQL plans 4 MB (`work_mem`).
-MAX_WALK_SET = 100_000
+# A walk looks up so many customers in a hash table. PostgreSQL plans 32 bytes for each of a fifth
+# more, which is less than three times its default `work_mem` (`HASH_MEM_MULTIPLIER`).
+MAX_WALK_SET = 300_000
 _MAX_ENTRIES = 2**62  # no limit
 
 

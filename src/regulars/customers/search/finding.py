@@ -54,9 +54,11 @@ MAX_ORDER_SCAN = 4_096
 MAX_COUNTED = 100_000
 # An index that has all matches is counted up to this many entries.
 MAX_WALKED_FIRST = 12_500
-# A walk reads up to this many entries for each customer of its set, in the time that reading these
-# customers takes, but not many more than `_MAX_WALKED`.
+# A walk reads this many entries for each customer of its set in the time that reading these
+# customers takes. It goes on to the end if that takes at most three times as long. Otherwise it
+# reads not many more than `_MAX_WALKED`.
 WALKED_PER_ROW = 25
+_MAX_EXTENSION = 3
 _MAX_WALKED = 100_000
 # Reading a customer costs as much as reading this many entries of an index. An index is intersected
 # with the smallest one if it has at most `_MAX_SIZE_RATIO` times as many entries.
@@ -163,7 +165,7 @@ class Finder:
         if len(rows) == task.limit:
             return rows
         if walkable:
-            customer_count, sizes = await self._count_unions(MAX_COUNTED)
+            customer_count, sizes = await self._count_unions(MAX_WALK_SET)
             if sizes[0] <= MAX_WALK_SET:
                 return await self._walk(task, walkable, sizes[0], customer_count)
         return await self._continue(task, len(rows))
@@ -218,10 +220,11 @@ class Finder:
     async def _walk(
         self, task: _Task, union: Union, size: int, customer_count: int
     ) -> Sequence[Any]:
-        """Read a slice by a walk, which ends when it costs as much as an index scan."""
+        """Read a slice by a walk. If the whole walk costs much more than an index scan, it ends
+        when it has cost as much as one, and an index scan follows."""
         max_entries = WALKED_PER_ROW * size
         is_long_range = size > MAX_WALKED_FIRST and searches.is_id_range(union)
-        is_whole = max_entries >= customer_count or is_long_range
+        is_whole = max_entries * _MAX_EXTENSION >= customer_count or is_long_range
         # A power of two, because each length is a separate statement.
         max_entries = 1 << min(max_entries, _MAX_WALKED).bit_length()
         parameters = Parameters(self._now)

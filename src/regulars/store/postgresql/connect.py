@@ -15,6 +15,9 @@ from regulars.store.errors import Unreachable
 from regulars.store.postgresql.connection import Connection
 from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 
+# The hash table of a search may take so many times `work_mem`, or 12 MB (`searches.MAX_WALK_SET`).
+# With less, PostgreSQL reads the whole set again for each customer.
+HASH_MEM_MULTIPLIER = 3
 # For each host.
 CONNECT_SECONDS = 5.0
 # After the first primary has answered, the other hosts have this time to show a newer timeline.
@@ -44,7 +47,10 @@ async def open_connection(
     connection = await connect(dsn, timeline_fence, command_timeout=1.5 * statement_seconds)
     try:
         # Not in the startup message: some poolers accept only a few settings there.
-        await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
+        await connection.execute(
+            f"SET statement_timeout = {statement_seconds * 1_000:.0f}; "
+            f"SET hash_mem_multiplier = {HASH_MEM_MULTIPLIER}"
+        )
         if name is not None:
             await connection.execute(f"SET application_name = '{name}'")
     except BaseException:
