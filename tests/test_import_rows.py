@@ -355,6 +355,15 @@ def test_a_circle_is_consent_and_a_cross_is_not(local: Shop) -> None:
     }
 
 
+def test_a_postal_code_and_city_that_are_too_long_are_kept(local: Shop) -> None:
+    place = f"10115 {'B' * 300}"
+    result = local.bring(f"email,PLZ / Ort\na@x.test,10115 Berlin\nb@x.test,{place}\n")
+    short, long = local.customers("shipping_address, custom")
+    assert (short["shipping_address"]["zip"], short["custom"]) == ("10115", None)
+    assert (long["shipping_address"], list(long["custom"].values())) == (None, [place])
+    assert len(kinds(result)) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "names"),
     [

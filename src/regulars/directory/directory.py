@@ -17,13 +17,9 @@ from regulars.customers.commands import CreateCustomer
 from regulars.customers.listing import CustomerPage, Listing
 from regulars.orders.commands import SHOP_ID_LENGTH
 from regulars.store import Row, Store, queries
-from regulars.store.loop_iteration import LoopIteration
 from regulars.store.query import Query
 from regulars.store.relations import Relation, one_cursor
 from regulars.store.row_batches import RowBatches
-
-# On SQLite, fewer reads take less time with a statement for each.
-_SQLITE_MIN_BATCH = 4
 
 
 class Directory:
@@ -32,8 +28,7 @@ class Directory:
     def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
         self._store = store
         self._listing = Listing(store)
-        self._batches = RowBatches(store)
-        self._iteration = LoopIteration() if store.dialect == "sqlite" else None
+        self._batches = RowBatches(store, store.min_shared_reads)
         self.limits = limits
 
     def page(
@@ -64,10 +59,10 @@ class Directory:
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """Return the columns of a customer and the number of the account's last change, or None."""
-        if self._iteration is not None and self._iteration.count() < _SQLITE_MIN_BATCH:
-            return self._one(queries.one_customer(columns, with_change=True), account_id, number)
-        query = queries.customers_by_id(columns, with_change=True)
-        return self._batches.read(query, account_id, number)
+        if self._batches.begin_read():
+            query = queries.customers_by_id(columns, with_change=True)
+            return self._batches.read(query, account_id, number)
+        return self._one(queries.one_customer(columns, with_change=True), account_id, number)
 
     def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """Return the columns of an order and the number of the account's last change, or None."""

@@ -32,6 +32,10 @@ class Store(Protocol):
         """`sqlite` or `postgresql`."""
 
     @property
+    def min_shared_reads(self) -> int:
+        """How many reads of single rows, at least, take less time with one statement for all."""
+
+    @property
     def pending_writes(self) -> int:
         """How many writes wait, or are in progress."""
 

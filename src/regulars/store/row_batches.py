@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from regulars.store.base import QueryExecutor
+from regulars.store.loop_iteration import LoopIteration
 from regulars.store.query import Query
 
 _MAX_BATCH = 100
@@ -16,12 +17,20 @@ _Batch = list[tuple[int, asyncio.Future[Any]]]
 class RowBatches:
     """Reads single rows. Those of an account that are requested in one iteration of the event loop
     share a statement, which begins after all of them were requested. A statement of its own takes
-    half of the time of a small request."""
+    half of the time of a small request. Fewer than `min_batch` reads take less time without this.
+    """
 
-    def __init__(self, store: QueryExecutor) -> None:
+    def __init__(self, store: QueryExecutor, min_batch: int = 1) -> None:
         self._store = store
+        self._min_batch = min_batch
+        self._iteration = LoopIteration() if min_batch > 1 else None
         self._batches: dict[tuple[Query, int], _Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin_read(self) -> bool:
+        """Count a read. Return whether so many begin together that they should share a statement,
+        by `read`."""
+        return self._iteration is None or self._iteration.count() >= self._min_batch
 
     async def read(self, query: Query, account_id: int, number: int) -> Any:
         """Return the row with an id, or None. `query` returns the rows with the ids `ids`, each

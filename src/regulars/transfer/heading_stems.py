@@ -17,6 +17,7 @@ _LAST = 900
 # The shortest stem of the alphabets that is looked for within a word, and the shortest one of a
 # list `..._not` that is the beginning of a word. Shorter ones are whole words, as `no`.
 _MIN_WITHIN, _MIN_BEGINNING = 6, 4
+# As `min_beginning`: no stem is the beginning of a word.
 _WHOLE_WORDS = 100
 _MIN_DIGITS = 6
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")

@@ -67,7 +67,7 @@ class RejectedFile:
                     "not exist. Put it back, or start again without --resume."
                 )
         except OSError as error:
-            raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise self._unwritable(error) from error
         self.size = size
 
     async def append(self, content: bytes) -> None:
@@ -80,10 +80,13 @@ class RejectedFile:
                 file.flush()
                 self.size = file.tell()
         except OSError as error:
-            raise BadFile(
-                f"{self.path} cannot be written: {error.strerror}. Make space for it, and continue "
-                "with the same command and --resume."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> BadFile:
+        return BadFile(
+            f"{self.path} cannot be written: {error.strerror}. Make it writable, or free space for "
+            "it. Then continue with the same command and --resume."
+        )
 
 
 def as_text(

@@ -54,9 +54,8 @@ MAX_ORDER_SCAN = 4_096
 MAX_COUNTED = 100_000
 # An index that has all matches is counted up to this many entries.
 MAX_WALKED_FIRST = 12_500
-# A walk reads this many entries for each customer of its set in the time that reading these
-# customers takes. It goes on to the end if that takes at most three times as long. Otherwise it
-# reads not many more than `_MAX_WALKED`.
+# A walk reads so many entries in the time of one customer. It goes on to the end if that takes at
+# most `_MAX_EXTENSION` times as long as reading its set. If not, it ends soon after `_MAX_WALKED`.
 WALKED_PER_ROW = 25
 _MAX_EXTENSION = 3
 _MAX_WALKED = 100_000

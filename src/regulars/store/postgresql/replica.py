@@ -36,6 +36,7 @@ class Replica:
     """
 
     dialect = "postgresql"
+    min_shared_reads = 1
 
     def __init__(
         self,

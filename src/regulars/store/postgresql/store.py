@@ -59,6 +59,7 @@ class PostgreSQLStore:
     others."""
 
     dialect = "postgresql"
+    min_shared_reads = 1
 
     def __init__(
         self,

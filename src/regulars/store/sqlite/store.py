@@ -35,6 +35,7 @@ class SQLiteStore:
     `is_bulk` writes many rows: it has a larger cache, and leaves gaps for other writers."""
 
     dialect = "sqlite"
+    min_shared_reads = 4
 
     def __init__(
         self,
