@@ -85,6 +85,7 @@ def test_bulk_writes_do_not_pause_for_each_other(new_postgresql: str) -> None:
 def test_the_pause_is_longer_than_the_work() -> None:
     class SlowStore:
         dialect = "sqlite"
+        min_shared_reads = 2
 
         async def write(self, _account_id: int, _command: object) -> None:
             await asyncio.sleep(0.02)

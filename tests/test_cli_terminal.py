@@ -76,6 +76,8 @@ def test_ctrl_c_at_the_start_prints_one_line(
 ) -> None:
     if command == "export":
         command = f"export {tmp_path / 'x.csv'}"
+    # An interrupted import leaves a file of Python open, which is not shown by default.
+    env["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"
     status, output = run_on_terminal(*command.split(), env=env, keys=CTRL_C, seconds=seconds)
     if status == 0:  # the command was faster
         return

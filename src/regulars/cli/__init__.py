@@ -6,6 +6,7 @@ The commands are imported in `main`, so that Ctrl-C is handled from the start.
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 _INTERRUPTED = 130
@@ -26,6 +27,8 @@ def main() -> None:
         start = "\n" if sys.stderr.isatty() else ""
         print(f"{start}regulars: Stopped by Ctrl-C.", file=sys.stderr)
         code = _INTERRUPTED
+    # While Python ends, it reports Ctrl-C with a traceback. Nothing is left that it could stop.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
 
 
