@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from tests.support import Client
+import sqlalchemy as sa
+
+from regulars.store import Store
+from regulars.store.query import Query
+from regulars.store.tables import idempotency_records
+from tests.support import Client, Server, create_token
 
 UPDATE = """mutation($id: ID!, $v: Int, $node: InputUpdateCustomer!) {
     updateCustomer(id: $id, ifVersion: $v, node: $node) { version phone } }"""
@@ -33,6 +39,68 @@ def test_an_update_of_an_older_version_is_refused(client: Client) -> None:
     updated = client.data(UPDATE, id=customer, v=version, node={"phone": "2"})["updateCustomer"]
     assert updated == {"version": 3, "phone": "2"}
     assert client.data(UPDATE, id=customer, v=None, node={"phone": "3"})
+
+
+def test_a_version_conflict_has_the_present_customer(server: Server) -> None:
+    """Its form is that of a webhook's body, with `version` and `updated_at`."""
+    scopes = ("customers", "orders:write")
+    with Client(server, create_token(server, scopes=scopes)) as client:
+        created = client.create("a@example.com", "id _id", tags=["vip"])
+        lead = 'recordLead(node: {email: "a@example.com", message: "Hello"}) { id }'
+        client.data(f"mutation {{ {lead} {lead.replace('recordLead', 'second: recordLead')} }}")
+        client.update(created["id"], phone="1", shipping_address={"city": "Fès"})
+        error = client.expect_error(
+            "errors_version_conflict", UPDATE, id="1", v=1, node={"phone": "2"}
+        )
+        extensions = error["extensions"]
+        assert (extensions["id"], extensions["_id"], extensions["version"]) == ("1", 1, 4)
+        customer = extensions["customer"]
+        present = client.node(
+            created["id"], '... on Customer { updated_at(format: "ISO") version }'
+        )
+        assert {name: customer[name] for name in present} == present
+        assert (customer["id"], customer["_id"]) == (created["id"], 1)
+        assert (customer["email"], customer["phone"]) == ("a@example.com", "1")
+        assert (customer["tags"], customer["shipping_address"]["city"]) == (["vip"], "Fès")
+        assert [lead["_id"] for lead in customer["leads"]] == [2, 1]
+        assert customer["__typename"] == "Customer"
+
+
+def test_the_first_conflicts_of_a_request_have_their_customers(client: Client) -> None:
+    items = [client.create(f"{n}@example.com")["id"] for n in range(12)]
+    errors = client.errors(TAGS, items=items, v=2, tags=["vip"])
+    assert [error["extensions"]["_id"] for error in errors] == list(range(1, 13))
+    customers = [error["extensions"].get("customer") for error in errors]
+    assert [c and c["email"] for c in customers] == [
+        *(f"{n}@example.com" for n in range(10)),
+        None,
+        None,
+    ]
+
+
+def test_a_repeated_request_gets_the_present_customer(client: Client) -> None:
+    """Nothing of the customer is stored with the refusal."""
+    customer = client.create("secret@example.com")["id"]
+    variables = {"id": customer, "v": 7, "node": {"phone": "1"}}
+    header = {"Idempotency-Key": "one"}
+
+    def send() -> dict[str, Any]:
+        (error,) = client.post(UPDATE, variables, header).json()["errors"]
+        assert (error["key"], error["extensions"]["version"]) == ("errors_version_conflict", 1)
+        extensions: dict[str, Any] = error["extensions"]
+        return extensions
+
+    assert send()["customer"]["version"] == 1
+    client.update(customer, phone="2")
+    assert (send()["customer"]["version"], send()["customer"]["phone"]) == (2, "2")
+
+    async def stored(store: Store) -> str:
+        return str(await store.fetch(Query(sa.select(idempotency_records.c.outcome)), {}))
+
+    assert "errors_version_conflict" in client.server.store.run(stored)
+    assert "secret@example.com" not in client.server.store.run(stored)
+    client.delete(customer)
+    assert "customer" not in send()
 
 
 def test_version_conflict_is_reported_with_other_errors(client: Client) -> None:

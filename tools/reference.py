@@ -95,8 +95,10 @@ ERRORS = {
     "errors_version_conflict": (
         "200",
         "`ifVersion` is not the current version, because the customer was changed meanwhile. "
-        "`extensions.version` is the current version, `extensions.id` the id from the request.",
-        "Nothing was changed. Read the customer and decide again.",
+        "`extensions.version` is the current version, `extensions.id` the id from the request, and "
+        "`extensions.customer` the present customer: see "
+        "[version conflicts](writes.md#version-conflicts).",
+        "Nothing was changed. Compare with the present customer and decide again.",
     ),
     "errors_idempotency_key": (
         "422",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from regulars.api.conflicts import with_customers
 from regulars.api.context import Context
 from regulars.core.commands import Command, IdempotencyRecord, Replay
 from regulars.core.errors import Rejected
@@ -68,7 +69,11 @@ def mutation(
                 command = await run_large(build) if is_large(arguments) else build()
                 return await env.directory.write(env.account_id, command)
 
-            return await render(env, await write(env, execute), layouts)
+            try:
+                result = await write(env, execute)
+            except Rejected as rejection:
+                raise await with_customers(env, rejection) from rejection
+            return await render(env, result, layouts)
 
         return resolve
 

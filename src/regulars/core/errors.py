@@ -135,6 +135,7 @@ class VersionConflict(Problem):
     def __init__(
         self,
         id_text: str,
+        customer_id: int,
         expected: int,
         version: int,
         input_path: InputPath = ("ifVersion",),
@@ -144,12 +145,11 @@ class VersionConflict(Problem):
             "changed in the meantime. Read the customer again and retry.",
             input_path,
         )
-        self._id_text = id_text
-        self._version = version
+        self._extensions = {"id": id_text, "_id": customer_id, "version": version}
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        return {"id": self._id_text, "version": self._version}
+        return self._extensions
 
 
 class DuplicateRow(Problem):

@@ -120,7 +120,7 @@ def version_conflicts(
         return []
     rows = [(reference.id_text, unit.find(reference)) for reference in customers]
     return [
-        VersionConflict(id_text, version, row["version"])
+        VersionConflict(id_text, row["customer_id"], version, row["version"])
         for id_text, row in rows
         if row is not None and row["version"] != version
     ]

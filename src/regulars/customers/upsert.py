@@ -175,7 +175,8 @@ def _version_problems(row: SetRow, stored: Row) -> list[Problem]:
         return []
     path = (*row.path, "if_version")
     id_text = row.customer.id_text if row.customer else str(stored["customer_id"])
-    return [VersionConflict(id_text, row.version, stored["version"], path)]
+    number, version = stored["customer_id"], stored["version"]
+    return [VersionConflict(id_text, number, row.version, version, path)]
 
 
 def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:

@@ -37,7 +37,7 @@ _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
     *("last_name", "first_name"),
 )
-_LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
+LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
 
 Body = dict[str, Any]
 
@@ -82,7 +82,7 @@ async def _read_body(
         node = await _form_body(store, account_id, customer_id, later_changes, customer)
     else:
         leads = await store.fetch(
-            all_of_each(LEADS, _LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
+            all_of_each(LEADS, LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
         )
         node = _contact_before(customer_id, customer, [row[1:] for row in leads], later_changes)
     body: Body = {"node": node}
@@ -210,7 +210,7 @@ async def _form_body(
     if row is None:
         return _NO_MESSAGE
     parameters = {"account_id": account_id, "ids": [customer_id]}
-    rows = await store.fetch(all_of_each(LEADS, _LEAD_COLUMNS), parameters)
+    rows = await store.fetch(all_of_each(LEADS, LEAD_COLUMNS), parameters)
     leads = sorted(row[1:] for row in rows)
     newer_count = sum(change["kind"] == history.LEAD_CREATED for change in later_changes)
     if newer_count >= len(leads):  # the customer is being deleted
