@@ -49,6 +49,13 @@ def test_the_tutorial_shows_real_responses(client: Client) -> None:
     assert example_count == sum(kind == "graphql" for kind, _ in tutorial) == 6
 
 
+def test_the_page_about_dry_runs_shows_real_responses(client: Client) -> None:
+    blocks = code_blocks(ROOT / "docs" / "integrate" / "preview-writes.md")
+    assert len(blocks) == 6
+    for (_, document), (_, response) in zip(blocks[::2], blocks[1::2], strict=True):
+        assert client.run(document) == json.loads(response), document
+
+
 def test_the_compiler_page_shows_the_real_output() -> None:
     (_, code), (_, output) = code_blocks(ROOT / "docs" / "explanation" / "compiler.md")
     process = subprocess.run(

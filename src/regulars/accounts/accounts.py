@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from regulars.accounts.grants import Grant, TokenCache, grant_of, hash_token
@@ -240,8 +240,10 @@ class Accounts:
         expires_at: int | None = None,
         text: str | None = None,
         scopes: Iterable[str] = (BOTH,),
+        is_dry_run: bool = False,
     ) -> tuple[str, Token]:
-        """Create a token. Return its text, which is not stored, and the stored token.
+        """Create a token. Return its text, which is not stored, and the stored token. A dry run
+        stores nothing, and returns an empty text and a token without id.
 
         `expires_at` is in milliseconds since 1970. `text` replaces the 256 random bits. Raises
         AccountError, also for a disabled account.
@@ -261,6 +263,8 @@ class Accounts:
         stored = Token(
             token_id, account.name, clean_name, self._clock(), expires_at, None, stored_scopes
         )
+        if is_dry_run:
+            return "", replace(stored, token_id="")
         row = {
             "token_id": token_id,
             "hash": hash_token(token),

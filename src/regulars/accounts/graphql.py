@@ -8,6 +8,7 @@ from typing import Any
 
 from regulars.accounts.accounts import AccountError, Accounts, Token
 from regulars.api.context import Context
+from regulars.api.dry_run import ARGUMENT, report
 from regulars.api.guards import needs, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.values import timestamp_of
@@ -95,33 +96,39 @@ def token_scopes(_layouts: Layouts) -> Resolve:
     return resolve
 
 
-def create_token(_layouts: Layouts) -> Resolve:
+def create_token(layouts: Layouts) -> Resolve:
     """Create a token for the account of the request."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        node = arguments["node"]
+        node, is_dry_run = arguments["node"], bool(arguments.get(ARGUMENT))
         expires_at = _parse_expiry(node.get("expires_at"), env.now)
         accounts = _accounts(env)
         account = await accounts.load(env.account_id)
         try:
             secret, token = await accounts.create_token(
-                account, node["name"], expires_at, scopes=node["scopes"]
+                account, node["name"], expires_at, scopes=node["scopes"], is_dry_run=is_dry_run
             )
         except AccountError as error:
             path = ("node", error.about) if error.about else ("node",)
             raise Rejected(InvalidInput(str(error), path)) from error
+        if is_dry_run:
+            await report(env, layouts.key)
         return {"secret": secret, "token": _row(token, env.now)}
 
     return resolve
 
 
-def revoke_token(_layouts: Layouts) -> Resolve:
+def revoke_token(layouts: Layouts) -> Resolve:
     """Revoke a token of the account."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         token_id = arguments["id"]
-        if not await _load_tokens(env, token_id):
+        stored = await load_token(env, token_id)
+        if stored is None or stored["revoked_at"] is not None:
             raise Rejected(TokenNotFound(token_id))
+        if arguments.get(ARGUMENT):
+            await report(env, layouts.key)
+            return {**stored, "revoked_at": env.now, "state": "revoked"}
         try:
             await _accounts(env).revoke(token_id)
         except AccountError as error:

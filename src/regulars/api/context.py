@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any, Self
+
 from regulars.core.commands import COMMAND_LINE, IdempotencyRecord, Origin
+from regulars.core.dry_run import Draft
 from regulars.core.errors import MissingScope, Rejected
 from regulars.core.scopes import ADMIN, granted
 from regulars.directory.directory import Directory
+from regulars.directory.draft_directory import DraftDirectory
 
 EVERYTHING = granted([ADMIN])
 
@@ -34,12 +39,17 @@ class Context:
     """The context of a request: its account, scopes, token id, request id and origin. `asked` is
     the time of the request, and `now` the time of all parts of the response, in milliseconds since
     1970. For a repeated write, `now` is the time of the first response. `change` is the number of
-    the account's last change, if it was read with the rows."""
+    the account's last change, if it was read with the rows. `extensions` are those of the response,
+    and `extension_characters` the length of their texts. `draft` is what the field would write, in
+    a dry run."""
 
     __slots__ = (
         "account_id",
         "change",
         "directory",
+        "draft",
+        "extension_characters",
+        "extensions",
         "idempotency",
         "now",
         "origin",
@@ -70,6 +80,16 @@ class Context:
         self.origin = origin
         self.token_id = token_id
         self.change: int | None = None
+        self.extensions: dict[str, Any] = {}
+        self.extension_characters = 0
+        self.draft: Draft | None = None
+
+    def with_draft(self, draft: Draft) -> Self:
+        """Return the context of the same request that reads what a draft would write."""
+        context = copy.copy(self)
+        context.draft = draft
+        context.directory = DraftDirectory(self.directory, draft)
+        return context
 
 
 def require(env: Context, scope: str) -> None:

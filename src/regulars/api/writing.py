@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from regulars.api.conflicts import with_customers
-from regulars.api.context import Context
+from regulars.api.context import Context, require
+from regulars.api.dry_run import ARGUMENT, draft
 from regulars.core.commands import Command, IdempotencyRecord, Replay
 from regulars.core.errors import Rejected
+from regulars.core.scopes import READ
 from regulars.graphql import Layout, Layouts, Resolve
 from regulars.store import Row
 from regulars.store.large_work import is_large, run_large
@@ -54,26 +56,37 @@ def mutation(
     build_command: BuildCommand,
     prepare: Callable[[Context, Arguments], Awaitable[Any]] = _arguments,
     render: Callable[[Context, Any, Layouts], Awaitable[Any]] = _load_row,
+    shows: str = READ,
 ) -> Callable[[Layouts], Resolve]:
     """Return a field of Mutation. `prepare` is awaited once. `build_command` returns the command
-    from its result, and `render` returns the response from the result of the command."""
+    from its result, and `render` returns the response from the result of the command. With the
+    argument `dryRun`, nothing is saved; that needs the scope `shows`, too."""
 
     def resolver(layouts: Layouts) -> Resolve:
         async def resolve(env: Context, arguments: Arguments) -> Any:
+            is_dry_run = bool(arguments.get(ARGUMENT))
+            if is_dry_run:
+                require(env, shows)
             prepared = await prepare(env, arguments)
 
-            async def execute(idempotency_record: IdempotencyRecord | None) -> Any:
-                def build() -> Command:
+            async def build(idempotency_record: IdempotencyRecord | None) -> Command:
+                def build_now() -> Command:
                     return build_command(env, prepared, idempotency_record)
 
-                command = await run_large(build) if is_large(arguments) else build()
-                return await env.directory.write(env.account_id, command)
+                return await run_large(build_now) if is_large(arguments) else build_now()
+
+            async def execute(idempotency_record: IdempotencyRecord | None) -> Any:
+                return await env.directory.write(env.account_id, await build(idempotency_record))
 
             try:
-                result = await write(env, execute)
+                if is_dry_run:
+                    env.now = env.received_at
+                    context, result = await draft(env, await build(None), layouts.key)
+                else:
+                    context, result = env, await write(env, execute)
             except Rejected as rejection:
                 raise await with_customers(env, rejection) from rejection
-            return await render(env, result, layouts)
+            return await render(context, result, layouts)
 
         return resolve
 

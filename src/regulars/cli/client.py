@@ -94,7 +94,7 @@ class DatabaseClient:
             return ExecutionResult(None, error.errors, is_executed=False).to_response()
         context = Context(self._account_id, self._directory, secrets.token_hex(8), now_ms())
         result = await self._engine.execute(prepared, context)
-        return result.to_response()
+        return result.to_response(context.extensions)
 
     async def list_imports(self) -> list[dict[str, Any]]:
         from regulars.transfer.import_repository import ImportRepository

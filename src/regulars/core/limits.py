@@ -17,6 +17,8 @@ class Limits(NamedTuple):
     bulk_rows: int = 250
     # Rows in the lists of all customers of a page together, where a list has no `first`.
     list_rows: int = 20_000
+    # In the extensions of a response.
+    response_characters: int = 16 * 1024**2
 
 
 DEFAULTS = Limits()

@@ -95,16 +95,15 @@ class SetCustomers(SmallCommand):
     """Creates or updates customers, row by row, at a time in milliseconds since 1970.
 
     With `whole`, nothing is saved if a row is rejected. With `distinct`, a second row for one
-    customer is rejected. A dry run saves nothing. With `keeps_consent`, no row subscribes an
-    unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer;
-    those beyond the maximum are stored in the custom field `surplus_tags_key`.
+    customer is rejected. With `keeps_consent`, no row subscribes an unsubscribed customer. With
+    `adds_tags`, the tags of a row are added to those of the customer; those beyond the maximum are
+    stored in the custom field `surplus_tags_key`.
     """
 
     rows: tuple[SetRow, ...]
     at: int
     whole: bool = False
     distinct: bool = False
-    dry_run: bool = False
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     step: Step | None = None

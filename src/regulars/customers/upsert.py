@@ -83,16 +83,15 @@ def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
             raise Rejected(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
     is_rejected = command.whole and bool(rejected)
-    if is_rejected or command.dry_run:
-        unit.roll_back(savepoint)
     if is_rejected:
+        unit.roll_back(savepoint)
         outcomes = [
             _reject_with_others(unit, row, outcome, rejected[0])
             for row, outcome in zip(command.rows, outcomes, strict=True)
         ]
     if command.step:
         unit.rows[imports].put(_advance_import(unit, command.step, outcomes, command.at))
-    return SetResult(not is_rejected and not command.dry_run, tuple(outcomes))
+    return SetResult(not is_rejected, tuple(outcomes))
 
 
 def _set_or_reject(

@@ -1,7 +1,7 @@
 """The decision on a batch: from commands and the rows that they name to new rows or rejections.
 
 Pure: no database, no clock, no I/O. Commands are decided in order. Each sees the effects of those
-before it, and a rejected command has none.
+before it, and a rejected command or a dry run has none.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from regulars.core import idempotency_records
 from regulars.core.commands import Command
+from regulars.core.dry_run import DryRun, draft_of
 from regulars.core.errors import Rejected
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -27,12 +28,20 @@ def decide(
     there are fewer outcomes than commands."""
     unit = CustomerUnitOfWork(account_id, state, entities)
     outcomes: list[Any] = []
+    discarded_work = 0
     for command in commands:
         try:
-            outcomes.append(_apply_once(unit, command))
+            if isinstance(command, DryRun):
+                # It sees the stored rows, as if it came before the batch.
+                discarded = CustomerUnitOfWork(account_id, state, entities)
+                result = _apply(discarded, command.command)
+                outcomes.append(draft_of(discarded, result))
+                discarded_work += discarded.work
+            else:
+                outcomes.append(_apply_once(unit, command))
         except Rejected as rejection:
             outcomes.append(rejection)
-        if unit.work >= search_document.MAX_BATCH_WORK:
+        if unit.work + discarded_work >= search_document.MAX_BATCH_WORK:
             break
     return outcomes, unit.changes()
 

@@ -11,7 +11,7 @@ from regulars.core.errors import Rejected
 from regulars.core.idempotency_records import RETENTION_MS
 from regulars.core.limits import DEFAULTS, Limits
 from regulars.core.paging import Cursor, KeysetPage, Page
-from regulars.core.relations import page_of_each, rows_of_each
+from regulars.core.relations import rows_of_each
 from regulars.customers import history
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.listing import CustomerPage, Listing
@@ -96,16 +96,17 @@ class Directory:
         row = await self._one(one_cursor(relation), account_id, number)
         return None if row is None else tuple(row)
 
-    def page_of_each(
+    async def page_of_each(
         self,
         relation: Relation,
         account_id: int,
         ids: Sequence[int],
         page: KeysetPage,
         columns: tuple[str, ...],
-    ) -> Awaitable[list[Page]]:
+    ) -> list[Page]:
         """For each id a page of the rows that belong to it, newest first."""
-        return page_of_each(self._store, relation, account_id, ids, page, columns)
+        rows = await self.rows_of_each(relation, account_id, ids, columns, page.limit, page.after)
+        return [page.cut(each, is_behind=page.after is not None) for each in rows]
 
     async def changes(self, account_id: int, page: KeysetPage, columns: tuple[str, ...]) -> Page:
         """Return a page of the account's history, in its order. Raises Rejected with InvalidCursor

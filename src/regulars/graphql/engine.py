@@ -59,13 +59,15 @@ class ExecutionResult(NamedTuple):
     is_executed: bool = True
     surplus: int = 0
 
-    def to_response(self) -> dict[str, Any]:
+    def to_response(self, extensions: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Returns the response map, errors first, as the specification recommends."""
         response: dict[str, Any] = {}
         if self.errors:
             response["errors"] = self.errors
         if self.is_executed:
             response["data"] = self.data
+        if extensions:
+            response["extensions"] = extensions
         return response
 
 

@@ -87,12 +87,14 @@ class Layout:
 
 
 class Layouts:
-    """The layouts of a root field, by object type."""
+    """The layouts of a root field, by object type. `key` is the name of the field in the
+    response."""
 
-    __slots__ = ("_by_type",)
+    __slots__ = ("_by_type", "key")
 
-    def __init__(self, by_type: Mapping[str, Layout]) -> None:
+    def __init__(self, by_type: Mapping[str, Layout], key: str) -> None:
         self._by_type = by_type
+        self.key = key
 
     def of(self, type_name: str) -> Layout:
         """Returns the layout of an object type, for a field of an abstract type."""

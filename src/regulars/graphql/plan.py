@@ -165,7 +165,7 @@ class Compiler:
             is_abstract,
             is_list,
             has_nullable_items,
-            Layouts(layouts),
+            Layouts(layouts, key),
             objects,
         )
 
@@ -173,7 +173,9 @@ class Compiler:
     def compile_introspection(key: str, nodes: list[FieldNode]) -> RootPlan:
         """Returns the plan of `__typename`, `__schema` or `__type`, which read no rows."""
         name = nodes[0].name.value
-        return RootPlan(key, name, nodes, name == "__type", False, False, False, Layouts({}), {})
+        return RootPlan(
+            key, name, nodes, name == "__type", False, False, False, Layouts({}, key), {}
+        )
 
     def _object(
         self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], layout: Layout

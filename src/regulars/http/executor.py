@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from regulars.accounts.grants import Grant
-from regulars.api.context import Context, IdempotencyContext
+from regulars.api.context import Context
+from regulars.api.dry_run import ARGUMENT
 from regulars.api.errors import UNAVAILABLE
 from regulars.core.commands import Origin
 from regulars.core.scopes import READ
@@ -198,7 +199,7 @@ class Executor:
         )
         key = headers.get(b"idempotency-key")
         known_change = source.last_written_change(grant.account_id)
-        if key is None or record.kind != "mutation":
+        if key is None or record.kind != "mutation" or _is_dry_run(prepared):
             answer = await self._engine.execute(prepared, context)
             if answer.errors and source is not self._sources.primary:
                 # The replica may lack what the primary has, such as the change of a cursor.
@@ -215,18 +216,19 @@ class Executor:
             last_change = None  # it would show whether a write changed anything
         elif last_change is None:
             last_change = await source.last_change_since(grant.account_id, known_change)
-        return self.reply(record, answer, headers, context.idempotency, last_change)
+        return self.reply(record, answer, headers, context, last_change)
 
     def reply(
         self,
         record: RequestRecord,
         answer: ExecutionResult,
         headers: RequestHeaders,
-        idempotency: IdempotencyContext | None = None,
+        context: Context | None = None,
         last_change: int | None = None,
     ) -> Reply:
         """Returns the HTTP response for a GraphQL response."""
-        body = answer.to_response()
+        extensions = dict(context.extensions) if context else {}
+        idempotency = context.idempotency if context else None
         status = 200
         extra_headers = [_REPLAYED] if idempotency and idempotency.is_replayed else []
         extra_headers += change_header(last_change)
@@ -239,7 +241,8 @@ class Executor:
         if not answer.is_executed and record.media_type == GRAPHQL_RESPONSE:
             status = 400
         if b"regulars-cost" in headers:
-            body["extensions"] = {"cost": self._cost_extension(record)}
+            extensions["cost"] = self._cost_extension(record)
+        body = answer.to_response(extensions)
         return build_json_reply(status, body, record.media_type, record.request_id, extra_headers)
 
     def _cost_extension(self, record: RequestRecord) -> dict[str, Any]:
@@ -251,3 +254,12 @@ class Executor:
             "limit": self._max_cost,
             "remaining": remaining if remaining is None else max(0, remaining),
         }
+
+
+def _is_dry_run(prepared: PreparedOperation) -> bool:
+    """Returns whether all fields of a mutation are dry runs, which an idempotency key does not
+    affect."""
+    return all(
+        field.binding is None or (isinstance(arguments, dict) and arguments.get(ARGUMENT))
+        for field, arguments, _ in prepared.fields
+    )

@@ -89,6 +89,11 @@ class UnitOfWork:
         }
         self.deleted_at, self.work = savepoint.deleted_at, savepoint.work
 
+    @property
+    def statements(self) -> Mapping[BatchStatement, Mapping[str, Any]]:
+        """The statements of `run`, with their parameters."""
+        return self._statements
+
     def run(self, statement: BatchStatement, **parameters: Any) -> None:
         """Add a statement to the batch. Parameters of several calls are merged: lists are
         concatenated, and the greatest number is used."""

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from regulars.core.commands import Command
+from regulars.core.dry_run import DryRun
 from regulars.core.errors import Rejected, is_too_much
 from regulars.directory.directory import Directory
 from regulars.store import Store
@@ -29,16 +30,17 @@ class BackgroundThrottle:
         self._directory = Directory(store)
         self.others = False
 
-    async def write(self, account_id: int, command: Command) -> Any:
-        """Run a command, pause if others use the database, and return the command's result. Raises
-        Rejected."""
+    async def write(self, account_id: int, command: Command, is_dry_run: bool = False) -> Any:
+        """Run a command, pause if others use the database, and return the command's result. A dry
+        run saves nothing. Raises Rejected."""
         start = monotonic()
-        result = await self._directory.write(account_id, command)
+        to_write = DryRun(command) if is_dry_run else command
+        result = await self._directory.write(account_id, to_write)
         elapsed_seconds = monotonic() - start
         self.others = await self._store.has_concurrent_activity()
         if self.others:
             await asyncio.sleep(min(_PAUSE_FACTOR * elapsed_seconds, _MAX_PAUSE_SECONDS))
-        return result
+        return result.result if is_dry_run else result
 
 
 async def write_in_halves(

@@ -266,12 +266,13 @@ class Importer:
             keeps_consent=options.consent == "keep",
             adds_tags=options.tags == "add",
             surplus_tags_key=f"{IMPORTED}{heading(('tags',))}",
-            dry_run=step is None,
             origin=self._origin,
             step=step,
         )
         try:
-            result: SetResult = await self._throttle.write(self._account_id, command)
+            result: SetResult = await self._throttle.write(
+                self._account_id, command, is_dry_run=step is None
+            )
         except Rejected:
             for record, row in warned:
                 self.tally.withdraw_warnings(row, record.line, heading)

@@ -296,8 +296,8 @@ class Pull:
             position, to = self.tally.rows, self.tally.rows + len(rows)
             problems = orjson.dumps(self.tally.problems).decode()
             step = Step(self._id, position, to, 0, 0, problems, cursor)
-        command = SetCustomers(rows, now_ms(), dry_run=dry_run, origin=self._origin, step=step)
-        result = await self._throttle.write(self._account_id, command)
+        command = SetCustomers(rows, now_ms(), origin=self._origin, step=step)
+        result = await self._throttle.write(self._account_id, command, dry_run)
         for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if cursor is None:
                 self.tally.counts[REJECTED.lower()] -= 1

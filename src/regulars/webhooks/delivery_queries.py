@@ -46,10 +46,11 @@ def _is_unchanged() -> sa.ColumnElement[bool]:
     position `after` that the worker has read."""
     type_ = sa.bindparam("type", type_=webhooks.c.type.type)
     has_read_values = sa.and_(webhooks.c.type == type_, webhooks.c.position == number("after"))
-    return sa.and_(_is_claimed(), _is_enabled(), has_read_values)
+    return sa.and_(_is_claimed(), is_enabled(), has_read_values)
 
 
-def _is_enabled() -> sa.ColumnElement[bool]:
+def is_enabled() -> sa.ColumnElement[bool]:
+    """Select webhooks that are neither paused nor disabled."""
     disabled, enabled = webhooks.c.disabled_at, webhooks.c.enabled_at
     return sa.or_(disabled.is_(None), disabled <= enabled)
 
@@ -63,7 +64,7 @@ def webhooks_with_work(of_accounts: bool = False) -> Query:
     statement = (
         sa.select(webhooks.c.account_id, webhooks.c.webhook_id)
         .select_from(webhooks.join(counters, counters.c.account_id == webhooks.c.account_id))
-        .where(webhooks.c.claimed_until <= number("now"), _is_enabled(), has_work)
+        .where(webhooks.c.claimed_until <= number("now"), is_enabled(), has_work)
         .where(in_enabled_account(webhooks))
     )
     if of_accounts:
@@ -77,7 +78,7 @@ def claim_webhook() -> Query:
     row, or none."""
     statement = (
         webhooks.update()
-        .where(of_webhook(webhooks), webhooks.c.claimed_until <= number("now"), _is_enabled())
+        .where(of_webhook(webhooks), webhooks.c.claimed_until <= number("now"), is_enabled())
         .where(in_enabled_account(webhooks))
         .values(claimed_by=_worker_id(), claimed_until=number("until"))
     )
@@ -89,7 +90,7 @@ def extend_claim(with_delivery: bool = False) -> Query:
     """Extend the worker's claim: the whole row as it is now, if the webhook is still claimed, and
     it and its account are enabled. With `with_delivery`, only if the delivery `number` is still to
     be sent."""
-    statement = webhooks.update().where(_is_claimed(), _is_enabled(), in_enabled_account(webhooks))
+    statement = webhooks.update().where(_is_claimed(), is_enabled(), in_enabled_account(webhooks))
     if with_delivery:
         pending: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
             deliveries.c.account_id == webhooks.c.account_id,
@@ -220,7 +221,7 @@ def disable_webhook() -> Query:
     """Disable a claimed webhook, unless it was paused meanwhile."""
     reason = sa.bindparam("reason", type_=sa.Text())
     values = {"disabled_at": number("now"), "disabled_reason": reason, "paused": sa.false()}
-    return Query(webhooks.update().where(_is_claimed(), _is_enabled()).values(values))
+    return Query(webhooks.update().where(_is_claimed(), is_enabled()).values(values))
 
 
 @cache

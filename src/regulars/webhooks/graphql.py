@@ -34,6 +34,7 @@ from regulars.graphql import (
 )
 from regulars.store import Row
 from regulars.store.relations import DELIVERIES
+from regulars.store.writes import SKIP_DELIVERIES
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 from regulars.webhooks.deliveries import DELIVERY_CURSORS
 from regulars.webhooks.log import DeliveryLog, with_status
@@ -49,7 +50,7 @@ def webhooks(layouts: Layouts) -> Resolve:
     """Return the resolver of the account's webhooks, oldest first."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        rows = await DeliveryLog(env.directory.store).webhooks(env.account_id)
+        rows = await _log(env).webhooks(env.account_id)
         return await _webhooks_filled(env, rows, layouts.only)
 
     return resolve
@@ -122,16 +123,16 @@ async def _deleted(_env: Context, webhook_id: int, _layouts: Layouts) -> str:
     return ids.encoder("Webhook")([webhook_id])[0]
 
 
-create_webhook = mutation(_create, _prepare_create, _webhook)
-update_webhook = mutation(_update, _prepare_update, _webhook)
-delete_webhook = mutation(_delete, render=_deleted)
+create_webhook = mutation(_create, _prepare_create, _webhook, shows=WEBHOOKS)
+update_webhook = mutation(_update, _prepare_update, _webhook, shows=WEBHOOKS)
+delete_webhook = mutation(_delete, render=_deleted, shows=WEBHOOKS)
 
 
 def retry_delivery(layouts: Layouts) -> Resolve:
     """Return the resolver that requests another attempt of a delivery."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        log = DeliveryLog(env.directory.store)
+        log = _log(env)
         row = await log.retry(env.account_id, arguments["id"], env.now)
         return (await _filled(env, [row], layouts.only))[0]
 
@@ -143,7 +144,7 @@ def test_webhook(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         id_text = arguments["id"]
-        log = DeliveryLog(env.directory.store)
+        log = _log(env)
         row = await log.send_example(
             env.account_id, id_text, number_of(id_text, "Webhook"), env.now
         )
@@ -170,21 +171,29 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     return values, problems
 
 
+def _log(env: Context) -> DeliveryLog:
+    """Return the webhooks as the request sees them: in a dry run, with the deliveries skipped that
+    the write would skip."""
+    skipped = env.draft.statements.get(SKIP_DELIVERIES, {}) if env.draft else {}
+    webhook_ids = frozenset(skipped.get("skipped_webhooks", ()))
+    return DeliveryLog(env.directory.store, webhook_ids, skipped.get("skipped_at", 0))
+
+
 async def load_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
     """Return a webhook's row in a layout, or None."""
-    row = await DeliveryLog(env.directory.store).webhook(env.account_id, webhook_id)
+    row = await _log(env).webhook(env.account_id, webhook_id)
     return None if row is None else (await _webhooks_filled(env, [row], layout))[0]
 
 
 async def load_delivery(env: Context, delivery_id: DeliveryId, layout: Layout) -> Any:
     """Return a delivery's row in a layout, or None."""
-    row = await DeliveryLog(env.directory.store).delivery(env.account_id, delivery_id)
+    row = await _log(env).delivery(env.account_id, delivery_id)
     return None if row is None else (await _filled(env, [row], layout))[0]
 
 
 async def _webhooks_filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     if "missed_count" in layout.columns:
-        log = DeliveryLog(env.directory.store)
+        log = _log(env)
         rows = [{**row, "missed_count": await log.count_missed(row)} for row in rows]
     return await _filled(env, rows, layout)
 
@@ -200,7 +209,7 @@ def _deliveries(arguments: Arguments) -> Load:
     async def load(env: Context, webhook_ids: list[int], layout: Layout) -> Sequence[Any]:
         page = page_of(arguments, DELIVERY_CURSORS, "deliveries", env.directory.limits.page_size)
         connection = Connection(layout, DELIVERIES.keyset, DELIVERY_CURSORS.encode)
-        log = DeliveryLog(env.directory.store)
+        log = _log(env)
         pages = await log.list_deliveries(env.account_id, webhook_ids, page, connection.columns)
         return await connection.rows_of(pages, env)
 
@@ -210,7 +219,7 @@ def _deliveries(arguments: Arguments) -> Load:
 async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
     if "exchange" in layout.columns and READ not in env.scopes:
         raise Rejected(MissingScope(READ))
-    log = DeliveryLog(env.directory.store)
+    log = _log(env)
     return [
         [tuple(row[name] for name in layout.columns) for row in rows]
         for rows in await log.attempts(env.account_id, keys)

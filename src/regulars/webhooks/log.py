@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from regulars.core.errors import InvalidInput, Rejected
@@ -12,17 +12,22 @@ from regulars.store import Conflict, Row, Store, queries
 from regulars.store.relations import DELIVERIES
 from regulars.webhooks import delivery_queries, log_queries
 from regulars.webhooks.deliveries import event_id, example_delivery
-from regulars.webhooks.values import TYPES, DeliveryId, WebhookNotFound, is_disabled
+from regulars.webhooks.values import SKIPPED, TYPES, DeliveryId, WebhookNotFound, is_disabled
 
 MAX_MISSED = 10_000
 MAX_MISSED_CHANGES = 250_000
 
 
 class DeliveryLog:
-    """Reads the webhooks and deliveries of a store, and requests deliveries."""
+    """Reads the webhooks and deliveries of a store, and requests deliveries. The pending deliveries
+    of `skipped_webhooks` are shown as if they were skipped at the time `skipped_at`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, skipped_webhooks: Collection[int] = (), skipped_at: int = 0
+    ) -> None:
         self._store = store
+        self._skipped_webhooks = skipped_webhooks
+        self._skipped = {"state": SKIPPED, "due_at": None, "ended_at": skipped_at}
 
     async def webhooks(self, account_id: int) -> list[Row]:
         """Return the account's webhooks, oldest first."""
@@ -60,9 +65,20 @@ class DeliveryLog:
             delivery_queries.DELIVERY_COLUMNS,
         )
         return [
-            page._replace(rows=[_columns(_delivery(account_id, row), columns) for row in page.rows])
+            page._replace(rows=[self._columns(account_id, row, columns) for row in page.rows])
             for page in pages
         ]
+
+    def _columns(self, account_id: int, row: Any, columns: tuple[str, ...]) -> tuple[Any, ...]:
+        delivery = _delivery(account_id, row)
+        if delivery["webhook_id"] in self._skipped_webhooks and delivery["due_at"] is not None:
+            delivery = {**delivery, **self._skipped}
+        return tuple([delivery[name] for name in columns])
+
+    async def count_webhooks(self, account_id: int) -> dict[str, int]:
+        """Return the number of webhooks of each type that are enabled or paused."""
+        query = log_queries.count_webhooks()
+        return dict(await self._store.fetch(query, {"account_id": account_id}))
 
     async def count_missed(self, webhook: Row) -> int:
         """Return how many events wait while a webhook is paused or disabled: at most `MAX_MISSED`,
@@ -79,6 +95,8 @@ class DeliveryLog:
         }
         query = log_queries.count_missed()
         ((changes, pending),) = await self._store.fetch(query, parameters, is_long=True)
+        if webhook["webhook_id"] in self._skipped_webhooks:
+            pending = 0
         return min(MAX_MISSED, int(changes) + int(pending))
 
     async def attempts(self, account_id: int, keys: Sequence[tuple[int, int]]) -> list[list[Row]]:
@@ -188,7 +206,3 @@ def _delivery(account_id: int, row: Any) -> Row:
         "sequence": number if number > 0 else None,
         "key": (delivery["webhook_id"], number),
     }
-
-
-def _columns(row: Row, columns: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple([row[name] for name in columns])

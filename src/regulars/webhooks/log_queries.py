@@ -10,7 +10,12 @@ import sqlalchemy as sa
 from regulars.store.queries import of_account
 from regulars.store.query import Query, any_of, number
 from regulars.store.tables import attempts, deliveries, webhooks
-from regulars.webhooks.delivery_queries import changes_to_deliver, of_delivery, of_webhook
+from regulars.webhooks.delivery_queries import (
+    changes_to_deliver,
+    is_enabled,
+    of_delivery,
+    of_webhook,
+)
 
 ATTEMPT_COLUMNS = tuple(str(column.name) for column in attempts.columns)
 
@@ -26,6 +31,15 @@ def webhooks_of() -> Query:
 def webhook_by_id() -> Query:
     """A webhook, whole."""
     return Query(sa.select(*webhooks.columns).where(of_webhook(webhooks)))
+
+
+@cache
+def count_webhooks() -> Query:
+    """The number of webhooks of each type, without those that a failure has disabled."""
+    statement = sa.select(webhooks.c.type, sa.func.count()).where(
+        of_account(webhooks), sa.or_(is_enabled(), webhooks.c.paused)
+    )
+    return Query(statement.group_by(webhooks.c.type))
 
 
 @cache

@@ -40,7 +40,6 @@ class _Rows(NamedTuple):
 
     rows: tuple[SetRow, ...]
     is_whole: bool
-    is_dry_run: bool
     is_silent: bool
 
 
@@ -49,9 +48,8 @@ async def _prepare_rows(env: Context, arguments: dict[str, Any]) -> _Rows:
     _require_few(len(nodes), env.directory.limits.bulk_rows, "nodes")
     if text_size(nodes, MOST_TEXT) > MOST_TEXT:
         raise Rejected(InvalidInput(_TOO_MUCH_TEXT, ("nodes",)))
-    is_dry_run = bool(arguments.get("dryRun"))
-    # Both compare the row with the stored customer, and can change nothing.
-    if is_dry_run or any(node.get("if_version") is not None for node in nodes):
+    # It compares the row with the stored customer, and can change nothing.
+    if any(node.get("if_version") is not None for node in nodes):
         require(env, READ)
 
     def clean() -> tuple[SetRow, ...]:
@@ -59,13 +57,13 @@ async def _prepare_rows(env: Context, arguments: dict[str, Any]) -> _Rows:
 
     rows = await run_large(clean) if is_large(nodes) else clean()
     is_whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
-    return _Rows(rows, is_whole, is_dry_run, bool(arguments.get("silent")))
+    return _Rows(rows, is_whole, bool(arguments.get("silent")))
 
 
 def _set(env: Context, prepared: _Rows, record: IdempotencyRecord | None) -> SetCustomers:
-    rows, is_whole, is_dry_run, is_silent = prepared
+    rows, is_whole, is_silent = prepared
     origin = env.origin._replace(silent=is_silent)
-    return SetCustomers(rows, env.now, is_whole, True, is_dry_run, record, origin)
+    return SetCustomers(rows, env.now, is_whole, True, record, origin)
 
 
 async def _set_result(env: Context, result: Any, layouts: Layouts) -> Any:
@@ -74,7 +72,8 @@ async def _set_result(env: Context, result: Any, layouts: Layouts) -> Any:
         return await _replayed(env, result, layout)
     customers = [row.row and tuple([row.row[c] for c in layout.columns]) for row in result.rows]
     outcomes = [_outcome(row) for row in result.rows]
-    return _result(result.saved, outcomes, await layout.load_related_grouped(customers, env))
+    saved = result.saved and env.draft is None
+    return _result(saved, outcomes, await layout.load_related_grouped(customers, env))
 
 
 set_customers = mutation(_set, _prepare_rows, _set_result)

@@ -1,0 +1,63 @@
+"""Dry runs: a command is decided, and its changes are discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from regulars.core.commands import Command, Origin
+from regulars.store import LookupKeys, Row, UnitOfWork
+from regulars.store.entity import BatchStatement
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Decides a command by itself on the stored rows. Nothing is saved, and no idempotency record
+    is read. The result is a Draft."""
+
+    command: Command
+
+    @property
+    def at(self) -> int:
+        return self.command.at
+
+    @property
+    def origin(self) -> Origin:
+        return self.command.origin
+
+    @property
+    def idempotency_record(self) -> None:
+        return None
+
+    @property
+    def is_large(self) -> bool:
+        return self.command.is_large
+
+    @property
+    def expects_no_rows(self) -> bool:
+        # A predicted state is compared with the database only when something is saved.
+        return False
+
+    def lookup_keys(self) -> LookupKeys:
+        return self.command.lookup_keys()
+
+
+class Draft(NamedTuple):
+    """What a command would write: its result, the new and changed rows of each table by key (None
+    for a deleted row), and the further statements with their parameters."""
+
+    result: Any
+    rows: Mapping[sa.Table, Mapping[Any, Row | None]]
+    statements: Mapping[BatchStatement, Mapping[str, Any]]
+
+
+def draft_of(unit: UnitOfWork, result: Any) -> Draft:
+    """Return what a unit of work would write."""
+    rows = {
+        table: {key: row for key, _, row in identity_map.differences()}
+        for table, identity_map in unit.rows.items()
+    }
+    return Draft(result, rows, unit.statements)
