@@ -95,6 +95,21 @@ def test_a_customer_is_created_found_updated_and_deleted(run: Run, tmp_path: Pat
         assert f"No customer has the {kind}" in refused(run, REFUSED, "customers", "get", name)
 
 
+def test_a_dry_run_of_a_command_saves_nothing(run: Run) -> None:
+    create = ("customers", "create", "--email", "ada@example.com", "--phone", "1")
+    announced = run(*create, "--dry-run")
+    assert announced.stderr == "Dry run: nothing was saved.\n"
+    would_be = json.loads(announced.stdout)
+    created = ok(run, *create)
+    times = ("created_at", "updated_at")
+    assert {**would_be, **{name: created[name] for name in times}} == created
+    update = ("customers", "update", "ada@example.com", "--phone", "2", "--dry-run")
+    assert ok(run, *update)["phone"] == "2"
+    assert "version" in refused(run, REFUSED, *update, "--if-version", "7")
+    assert ok(run, "customers", "delete", "ada@example.com", "--dry-run") == [created["id"]]
+    assert ok(run, "customers", "get", "1")["phone"] == "1"
+
+
 def test_search_reads_as_many_pages_as_needed(run: Run) -> None:
     nodes = [{"email": f"c{number}@example.com"} for number in range(130)]
     document = "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { created } }"

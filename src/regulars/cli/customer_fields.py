@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from regulars.cli.errors import UsageError
-from regulars.cli.values import read_json_object
+from regulars.cli.output import print_json
+from regulars.cli.values import print_record, read_json_object, wants_json
 from regulars.core.fields import Address, Flag, Json, Tags
 from regulars.customers.fields import FIELDS, WRITABLE
 
@@ -96,3 +98,32 @@ def input_node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
             value = {**node.get(field.name, {}), **{key: text for key, _, text in pairs}}
         node[field.name] = value
     return node
+
+
+def print_dry_run(dry_run: bool) -> None:
+    """Say that a dry run saved nothing."""
+    if dry_run:
+        print("Dry run: nothing was saved.", file=sys.stderr)
+
+
+def print_customer(
+    customer: Mapping[str, Any], as_json: bool | None, dry_run: bool = False
+) -> None:
+    """Print a customer as it is, or would be in a dry run."""
+    print_dry_run(dry_run)
+    if wants_json(as_json):
+        print_json(customer)
+        return
+    shown = {
+        **customer,
+        **{
+            name: address and address["toString"]
+            for name, address in customer.items()
+            if name in OBJECT_FIELDS
+        },
+        "summary": None,
+        "visits": customer["summary"]["visits"],
+        "avatar": None,
+        "id": None,
+    }
+    print_record({"_id": shown.pop("_id"), **shown, "global_id": customer["id"]})

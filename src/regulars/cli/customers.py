@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regulars.cli import options
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.customer_fields import (
-    OBJECT_FIELDS,
     input_node,
+    print_customer,
+    print_dry_run,
     select_customer,
     with_field_options,
 )
 from regulars.cli.errors import REFUSED, APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
-from regulars.cli.values import display, print_record, wants_json
+from regulars.cli.values import display, wants_json
 from regulars.core.counts import count_of
 from regulars.core.ids import encoder, number_of
 
@@ -37,10 +39,13 @@ _GET = f"query($id: ID!) {{ node(id: $id) {{ ... on Customer {{ {_SELECTION} }} 
 _BY_EMAIL = (
     "query($query: String!) { customers(query: $query, first: 2) { edges { node { id email } } } }"
 )
-_CREATE = f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {_SELECTION} }} }}"
+_CREATE = f"""mutation($node: InputCustomer!) {{
+  createCustomer(node: $node%s) {{ {_SELECTION} }} }}"""
 _UPDATE = f"""mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {{
-  updateCustomer(id: $id, node: $node, ifVersion: $version) {{ {_SELECTION} }} }}"""
-_DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items) }"
+  updateCustomer(id: $id, node: $node, ifVersion: $version%s) {{ {_SELECTION} }} }}"""
+_DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items%s) }"
+# An older server lacks the argument, so a write does not send it.
+_DRY_RUN = ", dryRun: true"
 _HISTORY = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
     sequence kind at(format: "ISO") actor { kind name } request_id silent
@@ -138,7 +143,7 @@ def get(
         found: dict[str, Any] = data["node"]
         return found
 
-    _print_customer(connection.run(work), as_json)
+    print_customer(connection.run(work), as_json)
 
 
 @app.command(
@@ -148,6 +153,7 @@ def get(
 @with_connection
 @with_field_options
 def create(
+    dry_run: options.DryRun = False,
     *,
     connection: Connection,
     as_json: bool | None,
@@ -164,11 +170,11 @@ def create(
         raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
 
     async def work(client: Client) -> dict[str, Any]:
-        data = await fetch_data(client, _CREATE, node=node)
+        data = await fetch_data(client, _CREATE % (_DRY_RUN * dry_run), node=node)
         created: dict[str, Any] = data["createCustomer"]
         return created
 
-    _print_customer(connection.run(work), as_json)
+    print_customer(connection.run(work), as_json, dry_run)
 
 
 @app.command(
@@ -187,6 +193,7 @@ def update(
             help="Change nothing if the customer's `version` is not this number.",
         ),
     ] = None,
+    dry_run: options.DryRun = False,
     *,
     connection: Connection,
     as_json: bool | None,
@@ -204,11 +211,12 @@ def update(
 
     async def work(client: Client) -> dict[str, Any]:
         customer_id = await resolve(client, customer)
-        data = await fetch_data(client, _UPDATE, id=customer_id, node=node, version=if_version)
+        document = _UPDATE % (_DRY_RUN * dry_run)
+        data = await fetch_data(client, document, id=customer_id, node=node, version=if_version)
         updated: dict[str, Any] = data["updateCustomer"]
         return updated
 
-    _print_customer(connection.run(work), as_json)
+    print_customer(connection.run(work), as_json, dry_run)
 
 
 @app.command("customers delete", epilog=examples("regulars customers delete ada@example.com --yes"))
@@ -219,6 +227,7 @@ def delete(
         typer.Argument(metavar="CUSTOMER", help="The `_id`s, ids or emails of customers."),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    dry_run: options.DryRun = False,
     *,
     connection: Connection,
     as_json: bool | None,
@@ -230,11 +239,11 @@ def delete(
     """
     from regulars.cli.client import fetch_data
 
-    confirm(f"Delete {count_of(len(customers), 'customer')} for good?", yes)
+    confirm(f"Delete {count_of(len(customers), 'customer')} for good?", yes or dry_run)
 
     async def work(client: Client) -> list[str]:
         ids = [await resolve(client, customer) for customer in customers]
-        data = await fetch_data(client, _DELETE, items=ids)
+        data = await fetch_data(client, _DELETE % (_DRY_RUN * dry_run), items=ids)
         deleted: list[str] = data["deleteCustomers"]
         return deleted
 
@@ -242,7 +251,9 @@ def delete(
     if wants_json(as_json):
         print_json(deleted)
     else:
-        print(f"Deleted {count_of(len(deleted), 'customer')}.")
+        verb = "Would delete" if dry_run else "Deleted"
+        print(f"{verb} {count_of(len(deleted), 'customer')}.")
+    print_dry_run(dry_run)
 
 
 @app.command(
@@ -334,22 +345,3 @@ def confirm(question: str, yes: bool) -> None:
     if not typer.confirm(question, err=True):
         print("Nothing was deleted.", file=sys.stderr)
         raise typer.Exit(REFUSED)
-
-
-def _print_customer(customer: Mapping[str, Any], as_json: bool | None) -> None:
-    if wants_json(as_json):
-        print_json(customer)
-        return
-    shown = {
-        **customer,
-        **{
-            name: address and address["toString"]
-            for name, address in customer.items()
-            if name in OBJECT_FIELDS
-        },
-        "summary": None,
-        "visits": customer["summary"]["visits"],
-        "avatar": None,
-        "id": None,
-    }
-    print_record({"_id": shown.pop("_id"), **shown, "global_id": customer["id"]})
