@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.commands import Command
+from regulars.core.dry_run import DryRun
 from regulars.core.errors import Rejected
 from regulars.core.ids import MAX_ID
 from regulars.core.money import amounts, units
@@ -31,12 +32,15 @@ from regulars.directory.database import store_for
 from regulars.directory.decide import DOMAIN, decide
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
+from regulars.orders.commands import RecordOrder
+from regulars.orders.shop_input import clean_order
 from regulars.orders.values import NewOrder
 from regulars.store import Changes, Domain, State, Store, Unreachable, queries
+from regulars.store.postgresql import batch_writer, transactions
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query
 from regulars.store.statement_times import statement_times
-from regulars.store.tables import counters
+from regulars.store.tables import counters, customers
 from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,
@@ -443,6 +447,41 @@ def test_write_that_the_database_refuses_does_not_affect_its_batch(server: Serve
     assert isinstance(outcomes[2], Exception)
     ids = [o["customer_id"] for i, o in enumerate(outcomes) if i != 2]
     assert ids == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_dry_run_shows_rows_of_one_time(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes between the statements that load the rows. Nothing is saved that
+    would be refused, but the result must not mix the rows."""
+
+    def record(total: int, at: int) -> RecordOrder:
+        node = {"name": "A-1", "email": "a@b.co", "total": total}
+        values, person, problems = clean_order(node, ("node",))
+        return RecordOrder(values, person, at, problems)
+
+    async def write(dsn: str) -> None:
+        store, other = PostgreSQLStore(dsn, DOMAIN), PostgreSQLStore(dsn, DOMAIN)
+        await store.open()
+        await other.open()
+        number = (await Accounts(store).create("one")).account_id
+        await other.write(number, record(10, 1))
+        pending = [record(15, 2)]
+
+        async def fetch_rows(connection: Any, query: Query, parameters: Any) -> list[Any]:
+            rows = await transactions.fetch_rows(connection, query, parameters)
+            while pending:  # after the first statement
+                await other.write(number, pending.pop())
+            return rows
+
+        monkeypatch.setattr(batch_writer, "fetch_rows", fetch_rows)
+        draft = await store.write(number, DryRun(record(20, 3)))
+        assert draft.rows[customers][1]["expenses"] == units(Decimal(20))
+        await store.close()
+        await other.close()
+
+    with scratch_database(postgresql) as dsn:
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
+        asyncio.run(write(dsn))
 
 
 @pytest.mark.slow

@@ -178,8 +178,11 @@ class BatchWriter:
             if connection.is_in_transaction():
                 raise
             return None
-        if not changes:  # of a predicted state, nothing would be compared with the database
-            return outcomes if predicted is None else None
+        if not changes:  # nothing is saved, so nothing is compared with the database
+            is_current = predicted is None and await self._is_current(
+                connection, account_id, keys, state
+            )
+            return outcomes if is_current else None
         is_distributed = await self._cluster.is_distributed(connection)
         copies: Sequence[saving.Copy] = ()
         rest = changes
@@ -205,6 +208,16 @@ class BatchWriter:
         self.last_written.note(account_id, changes)
         self._predictions.note(account_id, state, changes)
         return outcomes
+
+    async def _is_current(
+        self, connection: Any, account_id: int, keys: LookupKeys, state: State
+    ) -> bool:
+        """Whether all rows of a state are of its revision. Another process may have written to the
+        account between the statements that loaded them."""
+        if connection.is_in_transaction() or not self._entities.loads(account_id, keys):
+            return True
+        current = await _load(connection, self._entities, account_id, LookupKeys())
+        return current.revision == state.revision
 
 
 def _has_much_text(commands: Sequence[Command], entities: Entities, state: State) -> bool:
