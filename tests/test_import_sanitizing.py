@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.core.errors import InvalidInput
+from regulars.core.external_ids import ExternalId
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.transfer.import_options import Options
 from regulars.transfer.importer import Tally
@@ -274,7 +275,7 @@ def test_a_pull_changes_only_values_that_would_be_rejected() -> None:
     }
     row = row_of(node, keep_ids=True)
     assert row.problems == ()
-    assert row.shop_ids == ("gid-1",)
+    assert row.shop_ids == (ExternalId("shop", "gid-1"),)
     assert row.values["first_name"] == unicodedata.normalize("NFC", f"A{MARK * 30}")
     assert row.values["last_name"] == row.values["first_name"]
     assert row.values["notes"] == "a\t\r\nb"

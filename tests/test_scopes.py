@@ -55,6 +55,8 @@ SHOWS_MORE = {
     ("customers:write", "setCustomers"),
     ("customers:write", "addTags"),
     ("customers:write", "removeTags"),
+    ("customers:write", "addExternalIds"),
+    ("customers:write", "removeExternalIds"),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
     # They send customers to a URL.
@@ -243,7 +245,7 @@ def input_paths() -> set[str]:
 
 
 CUSTOMER = (
-    "accepts_marketing billing_address custom email first_name last_name notes phone "
+    "accepts_marketing billing_address custom email external_ids first_name last_name notes phone "
     "shipping_address tags"
 )
 # The scopes of each argument of a mutation: only that of the mutation (`PLAIN`), or `customers:read`
@@ -258,6 +260,10 @@ PLAIN = {
     "setCustomers.nodes": f"id _id {CUSTOMER}",
     "addTags": "items tags",
     "removeTags": "items tags",
+    "addExternalIds": "id",
+    "addExternalIds.externalIds": "id source",
+    "removeExternalIds": "id",
+    "removeExternalIds.externalIds": "id source",
     "recordOrder.node": "billing_address cancelled_at created_at currency email financial_status "
     "first_name fulfillment_status last_name name paid phone referrer refunded_amount "
     "shipping_address tags test total",
@@ -280,6 +286,8 @@ READS = {
     "addTags": "dryRun ifVersion",
     "removeTags": "dryRun ifVersion",
     "createWebhook": "dryRun",
+    "addExternalIds": "ifVersion",
+    "removeExternalIds": "ifVersion",
     "createWebhook.node": "settings type url version",
     "updateWebhook": "dryRun id",
     "updateWebhook.node": "disabled settings skip_missed type url version",

@@ -27,6 +27,8 @@ FOLDER = Path(__file__).parent / "files" / "versions"
 UNRELEASED = "0013"
 
 REFERRED_TO = ("accounts", "tokens", "counters", "customers", "webhooks", "imports")
+EXTERNAL = """__typename ... on Customer { _id external_ids { source id } }
+  ... on Order { _id external_ids { source id } }"""
 CUSTOMERS = """query($after: String) {
   customers(first: 7, after: $after, query: "order_by:id order_dir:asc") {
     edges { node {
@@ -85,6 +87,12 @@ def test_a_database_of_a_released_version_is_upgraded(durable_database: str, ver
         with Client(server, create_token(server, account)) as client:
             expected = [edge["node"] for edge in dump["customers"]]
             assert all_customers(client) == expected
+            for row in dump["tables"].get("shop_ids", ()):
+                assert client.node(row["shop_id"], EXTERNAL) == {
+                    "__typename": row["type"],
+                    "_id": row["number"],
+                    "external_ids": [{"source": "shop", "id": row["shop_id"]}],
+                }
             client.create("afterwards@example.com")
             words = client.data('{ customers(query: "Søren") { totalCount } }')
             assert words["customers"]["totalCount"] > 0

@@ -68,6 +68,18 @@ ERRORS = {
         "from another Regulars server that arrived before the event that frees the email.",
         "Use another email, or update that customer.",
     ),
+    "errors_dup_external_id": (
+        "200",
+        "Another customer of the account, or another order, has this external id. "
+        "`extensions.customer_id` or `extensions.order_id` is its id.",
+        "Remove the external id there, or update that customer.",
+    ),
+    "errors_ambiguous": (
+        "200",
+        "The identifiers belong to several customers. `extensions.ids` has the ids of up to 10 of "
+        "them.",
+        "Identify the customer by `id`.",
+    ),
     "errors_dup_row": (
         "200",
         "In `errors` of a row: an earlier row of the call is for the same customer. "

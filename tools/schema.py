@@ -73,6 +73,15 @@ OF_KIND: Mapping[type[kinds.Field], Types] = {
         "Replaces all existing ones: at most {max_count} of at most {max_length} characters. Empty "
         f"ones and exact duplicates are removed. {_KEPT}",
     ),
+    kinds.ExternalIds: Types(
+        ": [ExternalId!]!",
+        "[InputExternalId!]",
+        "[InputExternalId!]",
+        "At most 50. Each identifies one customer of the account. Exact duplicates are ignored. Null "
+        "is an error.",
+        f"Replaces all existing ones: at most 50. Each identifies one customer of the account. "
+        f"{_KEPT}",
+    ),
     kinds.Json: Types(
         ": CustomFields",
         "CustomFields",
@@ -122,6 +131,10 @@ IDS = """\
   "The version that you have read. If the customer has another version, the row is rejected with `errors_version_conflict`; if it would create a customer, with `errors_customer_not_found`."
   if_version: Int
 """
+ADDED = (
+    "Identify the customer, and are added to those that it has: at most 50 in all. Unchanged if "
+    "omitted; null is an error."
+)
 # Members of `Customer` that are no fields, by the name of the field that they precede.
 OBJECTS = {"custom": SUMMARY, "tags": LEADS}
 # The order of the first release; other fields follow.
@@ -166,6 +179,14 @@ def create_lines() -> Iterable[str]:
         yield input_line(field, types.create, types.create_rule)
 
 
+def set_lines() -> Iterable[str]:
+    """Yield the fields of a row of `setCustomers`."""
+    for field in WRITABLE:
+        types = OF_KIND[type(field)]
+        is_added = isinstance(field, kinds.ExternalIds)
+        yield input_line(field, types.update, ADDED if is_added else types.update_rule)
+
+
 def blocks() -> dict[str, str]:
     """Return the members of each type, by the type's first line."""
     return {
@@ -174,7 +195,7 @@ def blocks() -> dict[str, str]:
         ),
         "input InputCustomer {\n": "".join(create_lines()),
         "input InputUpdateCustomer {\n": "".join(update_lines()),
-        "input InputSetCustomer {\n": IDS + "".join(update_lines()),
+        "input InputSetCustomer {\n": IDS + "".join(set_lines()),
     }
 
 

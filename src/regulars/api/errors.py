@@ -31,6 +31,7 @@ CODES.update(
             ),
             "CONFLICT": (
                 *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
+                *("errors_dup_external_id", "errors_ambiguous"),
                 *("errors_version_conflict", "errors_import_stopped", "webhooks_duplicated"),
                 *("errors_idempotency_key", "errors_idempotency_running"),
             ),

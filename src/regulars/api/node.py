@@ -8,6 +8,7 @@ from typing import Any
 from regulars.accounts.graphql import load_token
 from regulars.api.context import Context, require
 from regulars.api.part import Node
+from regulars.core.external_ids import parse
 from regulars.core.ids import decode
 from regulars.core.scopes import ADMIN, READ, WEBHOOKS
 from regulars.graphql import Layouts, Resolve
@@ -40,9 +41,11 @@ def node(nodes: Mapping[str, Node]) -> Callable[[Layouts], Resolve]:
             require(env, READ)
             if type_and_id is not None:
                 return None
-            type_and_id = await env.directory.of_shop(env.account_id, text)
-            if type_and_id is not None:
-                return await load(env, *type_and_id)
+            external = parse(text)
+            if external is not None:
+                found = await env.directory.with_external_ids(env.account_id, [external])
+                if external in found:
+                    return await load(env, *found[external])
             token = await load_token(env, text) if ADMIN in env.scopes else None
             return None if token is None else ("Token", token)
 

@@ -12,7 +12,7 @@ import typer
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.cli.values import print_record, read_json_object, wants_json
-from regulars.core.fields import Address, Flag, Json, Tags
+from regulars.core.fields import Address, ExternalIds, Flag, Json, Tags
 from regulars.customers.fields import FIELDS, WRITABLE
 
 _ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
@@ -73,6 +73,13 @@ def _option_of(field: Any) -> tuple[Any, Any] | None:
             help="A tag; repeat it for several. Replaces all tags.",
         )
         return Annotated[list[str] | None, option], None
+    if isinstance(field, ExternalIds):
+        option = typer.Option(
+            "--external-id",
+            metavar="SOURCE:ID",
+            help="An id in another system; repeat it for several. Replaces all external ids.",
+        )
+        return Annotated[list[str] | None, option], None
     if isinstance(field, Json):
         option = typer.Option(
             flag, metavar="KEY=TEXT", help="A custom field; repeat it for several."
@@ -96,6 +103,8 @@ def input_node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
             if any(not key or not sign for key, sign, _ in pairs):
                 raise UsageError(f"--{field.name} takes KEY=TEXT, as in --{field.name} size=M.")
             value = {**node.get(field.name, {}), **{key: text for key, _, text in pairs}}
+        if isinstance(field, ExternalIds):
+            value = list(map(external_id, value))
         node[field.name] = value
     return node
 
@@ -127,3 +136,13 @@ def print_customer(
         "id": None,
     }
     print_record({"_id": shown.pop("_id"), **shown, "global_id": customer["id"]})
+
+
+def external_id(text: str) -> dict[str, str]:
+    """Return the input of an external id that is written as SOURCE:ID. Raises UsageError."""
+    source, colon, id_ = text.partition(":")
+    if not colon:
+        raise UsageError(
+            f"An external id is written SOURCE:ID, as in stripe:cus_1, not {text[:100]!r}."
+        )
+    return {"source": source, "id": id_}

@@ -6,6 +6,8 @@ Problem
 ├── InvalidInput             errors_invalid_input
 ├── DuplicateEmail           errors_dup_email
 │   └── HeldEmail            the same, for as long as an event is under way
+├── DuplicateExternalId      errors_dup_external_id
+├── Ambiguous                errors_ambiguous
 ├── CustomerNotFound         errors_customer_not_found
 ├── VersionConflict          errors_version_conflict
 ├── DuplicateRow             errors_dup_row
@@ -102,6 +104,40 @@ class DuplicateEmail(Problem):
             "Another customer has this email. Use a different email, or update that customer.",
             input_path,
         )
+
+
+class DuplicateExternalId(Problem):
+    """Another customer or order of the account has the external id. `holder` is its global id."""
+
+    key = "errors_dup_external_id"
+
+    def __init__(
+        self, external_id: str, holder: str, input_path: InputPath, noun: str = "customer"
+    ) -> None:
+        super().__init__(
+            f"Another {noun} has the external id `{external_id[:100]}`. Remove it there first, or "
+            f"update that {noun}.",
+            input_path,
+        )
+        self._details = {f"{noun}_id": holder}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return self._details
+
+
+class Ambiguous(Problem):
+    """The identifiers of one customer belong to several. `ids` are their global ids, at most 10."""
+
+    key = "errors_ambiguous"
+
+    def __init__(self, message: str, ids: Iterable[str], input_path: InputPath) -> None:
+        super().__init__(message, input_path)
+        self._ids = list(ids)[:10]
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"ids": self._ids}
 
 
 class HeldEmail(DuplicateEmail):

@@ -100,6 +100,13 @@ class Tags(Field):
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalIds(Field):
+    """The ids of the entity in other systems. `key` is the key of one of them in a search."""
+
+    key: str = "external_id"
+
+
+@dataclass(frozen=True, slots=True)
 class Json(Field):
     """A JSON object whose keys the merchant chooses; an update merges it key by key."""
 

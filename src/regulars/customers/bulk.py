@@ -16,7 +16,8 @@ from regulars.core.commands import (
     record_keys,
 )
 from regulars.core.errors import InputPath, Problem
-from regulars.customers.commands import Reference
+from regulars.core.external_ids import ExternalIds
+from regulars.customers.commands import Reference, customer_ids, named_shop_ids
 from regulars.customers.field_rules import Values
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
@@ -52,8 +53,10 @@ class SetRow(NamedTuple):
     With `customer`, a customer is created only if `take` is set.
 
     `timestamps` are `created_at` and `updated_at` in milliseconds since 1970. They are set for a
-    new customer, and with `mirrored` also for a changed one. `shop_ids` are the ids of the customer
-    in shops. An id that another customer has is stored in the custom field `shop_id_key`.
+    new customer, and with `mirrored` also for a changed one. `shop_ids` are external ids that are
+    added but identify no customer. One that another customer has is stored in the custom field
+    `shop_id_key`. Those in `values` identify the customer and are added; with `mirrored` they
+    replace those that it has.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
     `values` would create, if it was computed in advance. `version` is the one that an existing
@@ -65,7 +68,7 @@ class SetRow(NamedTuple):
     customer: Reference | None = None
     take: int | None = None
     timestamps: tuple[int, int] | None = None
-    shop_ids: tuple[str, ...] = ()
+    shop_ids: ExternalIds = ()
     mirrored: bool = False
     path: InputPath = ()
     warnings: tuple[RowWarning, ...] = ()
@@ -121,7 +124,7 @@ class SetCustomers(SmallCommand):
             customer_ids=frozenset(_ids(rows)),
             email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
             taken_ids=frozenset(row.take for row in rows if row.take is not None),
-            shop_ids=frozenset(shop_id for row in rows for shop_id in row.shop_ids),
+            shop_ids=frozenset(_shop_ids(rows)),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             idempotency_keys=record_keys(self.idempotency_record),
         )
@@ -133,6 +136,16 @@ def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
             yield row.customer.customer_id
         if row.take is not None:
             yield row.take
+
+
+def _shop_ids(rows: Iterable[SetRow]) -> Iterable[str]:
+    for row in rows:
+        if row.customer is not None and row.customer.external_id is not None:
+            yield row.customer.external_id.id
+        for external in row.shop_ids:
+            yield external.id
+        for external in row.values.get("external_ids") or ():
+            yield external.id
 
 
 class RowOutcome(NamedTuple):
@@ -187,8 +200,11 @@ class ChangeTags(SmallCommand):
         return tags * len(self.customers) > LARGE_CHARACTERS
 
     def lookup_keys(self) -> LookupKeys:
-        ids = frozenset(r.customer_id for r in self.customers if r.customer_id is not None)
-        return LookupKeys(customer_ids=ids, idempotency_keys=record_keys(self.idempotency_record))
+        return LookupKeys(
+            customer_ids=customer_ids(*self.customers),
+            shop_ids=named_shop_ids(*self.customers),
+            idempotency_keys=record_keys(self.idempotency_record),
+        )
 
 
 def counted(outcomes: Iterable[str]) -> Mapping[str, int]:

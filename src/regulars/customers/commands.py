@@ -14,6 +14,7 @@ from regulars.core.commands import (
     record_keys,
 )
 from regulars.core.errors import Problem
+from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
@@ -23,20 +24,33 @@ from regulars.store.large_work import is_large
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference to a customer: the id as the client wrote it, and its `_id`, or None for an
-    invalid id."""
+    """A reference to a customer: the id as the client wrote it, and the `_id` or the external id in
+    it; neither for an invalid id."""
 
     id_text: str
     customer_id: int | None
+    external_id: ExternalId | None = None
 
 
 def reference_to(text: str) -> Reference:
-    """Returns the customer that an id names: a global id, or a bare `_id`."""
-    return Reference(text, number_of(text, "Customer"))
+    """Returns the customer that an id names: a global id, a bare `_id`, or an external id."""
+    number = number_of(text, "Customer")
+    return Reference(text, number, parse(text) if number is None else None)
 
 
 def customer_ids(*references: Reference) -> frozenset[int]:
     return frozenset(r.customer_id for r in references if r.customer_id is not None)
+
+
+def named_shop_ids(*references: Reference) -> frozenset[str]:
+    """Returns the ids of other systems to look up."""
+    return frozenset(r.external_id.id for r in references if r.external_id is not None)
+
+
+def shop_ids_of(values: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the ids of the external ids in the values of a customer."""
+    ids = values.get("external_ids")
+    return frozenset(external.id for external in ids) if ids else frozenset()
 
 
 def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
@@ -113,6 +127,7 @@ class CreateCustomer(SmallCommand):
         return LookupKeys(
             email_keys=email_keys(self.values),
             order_names=order_names,
+            shop_ids=shop_ids_of(self.values),
             idempotency_keys=record_keys(self.idempotency_record),
         )
 
@@ -152,7 +167,29 @@ class UpdateCustomer(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
             email_keys=emails,
+            shop_ids=named_shop_ids(self.customer) | shop_ids_of(self.values),
             idempotency_keys=idempotency_records,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeExternalIds(SmallCommand):
+    """Adds external ids to a customer and removes others, if it has the expected version."""
+
+    customer: Reference
+    at: int
+    add: ExternalIds = ()
+    remove: ExternalIds = ()
+    problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=customer_ids(self.customer),
+            shop_ids=named_shop_ids(self.customer) | frozenset(e.id for e in self.add),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -169,5 +206,6 @@ class DeleteCustomers(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             customer_ids=customer_ids(*self.customers),
+            shop_ids=named_shop_ids(*self.customers),
             idempotency_keys=record_keys(self.idempotency_record),
         )

@@ -7,7 +7,12 @@ from typing import Any
 
 from regulars.customers import rules, tags, upsert
 from regulars.customers.bulk import ChangeTags, SetCustomers
-from regulars.customers.commands import CreateCustomer, DeleteCustomers, UpdateCustomer
+from regulars.customers.commands import (
+    ChangeExternalIds,
+    CreateCustomer,
+    DeleteCustomers,
+    UpdateCustomer,
+)
 from regulars.customers.unit_of_work import USED_IDS
 from regulars.store import LoadedRows, queries, tables
 from regulars.store.entity import Entity, Load, Lookup, Updates, blank
@@ -29,6 +34,7 @@ CUSTOMERS = Entity(
         DeleteCustomers: rules.delete,
         SetCustomers: upsert.set_customers,
         ChangeTags: tags.change_tags,
+        ChangeExternalIds: rules.change_external_ids,
     },
     long_texts=("words", "notes_words"),
 )

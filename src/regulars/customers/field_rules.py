@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from regulars.core import fields
+from regulars.core import external_ids, fields
 from regulars.core.errors import InputPath, InvalidInput, Problem
 from regulars.core.fields import Field, names_of
 from regulars.core.text import clean, fold, full_name
@@ -92,6 +92,14 @@ def clean_tags(
     return list(unique_tags), problems
 
 
+def _external_ids(field: fields.ExternalIds) -> Clean:
+    def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[field.name], problems = external_ids.clean_ids(value, path)
+        return problems
+
+    return clean_list
+
+
 def _json(field: fields.Json) -> Clean:
     def check(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
         problems = custom.check(value, path)
@@ -117,6 +125,7 @@ _CLEAN: Mapping[type[Field], Callable[[Any], Clean]] = {
     fields.Email: _email,
     fields.Flag: _flag,
     fields.Tags: _tags,
+    fields.ExternalIds: _external_ids,
     fields.Json: _json,
     fields.Address: _address,
 }
@@ -126,8 +135,11 @@ CLEAN: Mapping[str, Clean] = {f.name: _CLEAN[type(f)](f) for f in WRITABLE}
 NULLABLE = frozenset(names_of(FIELDS, fields.LongText, fields.Json, fields.Address))
 # What an update merges with what is stored, key by key.
 MERGED = names_of(FIELDS, fields.Json, fields.Address)
-# What can be missing: an event fills it in. An email is never missing, a flag neither.
-FILLABLE = tuple(f.name for f in WRITABLE if not isinstance(f, fields.Email | fields.Flag))
+# What can be missing: an event fills it in. An email is never missing, a flag neither. To the
+# external ids, an event adds the id in the shop.
+FILLABLE = tuple(
+    f.name for f in WRITABLE if not isinstance(f, fields.Email | fields.Flag | fields.ExternalIds)
+)
 
 
 def _merge_json(field: fields.Json) -> Apply:
@@ -157,11 +169,19 @@ def _dump_tags(_field: fields.Tags) -> Apply:
     return dump
 
 
+def _dump_external_ids(_field: fields.ExternalIds) -> Apply:
+    def dump(_row: Row, ids: Any, _path: InputPath) -> tuple[Any, Sequence[Problem]]:
+        return external_ids.dump(ids), ()
+
+    return dump
+
+
 # The kinds that are not stored as they were cleaned.
 _APPLY: Mapping[type[Field], Callable[[Any], Apply]] = {
     fields.Json: _merge_json,
     fields.Address: _merge_address,
     fields.Tags: _dump_tags,
+    fields.ExternalIds: _dump_external_ids,
 }
 APPLY: Mapping[str, Apply] = {f.name: _APPLY[type(f)](f) for f in WRITABLE if type(f) in _APPLY}
 
@@ -173,6 +193,7 @@ _EMPTY: Mapping[type[Field], Callable[[Any], Row]] = {
     fields.Email: lambda field: {field.name: "", field.key_column: "", **_no_folded(field)},
     fields.Flag: lambda field: {field.name: False},
     fields.Tags: lambda field: {field.name: "[]"},
+    fields.ExternalIds: lambda field: {field.name: None},
     fields.Json: lambda field: {field.name: None},
     fields.Address: lambda field: {field.name: None},
     fields.Timestamp: lambda field: {field.name: 0},

@@ -13,6 +13,7 @@ from regulars.core.fields import (
     Avatar,
     Count,
     Email,
+    ExternalIds,
     Field,
     Flag,
     FullName,
@@ -145,6 +146,13 @@ FIELDS: tuple[Field, ...] = (
         in_list=False,
         description="Number of changes of the customer, starting at 1. Pass it as `ifVersion` to "
         "update only the version that you have read.",
+    ),
+    ExternalIds(
+        "external_ids",
+        description="Ids of the customer in other systems. Ordered by source, then in the order in "
+        "which they were added.",
+        search=True,
+        in_list=False,
     ),
 )
 

@@ -68,6 +68,10 @@ _JSON = Form(
     lambda value: None if value is None else orjson.Fragment(value),
     lambda value: None if value is None else orjson.dumps(value).decode(),
 )
+_LIST = Form(
+    lambda value: orjson.Fragment(value or "[]"),
+    lambda value: orjson.dumps(value).decode() if value else None,
+)
 _TIMESTAMP = Form(
     lambda value: None if value is None else iso(value),
     lambda value: None if value is None else parse_timestamp(value),
@@ -81,6 +85,7 @@ _FORMS: Mapping[type[Field], Form] = {
     kinds.Phone: _PLAIN,
     kinds.Flag: _FLAG,
     kinds.Tags: _JSON,
+    kinds.ExternalIds: _LIST,
     kinds.Json: _JSON,
     kinds.Address: _JSON,
     kinds.Timestamp: _TIMESTAMP,
@@ -104,6 +109,7 @@ _ORDER = {
     "cancelled_at": _TIMESTAMP,
     "created_at": _TIMESTAMP,
     "details": _JSON,
+    "external_ids": _LIST,
 }
 # Before the name of a field of the order that a change is about.
 _OF_ORDER = "order."

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from regulars.core.external_ids import MAX_IDS, load, written
 from regulars.customers.bulk import SURPLUS_TAGS, SetCustomers, SetRow
 from regulars.customers.field_rules import Values
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -19,21 +20,33 @@ _SHOP_ID = "external_id"
 _MAX_SURPLUS_CHARACTERS = 4_000
 
 
-def keep_shop_ids(
+def with_external_ids(
     unit: CustomerUnitOfWork, row: SetRow, stored: Row | None
 ) -> tuple[Values, tuple[str, ...]]:
-    """Return the values of a row with the shop ids that belong to another object in `custom`, and
-    `external_id` if there are some."""
-    if not row.shop_ids:
+    """Return the values of a row with all external ids that the customer then has. The ids in
+    `shop_ids` that belong to another customer, or for which there is no room, are in `custom`; if
+    there are some, `external_id` is returned too."""
+    ids = row.values.get("external_ids")
+    if not row.shop_ids and ids is None:
         return row.values, ()
     number = stored["customer_id"] if stored else None
-    taken = [id_ for id_ in row.shop_ids if not unit.shop_ids.is_free_for(id_, number)]
+    old = load(stored["external_ids"]) if stored and not (row.mirrored and ids is not None) else ()
+    all_ids = dict.fromkeys([*old, *(ids or ())])
+    taken = []
+    for external in row.shop_ids:
+        if external in all_ids:
+            continue
+        if len(all_ids) < MAX_IDS and unit.shop_ids.is_free_for(external, number):
+            all_ids[external] = None
+        else:
+            taken.append(external)
+    values = {**row.values, "external_ids": tuple(all_ids)}
     if not taken:
-        return row.values, ()
-    if not row.shop_id_key:
-        return row.values, (_SHOP_ID,)
-    custom = {**(row.values.get("custom") or {}), row.shop_id_key: ", ".join(taken)}
-    return {**row.values, "custom": custom}, (_SHOP_ID,)
+        return values, ()
+    if row.shop_id_key:
+        texts = ", ".join(map(written, taken))
+        values["custom"] = {**(row.values.get("custom") or {}), row.shop_id_key: texts}
+    return values, (_SHOP_ID,)
 
 
 def keep_values(

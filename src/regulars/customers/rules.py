@@ -8,19 +8,23 @@ from regulars.core.errors import (
     CustomerNotFound,
     DuplicateEmail,
     InvalidInput,
+    Problem,
     Rejected,
     TooMuchWork,
     VersionConflict,
 )
+from regulars.core.external_ids import load
 from regulars.customers import history
 from regulars.customers.commands import (
     NO_ACTIVITY,
     Activity,
+    ChangeExternalIds,
     CreateCustomer,
     DeleteCustomers,
     Reference,
     UpdateCustomer,
 )
+from regulars.customers.external_ids import surplus_ids, taken_ids
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import with_values
@@ -35,6 +39,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     key = command.values.get("email_key")
     if key and unit.holder(key) is not None:
         problems.append(DuplicateEmail(("node", "email")))
+    problems += taken_ids(unit, command.values.get("external_ids") or (), None, ("node",))
     existing_names = [o.name for o in command.activity.orders if unit.order(o.name)]
     if existing_names:
         message = f"An order named {existing_names[0]} already exists. Use another name."
@@ -85,6 +90,8 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     holder = unit.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
         problems.append(DuplicateEmail(("node", "email")))
+    ids = command.values.get("external_ids") or ()
+    problems += taken_ids(unit, ids, row["customer_id"], ("node",))
     updated, value_problems = with_values(row, command.values, ("node",))
     problems += value_problems
     if problems:
@@ -100,7 +107,8 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     conflicts = version_conflicts(unit, command.customers, command.version)
     if conflicts:
         raise Rejected(*conflicts)
-    ids = [r.customer_id for r in command.customers if r.customer_id is not None]
+    rows = map(unit.find, command.customers)
+    ids = [row["customer_id"] for row in rows if row is not None]
     work = sum(
         search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
     )
@@ -110,6 +118,25 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
         unit.delete_customer(customer_id, command.at)
         unit.record(history.DELETED, customer_id, command)
     return ids
+
+
+def change_external_ids(unit: CustomerUnitOfWork, command: ChangeExternalIds) -> Row:
+    """Add and remove external ids, and return the customer's row. Raises Rejected."""
+    row = unit.find(command.customer)
+    if row is None:
+        raise Rejected(CustomerNotFound([command.customer.id_text], ("id",)), *command.problems)
+    problems: list[Problem] = [
+        *version_conflicts(unit, [command.customer], command.version),
+        *command.problems,
+        *taken_ids(unit, command.add, row["customer_id"], (), "externalIds"),
+    ]
+    ids = tuple(dict.fromkeys([*load(row["external_ids"]), *command.add]))
+    ids = tuple(external for external in ids if external not in command.remove)
+    problems += surplus_ids(ids, ("externalIds",))
+    if problems:
+        raise Rejected(*problems)
+    updated, _ = with_values(row, {"external_ids": ids}, ())
+    return unit.save(row, updated, command)
 
 
 def version_conflicts(

@@ -30,6 +30,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
     kinds.Phone: lambda _: None,
     kinds.Flag: lambda _: FLAG,
     kinds.Tags: lambda _: ARRAY,
+    kinds.ExternalIds: lambda _: ARRAY,
     kinds.Json: lambda _: OBJECT,
     kinds.Address: lambda _: OBJECT,
     kinds.Timestamp: lambda _: TIME,

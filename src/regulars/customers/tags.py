@@ -8,6 +8,7 @@ import orjson
 
 from regulars.core.errors import CustomerNotFound, InvalidInput, Problem, Rejected, TooMuchWork
 from regulars.customers.bulk import ChangeTags
+from regulars.customers.commands import Reference
 from regulars.customers.rules import version_conflicts
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -27,9 +28,12 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
     problems: list[Problem] = []
     updates: list[tuple[Row, Row]] = []
     work = 0
-    for reference in dict.fromkeys(command.customers):
+    references: dict[int, tuple[Reference, Row]] = {}
+    for reference in command.customers:
         row = unit.find(reference)
         assert row is not None
+        references.setdefault(row["customer_id"], (reference, row))
+    for reference, row in references.values():
         new_tags: list[Any] = orjson.loads(row["tags"])
         new_tags = [
             tag for tag in dict.fromkeys([*new_tags, *command.add]) if tag not in command.remove
@@ -49,4 +53,5 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
         raise Rejected(*problems)
     for row, updated in updates:
         unit.save(row, updated, command)
-    return [r.customer_id for r in command.customers if r.customer_id is not None]
+    rows = map(unit.find, command.customers)
+    return [row["customer_id"] for row in rows if row is not None]

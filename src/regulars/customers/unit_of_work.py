@@ -13,7 +13,7 @@ from regulars.core.ids import MAX_ID
 from regulars.customers import history
 from regulars.customers.commands import Reference
 from regulars.customers.search import search_document
-from regulars.orders.shop_ids import ShopIdMap
+from regulars.orders.shop_ids import CUSTOMER, ShopIdMap
 from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 
 # The rows of the state that say which `_id`s, of those that commands name, were used before.
@@ -32,13 +32,15 @@ class CustomerUnitOfWork(UnitOfWork):
 
     @property
     def shop_ids(self) -> ShopIdMap:
-        """The shop ids that the batch names."""
+        """The external ids that the batch names."""
         # Not kept: a cycle would leave every unit of work to the garbage collector, 5 us each.
         return ShopIdMap(self)
 
     def find(self, reference: Reference) -> Row | None:
         """Return the customer of a reference, or None."""
-        number = reference.customer_id
+        number, external = reference.customer_id, reference.external_id
+        if number is None and external is not None:
+            number = self.shop_ids.find(external.id, CUSTOMER, external.source)
         return None if number is None else self.rows[tables.customers].get(number)
 
     def customer(self, customer_id: int) -> Row | None:
@@ -58,7 +60,10 @@ class CustomerUnitOfWork(UnitOfWork):
     def put_customer(self, row: Row) -> None:
         """Add a customer or replace its row."""
         customers = self.rows[tables.customers]
-        self.work += search_document.work_of(customers.get(row["customer_id"]), row)
+        before = customers.get(row["customer_id"])
+        self.work += search_document.work_of(before, row)
+        if row["external_ids"] != (before["external_ids"] if before else None):
+            self.shop_ids.save(CUSTOMER, before, row)
         customers.put(row)
 
     def delete_customer(self, customer_id: int, at: int) -> None:

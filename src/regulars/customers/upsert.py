@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from regulars.core.errors import (
+    Ambiguous,
     CustomerNotFound,
     DuplicateEmail,
+    DuplicateExternalId,
     DuplicateRow,
     InvalidInput,
     OtherRows,
@@ -21,6 +23,7 @@ from regulars.core.errors import (
     VersionConflict,
     failed,
 )
+from regulars.core.external_ids import ExternalId, ExternalIds
 from regulars.core.ids import MAX_BROUGHT_ID
 from regulars.customers import history
 from regulars.customers.bulk import (
@@ -36,11 +39,13 @@ from regulars.customers.bulk import (
     Step,
     counted,
 )
+from regulars.customers.external_ids import global_ids, surplus_ids
 from regulars.customers.field_rules import Values
-from regulars.customers.kept_values import keep_shop_ids, keep_values
+from regulars.customers.kept_values import keep_values, with_external_ids
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, replacing_values, with_values
+from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row
 from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
@@ -48,21 +53,23 @@ from regulars.store.tables import imports
 
 @dataclass(slots=True)
 class _FirstRows:
-    """The first row of each customer in a command, by `_id` and by email."""
+    """The first row of each customer in a command, by `_id`, email and external id."""
 
-    ids: dict[int, int] = field(default_factory=dict)
-    emails: dict[str, int] = field(default_factory=dict)
+    rows: dict[int | str | ExternalId, int] = field(default_factory=dict)
 
-    def first(self, number: int | None, email_key: str, index: int) -> int | None:
+    def first(self, number: int | None, values: Values, index: int) -> int | None:
         """Return the index of an earlier row of the customer, or None, and remember this row."""
-        before = self.ids.get(number) if number is not None else None
-        if before is None and email_key:
-            before = self.emails.get(email_key)
-        if number is not None:
-            self.ids.setdefault(number, index)
-        if email_key:
-            self.emails.setdefault(email_key, index)
+        email_key = values.get("email_key")
+        names = [name for name in (number, email_key) if name]
+        names += values.get("external_ids") or ()
+        before = next((self.rows[name] for name in names if name in self.rows), None)
+        for name in names:
+            self.rows.setdefault(name, index)
         return before
+
+    def note(self, number: int, index: int) -> None:
+        """Remember a row that has created a customer."""
+        self.rows.setdefault(number, index)
 
 
 def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
@@ -122,10 +129,12 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
-    values, kept_fields = keep_shop_ids(unit, row, stored)
+    values, kept_fields = with_external_ids(unit, row, stored)
+    if values is not row.values:
+        problems += _external_id_problems(unit, row, stored, values["external_ids"])
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
-        earlier = first_rows.first(customer_id, row.values.get("email_key", ""), index)
+        earlier = first_rows.first(customer_id, row.values, index)
         if earlier is not None:
             problems.insert(0, DuplicateRow(earlier, row.path))
     if stored is None:
@@ -151,21 +160,57 @@ def _set(
     if stored is None:
         row_after = _create(unit, row, new_values, command)
         outcome = CREATED
+        if first_rows:
+            first_rows.note(row_after["customer_id"], index)
     else:
         at = row.timestamps[1] if row.mirrored and row.timestamps else None
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
-    for shop_id in row.shop_ids:
-        number = row_after["customer_id"]
-        unit.shop_ids.add(shop_id, "Customer", number, number)
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
 
 
 def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
+    """Return the customer whom the first of a row's identifiers names."""
     if row.customer is not None:
         return unit.find(row.customer)
-    holder = unit.holder(row.values.get("email_key", ""))
+    holders = _holders(unit, row.values)
+    holder = next(iter(holders), None) or unit.holder(row.values.get("email_key", ""))
     return None if holder is None else unit.customer(holder)
+
+
+def _holders(unit: CustomerUnitOfWork, values: Values) -> Mapping[int, ExternalId]:
+    """Return the customers who have the external ids in the values of a row."""
+    holders: dict[int, ExternalId] = {}
+    for external in values.get("external_ids") or ():
+        number = unit.shop_ids.find(external.id, CUSTOMER, external.source)
+        if number is not None:
+            holders.setdefault(number, external)
+    return holders
+
+
+def _external_id_problems(
+    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None, ids: ExternalIds
+) -> list[Problem]:
+    """Return the problems of the external ids in a row, and of `ids`, which the customer would then
+    have."""
+    path = (*row.path, "external_ids")
+    problems = surplus_ids(ids, path)
+    holders = dict(_holders(unit, row.values))
+    if stored is not None:
+        others = [number for number in holders if number != stored["customer_id"]]
+        holders[stored["customer_id"]] = ExternalId("", "")
+    else:
+        others = list(holders)
+    if others and row.mirrored:  # the other customer may lose the id later
+        external = holders[others[0]]
+        problems.append(DuplicateExternalId(str(external), global_ids(others[:1])[0], path))
+    elif others:
+        message = (
+            f"The identifiers of the row belong to {len(holders)} customers. Send the identifiers "
+            "of one customer only."
+        )
+        problems.append(Ambiguous(message, global_ids(sorted(holders)), path))
+    return problems
 
 
 def _version_problems(row: SetRow, stored: Row) -> list[Problem]:
@@ -182,8 +227,11 @@ def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     """Return the problems of a row that would create a customer."""
     has_reference = row.customer is not None
     if row.version is not None and not has_reference:
+        path = (*row.path, "if_version")
+        if ids := row.values.get("external_ids"):
+            return [CustomerNotFound(map(str, ids), path, "external id")]
         emails = [row.values["email"]] if "email" in row.values else []
-        return [CustomerNotFound(emails, (*row.path, "if_version"), "email")]
+        return [CustomerNotFound(emails, path, "email")]
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "

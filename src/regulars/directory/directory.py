@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from regulars.core.commands import Command
 from regulars.core.errors import Rejected
+from regulars.core.external_ids import ExternalId
 from regulars.core.idempotency_records import RETENTION_MS
 from regulars.core.limits import DEFAULTS, Limits
 from regulars.core.paging import Cursor, KeysetPage, Page
@@ -15,7 +16,7 @@ from regulars.core.relations import rows_of_each
 from regulars.customers import history
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.listing import CustomerPage, Listing
-from regulars.orders.commands import SHOP_ID_LENGTH
+from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row, Store, queries
 from regulars.store.query import Query
 from regulars.store.relations import Relation, one_cursor
@@ -130,15 +131,19 @@ class Directory:
         rows = await self._store.fetch(query, {"account_id": account_id, "number": number})
         return rows[0] if rows else None
 
-    async def of_shop(self, account_id: int, shop_id: str) -> tuple[str, int] | None:
-        """Return the type and `_id` of the object with a shop id, or None."""
-        if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
-            return None
-        parameters = {"account_id": account_id, "shop_ids": [shop_id], "email_keys": []}
-        rows = await self._store.fetch(queries.named_shop_ids(), parameters)
-        id_rows = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
-        matches = [(r["type"], r["number"]) for r in id_rows if r["type"] != queries.DELETED_ID]
-        return matches[0] if matches else None
+    async def with_external_ids(
+        self, account_id: int, ids: Sequence[ExternalId]
+    ) -> Mapping[ExternalId, tuple[str, int]]:
+        """Return the type and `_id` of the object with each external id that is used. If a customer
+        and an order have the same one, it is that of the customer."""
+        parameters = {"account_id": account_id, "shop_ids": [external.id for external in ids]}
+        rows = await self._store.fetch(queries.objects_of_shop_ids(), parameters)
+        found: dict[ExternalId, tuple[str, int]] = {}
+        for source, id_, type_, number in rows:
+            external = ExternalId(source, id_)
+            if type_ == CUSTOMER or external not in found:
+                found[external] = (type_, number)
+        return found
 
     @property
     def store(self) -> Store:

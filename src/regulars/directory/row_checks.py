@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from regulars.core import fields
+from regulars.core import external_ids, fields
 from regulars.core.fields import names_of
 from regulars.customers import addresses
 from regulars.customers import history as changes
@@ -103,6 +103,9 @@ def check_customer(row: Row) -> Iterator[str]:
         parts = addresses.load(row[name])
         if parts is not None and addresses.dump(parts) != row[name]:
             yield f"{name} is not in its stored form"
+    ids = external_ids.load(row["external_ids"])
+    if len(ids) > external_ids.MAX_IDS or external_ids.dump(ids) != row["external_ids"]:
+        yield "external_ids is not in its stored form"
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
         yield "the version or the timestamps are impossible"
     expected = {**folded_columns(row), **search_document.derive_columns(row)}

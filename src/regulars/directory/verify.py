@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.core import external_ids
 from regulars.core.packages import all_tables
 from regulars.customers.search import search_document
 from regulars.directory.entities import ENTITIES
@@ -95,6 +96,8 @@ class _Verifier:
         self._connection = connection
         self._report = report
         self._read_names: set[str] = set()
+        # The external ids in the rows of an account's customers and orders.
+        self._external_ids: set[tuple[str, int, external_ids.ExternalId]] = set()
 
     def run(self) -> None:
         account_ids = {row["account_id"] for row in self._all(accounts)}
@@ -170,6 +173,14 @@ class _Verifier:
                 yield f"{label}: it is missing"
             if row["customer_id"] not in ids["Customer"]:
                 yield f"{label}: the customer {row['customer_id']} is missing"
+            id_ = external_ids.ExternalId(row["source"], row["shop_id"])
+            external = (row["type"], row["number"], id_)
+            if external not in self._external_ids:
+                yield f"{label}: the {row['type'].lower()} does not have it"
+            self._external_ids.discard(external)
+        for type_, number, _ in sorted(self._external_ids):
+            yield f"{account}, external id of {type_} {number}: it identifies nothing"
+        self._external_ids.clear()
         inbox_ids = {row["inbox_id"] for row in self._all(inbox, account_id)}
         for row in self._all(inbox_keys, account_id):
             if row["inbox_id"] not in inbox_ids:
@@ -233,6 +244,7 @@ class _Verifier:
         account = f"account {account_id}"
         for row in self._all(orders, account_id):
             yield from check_order(account, row, counter_row["orders"])
+            self._add_external_ids("Order", row["order_id"], row)
             is_included = is_counted(row)
             total = totals.setdefault(row["customer_id"], [0, 0])
             total[0] += is_included
@@ -257,6 +269,7 @@ class _Verifier:
                 yield f"{label}: the id was never assigned"
             yield from change_log.of_present(customer_id)
             row_problems = list(check_customer(row))
+            self._add_external_ids("Customer", customer_id, row)
             yield from (f"{label}: {problem}" for problem in row_problems)
             count, expenses = totals.get(customer_id, (0, 0))
             if (row["orders_count"], row["expenses"]) != (count, expenses):
@@ -270,6 +283,11 @@ class _Verifier:
         for customer_id in sorted(stored_terms):
             label = f"{account}: the search index"
             yield f"{label} contains customer {customer_id}, who is missing"
+
+    def _add_external_ids(self, type_: str, number: int, row: Row) -> None:
+        if row["external_ids"]:
+            ids = external_ids.load(row["external_ids"])
+            self._external_ids.update((type_, number, external) for external in ids)
 
     def _terms(self, account_id: int) -> dict[int, tuple[int, int]]:
         """Return the number of terms of each customer and the sum of their hashes. Terms are not

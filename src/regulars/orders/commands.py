@@ -15,7 +15,7 @@ from regulars.core.commands import (
     record_keys,
 )
 from regulars.core.errors import Problem
-from regulars.customers.commands import Reference, customer_ids, email_keys
+from regulars.customers.commands import Reference, customer_ids, email_keys, named_shop_ids
 from regulars.store import LookupKeys
 from regulars.store.large_work import is_large
 
@@ -162,5 +162,6 @@ class RecordVisit(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
+            shop_ids=named_shop_ids(self.customer),
             idempotency_keys=record_keys(self.idempotency_record),
         )

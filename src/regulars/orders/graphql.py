@@ -11,7 +11,7 @@ from regulars.api.context import Context
 from regulars.api.guards import needs, needs_to_write, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.related import customers_of, node_loader
-from regulars.api.values import global_id, timestamp_of
+from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.api.writing import mutation
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.money import amounts
@@ -67,6 +67,7 @@ ORDER = TypeBinding(
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
         "customer": Related("customer_id", customers_of),
+        "external_ids": external_ids_of("external_ids"),
         "tags": Value(("tags",), PerRow(orjson.loads), can_be_large=True),
         "test": Value(("test",), PerRow(bool)),
         "cancelled_at": timestamp_of("cancelled_at"),

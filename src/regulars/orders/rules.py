@@ -20,6 +20,7 @@ from regulars.core.errors import (
     Problem,
     Rejected,
 )
+from regulars.core.external_ids import load
 from regulars.customers import history
 from regulars.customers.field_rules import EMPTY, FILLABLE
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -31,6 +32,7 @@ from regulars.orders.commands import (
     RecordOrder,
     RecordVisit,
 )
+from regulars.orders.shop_ids import CUSTOMER, ORDER
 from regulars.orders.values import (
     keep_cleared_cancellation,
     net_payment,
@@ -61,6 +63,7 @@ _NEW_ORDER = {
     "cancelled_at": None,
     "paid": None,
     "details": None,
+    "external_ids": None,
 }
 
 
@@ -76,7 +79,7 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
         values = dict(command.values)
     if stored is None or command.event != "order/created":
         values = with_details(stored, values, command.details)
-    customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+    customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
     problems = [*command.problems, *_order_problems(stored, values, customer_id)]
     if problems:
         raise Rejected(*problems)
@@ -98,15 +101,19 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
         is_by_owner = _is_of(unit, command, owner)
         customer = _fill(unit, owner, command) if is_by_owner else owner
     customer_id = customer["customer_id"]
+    known_customer = customer
     if stored is None or is_by_owner:
-        unit.shop_ids.add(command.shop_ids.customer, "Customer", customer_id, customer_id)
-    unit.shop_ids.add(command.shop_ids.order, "Order", row["order_id"], customer_id)
+        known_customer = _with_shop_id(unit, customer, command.shop_ids.customer)
+    row["external_ids"] = unit.shop_ids.added(row["external_ids"], command.shop_ids.order, ORDER)
     row["net_payment"] = net_payment(row)
     if stored is not None and row == stored:
+        unit.save(customer, known_customer, command)
         return stored
     row["updated_at"] = max(command.at, row["created_at"], stored["updated_at"] if stored else 0)
+    if row["external_ids"] != (stored["external_ids"] if stored else None):
+        unit.shop_ids.save(ORDER, stored, row)
     unit.rows[orders].put(row)
-    counted_customer = with_order(customer, row, stored)
+    counted_customer = with_order(known_customer, row, stored)
     if counted_customer != customer:
         counted_customer = unit.touch(counted_customer, command)
     fields = history.difference(customer, counted_customer) | history.order_difference(stored, row)
@@ -119,7 +126,7 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
 def _is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
     """Whether the person in the command is the owner of the order. An order stays with its
     customer even if the shop assigns it, or its name, to another one."""
-    customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+    customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
     if customer_id is not None:
         return bool(customer_id == owner["customer_id"])
     return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
@@ -128,9 +135,9 @@ def _is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
 def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
     """Whether an unknown order was deleted with its customer, or created before its customer was
     deleted: its event is late."""
-    if unit.shop_ids.deleted_at(command.shop_ids.order) is not None:
+    if unit.shop_ids.deleted_at(command.shop_ids.order, ORDER) is not None:
         return True
-    deleted_at = unit.shop_ids.deleted_at(command.shop_ids.customer)
+    deleted_at = unit.shop_ids.deleted_at(command.shop_ids.customer, CUSTOMER)
     created_at = command.values.get("created_at")
     return deleted_at is not None and created_at is not None and created_at <= deleted_at
 
@@ -139,9 +146,9 @@ def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     """Create or update a customer, and return its row: empty if the event is too late. Raises
     Rejected."""
     shop_id, values = command.shop_ids.customer, command.values
-    if unit.shop_ids.deleted_at(shop_id) is not None or _is_late(unit, command):
+    if unit.shop_ids.deleted_at(shop_id, CUSTOMER) is not None or _is_late(unit, command):
         return {}
-    customer_id = unit.shop_ids.find(shop_id, "Customer")
+    customer_id = unit.shop_ids.find(shop_id, CUSTOMER)
     if (
         customer_id is None
         and command.mirrored_customer_id is not None
@@ -162,6 +169,9 @@ def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     if problems:
         raise Rejected(*problems)
     stored = unit.customer(customer_id if customer_id is not None else holder or 0)
+    ids = unit.shop_ids.added(stored["external_ids"] if stored else None, shop_id, CUSTOMER)
+    if ids is not None and (stored is None or ids != stored["external_ids"]):
+        values = {**values, "external_ids": load(ids)}
     if stored is None:
         row = _create(unit, values, command)
     elif command.should_fill_empty:
@@ -171,8 +181,6 @@ def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         if problems:
             raise Rejected(*problems)
         row = unit.save(stored, updated, command)
-    customer_id = row["customer_id"]
-    unit.shop_ids.add(shop_id, "Customer", customer_id, customer_id)
     if command.delivery:
         unit.shop_ids.record_event(shop_id, command.delivery.event)
     return row
@@ -202,7 +210,7 @@ def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
 def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     """Delete the customer with a shop id. Record the id even if it is unknown, because late events
     of the customer may follow."""
-    customer_id = unit.shop_ids.find(command.shop_id, "Customer")
+    customer_id = unit.shop_ids.find(command.shop_id, CUSTOMER)
     if customer_id is None:
         customer_id = command.mirrored_customer_id
     if customer_id is not None and unit.customer(customer_id) is not None:
@@ -282,13 +290,16 @@ def record_visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
 def _find_or_create(unit: CustomerUnitOfWork, command: RecordOrder | RecordLead) -> Row:
     """Return the customer with the shop id or else the email, with empty fields filled. Create it
     if it does not exist."""
-    customer_id = None
+    customer_id = shop_id = None
     if isinstance(command, RecordOrder):
-        customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+        shop_id = command.shop_ids.customer
+        customer_id = unit.shop_ids.find(shop_id, CUSTOMER)
     if customer_id is None:
         customer_id = unit.holder(command.person["email_key"])
     if customer_id is None:
-        return _create(unit, command.person, command)
+        ids = load(unit.shop_ids.added(None, shop_id, CUSTOMER))
+        values = {**command.person, "external_ids": ids} if ids else command.person
+        return _create(unit, values, command)
     customer = unit.customer(customer_id)
     assert customer is not None  # emails and shop ids always have a customer
     return _fill(unit, customer, command)
@@ -305,6 +316,14 @@ def _create(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
     return customer
 
 
+def _with_shop_id(unit: CustomerUnitOfWork, customer: Row, shop_id: str | None) -> Row:
+    """Return a customer's row with a shop id added, if it is free."""
+    ids = unit.shop_ids.added(customer["external_ids"], shop_id, CUSTOMER)
+    if ids == customer["external_ids"]:
+        return customer
+    return with_values(customer, {"external_ids": load(ids)}, ())[0]
+
+
 def _fill(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
     """Set the empty fields of a customer from the person in the command."""
     return _fill_values(unit, row, command.person, command)
@@ -314,6 +333,8 @@ def _fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Co
     missing_values = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
+    if "external_ids" in values:
+        missing_values["external_ids"] = values["external_ids"]
     if not missing_values:
         return row
     updated, problems = with_values(row, missing_values, ("node",))

@@ -67,6 +67,7 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
         "updated_at": max(order.created_at, order.cancelled_at or 0),
         "paid": None,
         "details": None,
+        "external_ids": None,
     }
     return {**row, "net_payment": net_payment(row)}
 

@@ -25,6 +25,7 @@ _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
     fields.Json: lambda field: [text(field.name, nullable=True)],
     fields.Address: lambda field: [text(field.name, nullable=True)],
     fields.Tags: lambda field: [text(field.name)],
+    fields.ExternalIds: lambda field: [text(field.name, nullable=True)],
     fields.FullName: lambda field: _folded(field),
     fields.Location: lambda _: [],
     fields.Avatar: lambda _: [],

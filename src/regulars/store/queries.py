@@ -223,7 +223,7 @@ def customers_of_orders() -> sa.Select[Any]:
 
 
 def customers_of_shop_ids() -> sa.Select[Any]:
-    """Select the ids of the customers with the shop ids `shop_ids`."""
+    """Select the ids of the customers with the external ids `shop_ids` in any system."""
     numbers = sa.select(shop_ids.c.number).where(of_account(shop_ids))
     numbers = numbers.where(any_of(shop_ids.c.shop_id, "shop_ids"))
     return numbers.where(shop_ids.c.type == sa.literal_column("'Customer'"))
@@ -246,17 +246,18 @@ DELETED_ID = "Deleted"
 
 @cache
 def named_shop_ids() -> Query:
-    """Whole rows of `shop_ids`: those of the ids `shop_ids`; those of the customers with the emails
-    `email_keys`; and, with the type `DELETED_ID` and the time of the deletion as the number, a row
-    for each of the ids that a deleted customer had. An id may occur twice."""
+    """Whole rows of `shop_ids`: those of the ids `shop_ids` in any system; those of the customers
+    with the emails `email_keys`; and, with the type `DELETED_ID` and the time of the deletion as
+    the number, a row for each of the ids that a deleted customer had. An id may occur twice."""
     rows = sa.select(*shop_ids.columns).where(of_account(shop_ids))
     holders = sa.select(customers.c.customer_id).where(of_account(customers))
     holders = holders.where(any_of(customers.c.email_key, "email_keys"))
     columns = deleted_shop_ids.c
     type_: sa.ColumnElement[Any] = sa.literal_column(f"'{DELETED_ID}'")
+    source: sa.ColumnElement[Any] = sa.literal_column("'shop'")
     zero: sa.ColumnElement[Any] = sa.literal_column("0")
     deletions = sa.select(
-        columns.account_id, columns.shop_id, type_, columns.deleted_at, zero, zero
+        columns.account_id, columns.shop_id, source, type_, columns.deleted_at, zero, zero
     ).where(of_account(deleted_shop_ids))
     return Query(
         sa.union_all(
@@ -268,13 +269,11 @@ def named_shop_ids() -> Query:
 
 
 @cache
-def shop_ids_of_customers() -> Query:
-    """The shop ids of the customers `ids`: the id of the customer, the shop id."""
-    rows = sa.select(shop_ids.c.customer_id, shop_ids.c.shop_id).where(of_account(shop_ids))
-    rows = rows.where(
-        any_of(shop_ids.c.customer_id, "ids"), shop_ids.c.type == sa.literal_column("'Customer'")
-    )
-    return Query(rows)
+def objects_of_shop_ids() -> Query:
+    """The objects with the external ids `shop_ids`: source, id, type and `_id` of the object."""
+    columns = shop_ids.c
+    rows = sa.select(columns.source, columns.shop_id, columns.type, columns.number)
+    return Query(rows.where(of_account(shop_ids), any_of(columns.shop_id, "shop_ids")))
 
 
 WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)

@@ -87,7 +87,7 @@ class any_of(ColumnElement[bool]):  # noqa: N801  # used like a function, as SQL
     inherit_cache = False
     _is_implicitly_boolean = True  # or SQLite's compiler would write `… = 1`
 
-    def __init__(self, column: sa.Column[Any], name: str) -> None:
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column = column
         self.list = sa.bindparam(name, type_=sa.ARRAY(column.type))
         self.json = sa.bindparam(name, type_=sa.Text())

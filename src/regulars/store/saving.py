@@ -178,9 +178,9 @@ def _changes(
     for deletion in deletions(shape.entities, shape.deletes):
         yield deletion.name, deletion.build(where), False
     for index, (entity, columns) in enumerate(shape.updates):
-        account, key = entity.table.primary_key.columns
-        rows = _arrays([entity.table.c[n] for n in (key.name, *columns)], _update_prefix(index))
-        is_row = where(account == batch_account(), key == rows.c[key.name])
+        account, *keys = entity.table.primary_key.columns
+        rows = _arrays([*keys, *(entity.table.c[n] for n in columns)], _update_prefix(index))
+        is_row = where(account == batch_account(), *(key == rows.c[key.name] for key in keys))
         values = {name: rows.c[name] for name in columns}
         yield f"updated_{index}", entity.table.update().where(is_row).values(values), False
     if shape.removes_terms:

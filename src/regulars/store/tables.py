@@ -113,7 +113,7 @@ buckets = table(
 )
 
 # `paid` is the amount that the customer has paid; if it is null, the status determines the amount.
-# `details` is a JSON object with further values from the shop.
+# `details` is a JSON object with further values from the shop. `external_ids` is a JSON array.
 orders = table(
     "orders",
     key("account_id"),
@@ -135,6 +135,7 @@ orders = table(
     number("updated_at"),
     number("paid", nullable=True),
     text("details", nullable=True),
+    text("external_ids", nullable=True),
     belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
@@ -228,13 +229,16 @@ webhook_secrets = table(
     text("inbound", nullable=True),
 )
 
-# The ids that an account's shop uses for objects: the type and the `_id` of the object, and its
-# customer. `event` is the number of the last event about it, if the shop is another Regulars.
+# The external ids of an account: the id `shop_id` in the system `source`, the type and the `_id` of
+# the object, and its customer. The source `shop` is the account's shop. `event` is the number of
+# the last event about the object, if the shop is another Regulars. The objects have the same ids in
+# their column `external_ids`.
 shop_ids = table(
     "shop_ids",
     key("account_id"),
     sa.Column("shop_id", Text, primary_key=True),
-    text("type"),
+    sa.Column("source", Text, primary_key=True, server_default="shop"),
+    sa.Column("type", Text, primary_key=True),
     number("number"),
     number("customer_id"),
     sa.Column("event", Number, nullable=False, server_default="0"),

@@ -91,6 +91,9 @@ def blank_late_attempts() -> Query:
     return Query(statement.values(exchange=sa.null()))
 
 
+_IS_OF_SHOP = shop_ids.c.source == sa.literal_column("'shop'")
+
+
 def _record_deleted_shop_ids(where: Where) -> Change:
     """Insert a row into `deleted_shop_ids` for each id of a deleted customer, unless it exists."""
     at = number(DELETED_AT)
@@ -100,12 +103,29 @@ def _record_deleted_shop_ids(where: Where) -> Change:
         deleted_shop_ids.c.deleted_at == at,
     )
     is_new = ~existing.correlate(shop_ids).exists()
-    rows = sa.select(shop_ids.c.account_id, shop_ids.c.shop_id, at)
-    rows = rows.where(where(*of_deleted_customers(shop_ids), is_new))
+    # A customer and an order can have the same id.
+    rows = sa.select(shop_ids.c.account_id, shop_ids.c.shop_id, at).distinct()
+    rows = rows.where(where(*of_deleted_customers(shop_ids), _IS_OF_SHOP, is_new))
     return deleted_shop_ids.insert().from_select([c.name for c in deleted_shop_ids.c], rows)
 
 
 RECORD_DELETED_SHOP_IDS = BatchStatement("noted_shop_ids", _record_deleted_shop_ids)
+
+
+def _remove_external_ids(where: Where) -> Change:
+    is_lost = any_of(
+        shop_ids.c.source + sa.literal_column("':'") + shop_ids.c.shop_id, "lost_external_ids"
+    )
+    of_customers = (
+        shop_ids.c.account_id == batch_account(),
+        any_of(shop_ids.c.customer_id, "losing_customers"),
+        shop_ids.c.type == sa.literal_column("'Customer'"),
+    )
+    return shop_ids.delete().where(where(*of_customers, is_lost))
+
+
+# Deletes the external ids `lost_external_ids` (`SOURCE:ID`) of the customers `losing_customers`.
+REMOVE_EXTERNAL_IDS = BatchStatement("lost_external_ids", _remove_external_ids)
 
 
 def delete_from_inbox(table: sa.Table) -> BatchStatement:
@@ -114,7 +134,7 @@ def delete_from_inbox(table: sa.Table) -> BatchStatement:
 
     def build(where: Where) -> Change:
         emails = sa.select(customers.c.email_key).where(*of_deleted_customers(customers))
-        ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids))
+        ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids), _IS_OF_SHOP)
         keys = inbox_keys.alias("keys")
         names_customer = [among(keys.c.key, selected) for selected in (emails, ids)]
         events = sa.select(keys.c.inbox_id).where(

@@ -35,7 +35,9 @@ ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
 # The parts of an address that are put together with others.
 COMPOSED_PARTS = (NAME, *PARTS_OF_STREETS, ZIP_CITY)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
-_INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
+_INPUT = tuple(
+    name for name in names_of(WRITABLE) if name not in (*ADDRESS_FIELDS, OWN_EXTERNAL_IDS)
+)
 # The fields of columns, except parts of addresses and custom fields. `name` is a whole name; see
 # `composed_fields`.
 PLAIN = in_order(

@@ -28,7 +28,7 @@ from regulars.customers.listing import CustomerPage, Listing
 from regulars.customers.search.parser import Order, parse
 from regulars.store import Store
 from regulars.store.base import QueryExecutor
-from regulars.store.queries import ORDER_VALUE, customers_by_id, shop_ids_of_customers
+from regulars.store.queries import ORDER_VALUE, customers_by_id
 from regulars.transfer.cells import neutral
 from regulars.transfer.errors import BadOption
 from regulars.transfer.excel_cells import (
@@ -41,7 +41,6 @@ from regulars.transfer.excel_cells import (
 from regulars.transfer.export_columns import (
     DEFAULT_COLUMNS,
     LONG_COLUMNS,
-    OWN_EXTERNAL_IDS,
     OWN_ID,
     ExportColumn,
     Values,
@@ -107,12 +106,7 @@ class Export:
             )
         self._fields = [export_column(name, layout) for name in self._names]
         reads = dict.fromkeys(name for field in self._fields for name in field.reads)
-        # External ids are in a table of their own, and come last in a row.
-        self._has_external_ids = OWN_EXTERNAL_IDS in reads
-        reads.pop(OWN_EXTERNAL_IDS, None)
-        self._stored = tuple(dict.fromkeys([ORDER_VALUE, "customer_id", *reads]))
-        self._columns = (*self._stored, *([OWN_EXTERNAL_IDS] if self._has_external_ids else []))
-
+        self._columns = tuple(dict.fromkeys([ORDER_VALUE, "customer_id", *reads]))
         self._long_indexes = [
             index for index, name in enumerate(self._columns) if name in LONG_COLUMNS
         ]
@@ -158,19 +152,10 @@ class Export:
         pages: AsyncIterator[Sequence[Any]] = (
             self._pages_of_ids(snapshot, self._ids)
             if self._ids is not None
-            else Listing(snapshot).pages(self._account_id, self._selected, self._stored)
+            else Listing(snapshot).pages(self._account_id, self._selected, self._columns)
         )
         async for page in pages:
-            yield await self._with_external_ids(snapshot, page) if self._has_external_ids else page
-
-    async def _with_external_ids(
-        self, snapshot: QueryExecutor, page: Sequence[Any]
-    ) -> Sequence[Any]:
-        params = {"account_id": self._account_id, "ids": [row[1] for row in page]}
-        ids: dict[int, list[str]] = {}
-        for customer_id, shop_id in await snapshot.fetch(shop_ids_of_customers(), params):
-            ids.setdefault(customer_id, []).append(shop_id)
-        return [(*row, sorted(ids.get(row[1], ()))) for row in page]
+            yield page
 
     async def _workbook(self, snapshot: QueryExecutor) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the number of customers of each slice, and then the chunks of the workbook."""
@@ -243,7 +228,7 @@ class Export:
     ) -> AsyncGenerator[Sequence[Any], None]:
         """Yield the rows of ids, a page at a time. Unknown ids are skipped."""
         # The order value of a list by id is the id.
-        stored = ["customer_id" if name == ORDER_VALUE else name for name in self._stored]
+        stored = ["customer_id" if name == ORDER_VALUE else name for name in self._columns]
         query = customers_by_id(tuple(stored))
         for start in range(0, len(ids), self._selected.page.size):
             batch = ids[start : start + self._selected.page.size]

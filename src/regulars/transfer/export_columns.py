@@ -9,6 +9,7 @@ import orjson
 
 from regulars.core import fields as kinds
 from regulars.core.dates import iso
+from regulars.core.external_ids import load, written
 from regulars.core.fields import in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
@@ -20,7 +21,9 @@ from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.errors import BadOption
 
 # Columns of the table whose values may be long.
-LONG_COLUMNS = frozenset(names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address))
+LONG_COLUMNS = frozenset(
+    names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.ExternalIds)
+)
 
 Values = Sequence[Any]
 
@@ -139,6 +142,14 @@ def _tag_cells(column: Values) -> Values:
     return [of_tags(orjson.loads(value)) for value in column]
 
 
+def _external_id_values(column: Values) -> Values:
+    return [list(map(written, load(value))) for value in column]
+
+
+def _external_id_cells(column: Values) -> Values:
+    return list(map(of_tags, _external_id_values(column)))
+
+
 _TEXT = _column(_same, _same)
 # The columns of each kind of field.
 _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportColumn]]] = {
@@ -148,6 +159,7 @@ _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportCol
     kinds.LongText: _column(_or_empty, _same),
     kinds.Flag: _column(_flags, lambda column: list(map(bool, column)), is_user_text=False),
     kinds.Tags: _column(_tag_cells, _fragments),
+    kinds.ExternalIds: _column(_external_id_cells, _external_id_values),
     kinds.Json: _column(_or_empty, _fragments),
     kinds.Address: _addresses,
     kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),
@@ -167,14 +179,11 @@ _IMPORTED = in_order(
 # The heading of the `_id` in an export. No other system has it, so an import can trust the ids.
 OWN_ID = "regulars_id"
 # The ids of the customer in other systems: a list, of which each cell has its form of tags.
-OWN_EXTERNAL_IDS = "external_ids"
+(OWN_EXTERNAL_IDS,) = names_of(FIELDS, kinds.ExternalIds)
 _ID = ExportColumn(("customer_id",), _same, _same, is_user_text=False)
 _OWN = {
     OWN_ID: _ID,
     **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()},
-    OWN_EXTERNAL_IDS: ExportColumn(
-        (OWN_EXTERNAL_IDS,), lambda column: list(map(of_tags, column)), _same
-    ),
 }
 _GLOBAL_ID = encoder("Customer")
 _DERIVED = {
@@ -192,7 +201,7 @@ _JSON_ONLY = {
     name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
 }
 # The default columns of each format: everything that can be imported.
-DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED, OWN_EXTERNAL_IDS)}
+DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 _COLUMNS = {**_OWN, **_DERIVED}
 _COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
 _EARLIER_PARTS = (

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from regulars.core.dates import iso
+from regulars.core.external_ids import written
 from regulars.customers.bulk import SetRow
 from regulars.transfer.columns import COLUMNS, Column
 from regulars.transfer.errors import BadFile, IncompleteFile, UnclearEncoding
@@ -148,7 +149,7 @@ def _stored(field: str, row: SetRow) -> Any:
     if field == "created_at":
         return iso(row.timestamps[0]) if row.timestamps else None
     if field == "external_id":
-        return ", ".join(row.shop_ids) or None
+        return ", ".join(map(written, row.shop_ids)) or None
     return holder.get(part or group)
 
 

@@ -52,6 +52,10 @@ def _tags_of(value: Any) -> list[str]:
     return [tag for tag in value or [] if isinstance(tag, str)]
 
 
+def _external_ids_of(value: Any) -> list[dict[str, str]]:
+    return [external for external in value or [] if isinstance(external, dict)]
+
+
 def _object_of(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
@@ -68,6 +72,9 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     fields.Flag: _plain(bool, bool),
     fields.LongText: _plain(lambda value: value or None),
     fields.Tags: _plain(_tags_of, orjson.loads),
+    fields.ExternalIds: lambda field: _Mirrored(
+        f"{field.name} {{ source id }}", _external_ids_of, lambda stored: _load(stored) or []
+    ),
     fields.Json: _plain(_object_of, _load),
     fields.Address: lambda field: _Mirrored(
         f"{field.name} {{ {' '.join(PARTS)} }}", _parts_of, _load

@@ -7,6 +7,7 @@ from typing import Any
 
 from regulars.core import ids
 from regulars.core.errors import InvalidInput, Problem
+from regulars.core.external_ids import SHOP, ExternalId, ExternalIds, parse
 from regulars.core.ids import MAX_ID
 from regulars.core.text import sanitize
 from regulars.customers.commands import Reference, reference_to
@@ -26,10 +27,15 @@ def foreign_id(value: Any) -> str | None:
     return sanitize(text)[0].strip()[:_ID_LENGTH] or None
 
 
-def foreign_ids(value: Any) -> tuple[str, ...]:
-    """Return the ids of other systems in a value, which is one or a list; see `foreign_id`."""
+def foreign_ids(value: Any) -> ExternalIds:
+    """Return the ids of the shop in a value, which is one or a list; see `foreign_id`."""
     ids_ = map(foreign_id, value if isinstance(value, list) else [value])
-    return tuple(dict.fromkeys(filter(None, ids_)))
+    return tuple(ExternalId(SHOP, id_) for id_ in dict.fromkeys(filter(None, ids_)))
+
+
+def exported_ids(texts: list[str]) -> ExternalIds:
+    """Return the external ids in the column `external_ids` of our own export."""
+    return tuple(dict.fromkeys(filter(None, map(parse, texts))))
 
 
 def _customer_of(value: Any) -> int | None:

@@ -49,7 +49,7 @@ from regulars.transfer.name_order import AND_CUSTOMER_READERS
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
 from regulars.transfer.records import Record
-from regulars.transfer.row_identity import find_reference, foreign_ids
+from regulars.transfer.row_identity import exported_ids, find_reference, foreign_ids
 from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
 from regulars.transfer.sanitizing import (
     CUSTOM,
@@ -384,7 +384,11 @@ class RowParser:
         if row.consents:
             node[CONSENT] = all(row.consents)
         external = keys[EXTERNAL_ID]
-        shop_ids, key = foreign_ids(keys["id"] if external is None else external), ""
+        key = ""
+        if self._is_own and external is not None:
+            shop_ids = exported_ids(external)
+        else:
+            shop_ids = foreign_ids(keys["id"] if external is None else external)
         if external is not None:
             heading = self.heading((EXTERNAL_ID,))
             key = f"{IMPORTED}{heading}"

@@ -214,6 +214,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Phone: lambda field: _whole(field, _number_text),
     kinds.Flag: lambda field: _whole(field, _flag),
     kinds.Tags: lambda field: _whole(field, _tags),
+    kinds.ExternalIds: lambda _: {},  # read by source; see `row_identity`
     kinds.Json: lambda field: _whole(field, _custom),
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }

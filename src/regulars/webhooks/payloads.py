@@ -14,7 +14,7 @@ import orjson
 
 from regulars.core import fields as kinds
 from regulars.core.dates import iso
-from regulars.core.fields import Field, in_order
+from regulars.core.fields import Field, in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import full_name
@@ -168,6 +168,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
     kinds.Phone: _read_column(_identity),
     kinds.Flag: _read_column(bool),
     kinds.Tags: _read_column(orjson.loads),
+    kinds.ExternalIds: _read_column(lambda stored: _load_json(stored) or []),
     kinds.Json: _read_column(lambda stored: _load_json(stored) or {}),
     kinds.Address: _read_column(lambda stored: address_body(addresses.load(stored))),
     kinds.Location: _read_location,
@@ -179,14 +180,16 @@ _EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
 _FIELD_READERS = {
     f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
 }
+_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds)
 # In the order of the first release, because a signature covers the order. New fields follow.
 _BODY_KEYS = (
     *in_order(
         "id _id tags email leads notes phone avatar custom location full_name last_name first_name "
         "accepts_marketing billing_address shipping_address",
-        ("id", "_id", "leads", *_FIELD_READERS),
+        ("id", "_id", "leads", *(name for name in _FIELD_READERS if name not in _LAST_KEYS)),
     ),
     "__typename",
+    *_LAST_KEYS,
 )
 
 

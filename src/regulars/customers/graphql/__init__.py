@@ -19,11 +19,13 @@ from regulars.customers.graphql import bulk, history, search, statistics, types
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
 from regulars.customers.graphql.roots import (
+    add_external_ids,
     address,
     create_customer,
     customers,
     delete_customers,
     price_of_deletes,
+    remove_external_ids,
     update_customer,
 )
 from regulars.directory.directory import Directory
@@ -42,6 +44,13 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
         "updateCustomer": Root(update_customer, needs_to_write(WRITE, *WRITTEN), price_of_write),
+        **{
+            name: Root(change, needs_to_write(WRITE, *WRITTEN), price_of_write)
+            for name, change in (
+                ("addExternalIds", add_external_ids),
+                ("removeExternalIds", remove_external_ids),
+            )
+        },
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
         "setCustomers": Root(
             bulk.set_customers,

@@ -8,12 +8,14 @@ from typing import Any
 from regulars.api.connections import Connection
 from regulars.api.context import Context
 from regulars.api.guards import WRITE_COST
-from regulars.api.writing import mutation
+from regulars.api.writing import BuildCommand, mutation
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, Rejected
+from regulars.core.external_ids import clean_ids
 from regulars.core.ids import encoder
 from regulars.core.paging import encode
 from regulars.customers.commands import (
+    ChangeExternalIds,
     CreateCustomer,
     DeleteCustomers,
     UpdateCustomer,
@@ -83,12 +85,28 @@ def _delete(
     return DeleteCustomers(customers, env.now, version, record, env.origin)
 
 
+def _change_external_ids(is_adding: bool) -> BuildCommand:
+    def build(
+        env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+    ) -> ChangeExternalIds:
+        customer, version = reference_to(arguments["id"]), expected_version(env, arguments)
+        ids, problems = clean_ids(arguments["externalIds"], ("externalIds",))
+        add, remove = (ids, ()) if is_adding else ((), ids)
+        return ChangeExternalIds(
+            customer, env.now, add, remove, problems, version, record, env.origin
+        )
+
+    return build
+
+
 async def _global_ids(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> list[str]:
     return encoder("Customer")(numbers)
 
 
 create_customer = mutation(_create)
 update_customer = mutation(_update)
+add_external_ids = mutation(_change_external_ids(is_adding=True))
+remove_external_ids = mutation(_change_external_ids(is_adding=False))
 delete_customers = mutation(_delete, render=_global_ids)
 
 

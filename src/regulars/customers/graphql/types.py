@@ -10,7 +10,7 @@ import orjson
 
 from regulars.api.connections import connection_types
 from regulars.api.related import list_of
-from regulars.api.values import global_id, timestamp_of
+from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.core.money import amounts
@@ -76,6 +76,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.Phone: _column(),
     kinds.Flag: _column(PerRow(bool)),
     kinds.Tags: _column(PerRow(orjson.loads), can_be_large=True),
+    kinds.ExternalIds: lambda field: external_ids_of(field.name),
     kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
@@ -108,6 +109,8 @@ ADDRESS = TypeBinding(
     has_dict_rows=True,
 )
 
+EXTERNAL_ID = TypeBinding({"source": Value(("source",)), "id": Value(("id",))}, has_dict_rows=True)
+
 SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": SameRow()})
 
 CUSTOMER_ORDERS = TypeBinding(
@@ -124,6 +127,7 @@ COUNT = Value(("totalCount",), cost=COUNT_COST)
 TYPES: Mapping[str, TypeBinding] = {
     "Customer": CUSTOMER,
     "Address": ADDRESS,
+    "ExternalId": EXTERNAL_ID,
     "CustomerSummary": SUMMARY,
     "CustomerOrders": CUSTOMER_ORDERS,
     **connection_types("Customer", CUSTOMER_KEYSET, encode, {"totalCount": COUNT}),

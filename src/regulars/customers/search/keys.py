@@ -277,6 +277,12 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
             Predicate.of_column(Within(field.name, low=0, above=True)),
         )
     },
+    fields.ExternalIds: lambda field: {
+        field.key: _Searched(
+            Key(_text_facet, "SOURCE:ID", prefix=True, values=("stripe:cus_1", "stripe:*")),
+            _has_facet(field.key),
+        )
+    },
     fields.Json: lambda _: {},  # `custom.KEY`, which is looked up by its beginning
 }
 _SEARCHED = {

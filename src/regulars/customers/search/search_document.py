@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from regulars.core import fields
+from regulars.core import external_ids, fields
 from regulars.core.fields import names_of
 from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, without_invisible
 from regulars.customers.fields import FIELDS
@@ -46,6 +46,7 @@ _PHONES = names_of(_searched(fields.Phone))
 _TAGS = tuple((field.key, field.name) for field in _searched(fields.Tags))
 _ADDRESSES = names_of(_searched(fields.Address))
 _JSON = names_of(_searched(fields.Json))
+_EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
 (_LONG_TEXT,) = names_of(_searched(fields.LongText))
 # Texts that are matched as a whole and have no index of their own.
 _FACET_TEXTS = names_of([field for field in _searched(fields.Text) if not field.sort])
@@ -99,6 +100,7 @@ _SOURCES = {
         *_TAG_COLUMNS,
         _LONG_TEXT,
         *_JSON,
+        *(name for _, name in _EXTERNAL_IDS),
         *_ADDRESSES,
         *_FACET_TEXTS,
         *_SORTED_NAMES,
@@ -110,7 +112,9 @@ _UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT, *_SORT
 _read_sources = itemgetter(
     *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
 )
-_other_facet_sources = itemgetter(*_ADDRESSES, *_JSON, *_FACET_TEXTS)
+_other_facet_sources = itemgetter(
+    *_ADDRESSES, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
+)
 _derived_columns = itemgetter(*_SOURCES)
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
 SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
@@ -278,6 +282,10 @@ def _facets(
         for name in _FACET_TEXTS:
             if row[name]:
                 raw_facets[f"{name}:{row[name]}"] = None
+        for key, name in _EXTERNAL_IDS:
+            if row[name]:
+                for external in external_ids.load(row[name]):
+                    raw_facets[f"{key}:{external}".replace("\n", " ")] = None
     if raw_facets:
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
     for name, forms in phone_forms:

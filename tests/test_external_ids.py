@@ -1,0 +1,270 @@
+"""External ids of customers and orders: who has one, how they are set, and what they identify."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.support import Client, Server, create_token, run_regulars, run_server
+
+pytestmark = pytest.mark.both_databases
+
+IDS = "external_ids { source id }"
+STRIPE = {"source": "stripe", "id": "cus_1"}
+CHANGE = """mutation($id: ID!, $ids: [InputExternalId!]!, $v: Int) {
+  FIELD(id: $id, externalIds: $ids, ifVersion: $v) { version external_ids { source id } } }"""
+SET = """mutation($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy) {
+  setCustomers(nodes: $nodes, errorPolicy: $policy) {
+    rows { outcome customer { _id external_ids { source id } } errors { key input_path } } } }"""
+CREATE = "mutation($n: InputCustomer!) { createCustomer(node: $n) { _id } }"
+UPDATE = """mutation($id: ID!, $n: InputUpdateCustomer!) {
+  updateCustomer(id: $id, node: $n) { _id } }"""
+FIELDS = (
+    """{ customerChanges(first: 250) { edges { node { kind fields { name before after } } } } }"""
+)
+
+
+def change(client: Client, field: str, id_: str, *ids: Any, version: int | None = None) -> Any:
+    document = CHANGE.replace("FIELD", field)
+    return client.data(document, id=id_, ids=list(map(external, ids)), v=version)[field]
+
+
+def external(text: Any) -> dict[str, str]:
+    source, _, id_ = text.partition(":")
+    return {"source": source, "id": id_}
+
+
+def of(client: Client, id_: str) -> list[str]:
+    customer = client.node(id_, f"... on Customer {{ {IDS} }}")
+    return [f"{each['source']}:{each['id']}" for each in customer["external_ids"]]
+
+
+def set_rows(client: Client, *nodes: dict[str, Any], policy: str = "REJECT_ROW") -> Any:
+    rows = client.data(SET, nodes=nodes, policy=policy)["setCustomers"]["rows"]
+    return [(row["outcome"], [error["key"] for error in row["errors"]]) for row in rows]
+
+
+def assert_consistent(server: Server) -> None:
+    result = run_regulars("verify", "--database-url", server.database_url)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_customer_has_several_ids_ordered_by_source(client: Client) -> None:
+    ids = ["woo:7", "stripe:cus_2", "stripe:cus_1", "stripe:cus_2", "shop:cus_1"]
+    customer = client.create("a@x.test", external_ids=list(map(external, ids)))
+    expected = ["shop:cus_1", "stripe:cus_2", "stripe:cus_1", "woo:7"]
+    assert of(client, customer["id"]) == expected
+    client.create("b@x.test", external_ids=[{"id": "bare"}])
+    assert of(client, "bare") == ["shop:bare"]
+    assert of(client, "external:shop:bare") == ["shop:bare"]
+    assert of(client, "external:stripe:cus_2") == expected
+    assert client.node("external:stripe:CUS_2", "... on Customer { email }") is None
+    assert_consistent(client.server)
+
+
+def test_an_update_replaces_ids_and_frees_them(client: Client) -> None:
+    a = client.create("a@x.test", external_ids=[STRIPE, external("woo:1")])["id"]
+    b = client.create("b@x.test")["id"]
+    error = client.expect_error(
+        "errors_dup_external_id", UPDATE, id=b, n={"external_ids": [STRIPE]}
+    )
+    assert error["extensions"]["customer_id"] == a
+    assert error["extensions"]["code"] == "CONFLICT"
+    assert error["extensions"]["input_path"] == ["node", "external_ids"]
+    assert "`stripe:cus_1`" in error["message"]
+    client.expect_error(
+        "errors_dup_external_id", CREATE, n={"email": "c@x.test", "external_ids": [STRIPE]}
+    )
+    client.update(a, external_ids=[external("woo:1"), external("woo:2")])
+    assert of(client, a) == ["woo:1", "woo:2"]
+    client.update(b, external_ids=[STRIPE])
+    assert of(client, b) == ["stripe:cus_1"]
+    client.expect_error("errors_invalid_input", UPDATE, id=b, n={"external_ids": None})
+    client.update(b, external_ids=[])
+    assert of(client, b) == []
+    client.delete(a)
+    client.update(b, external_ids=[external("woo:1")])
+    assert of(client, "external:woo:1") == ["woo:1"]
+    assert_consistent(client.server)
+
+
+def test_ids_are_added_and_removed_with_history(client: Client) -> None:
+    a = client.create("a@x.test")["id"]
+    assert change(client, "addExternalIds", a, "stripe:1", "shop:2")["version"] == 2
+    assert change(client, "addExternalIds", "external:stripe:1", "stripe:1")["version"] == 2
+    assert change(client, "removeExternalIds", a, "stripe:9", "stripe:1", version=2) == {
+        "version": 3,
+        "external_ids": [{"source": "shop", "id": "2"}],
+    }
+    assert change(client, "removeExternalIds", a, "stripe:1")["version"] == 3
+    conflict = CHANGE.replace("FIELD", "addExternalIds")
+    client.expect_error("errors_version_conflict", conflict, id=a, ids=[STRIPE], v=1)
+    client.expect_error("errors_customer_not_found", conflict, id="external:x:1", ids=[STRIPE])
+    changes = [edge["node"] for edge in client.data(FIELDS)["customerChanges"]["edges"]]
+    shop, stripe = {"source": "shop", "id": "2"}, {"source": "stripe", "id": "1"}
+    assert [change["fields"] for change in changes if change["kind"] == "updated"] == [
+        [{"name": "external_ids", "before": [], "after": [shop, stripe]}],
+        [{"name": "external_ids", "before": [shop, stripe], "after": [shop]}],
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"source": source, "id": "1"} for source in ("a b", "x" * 33, "field.size", "a:b", "é")),
+        *({"source": "s", "id": id_} for id_ in ("", " ", "x" * 256, "a\nb", "a\0b")),
+    ],
+)
+def test_invalid_ids_are_refused(client: Client, wrong: dict[str, str]) -> None:
+    error = client.expect_error(
+        "errors_invalid_input", CREATE, n={"email": "a@x.test", "external_ids": [wrong]}
+    )
+    assert error["extensions"]["input_path"] == ["node", "external_ids", 0]
+
+
+def test_the_limits_of_ids(client: Client) -> None:
+    most = [{"source": "s" * 32, "id": f"{n:0255}"} for n in range(50)]
+    a = client.create("a@x.test", external_ids=most)["id"]
+    assert len(of(client, a)) == 50
+    document = CHANGE.replace("FIELD", "addExternalIds")
+    error = client.expect_error("errors_invalid_input", document, id=a, ids=[STRIPE])
+    assert error["message"] == "A customer can have 50 external ids; this one would have 51."
+    for count in (51, 1_000):
+        many = [{"id": str(n)} for n in range(count)]
+        client.expect_error("errors_invalid_input", UPDATE, id=a, n={"external_ids": many})
+    assert set_rows(client, {"_id": 1, "external_ids": [STRIPE]}) == [
+        ("REJECTED", ["errors_invalid_input"])
+    ]
+
+
+# What identifies the customers of a row, and its result: `a` has stripe:1 and woo:1, `b` stripe:2.
+ROWS: list[tuple[dict[str, Any], str, list[str]]] = [
+    ({"_id": 1, "id": "2"}, "REJECTED", ["errors_invalid_input"]),
+    ({"external_ids": ["stripe:1", "stripe:2"]}, "REJECTED", ["errors_ambiguous"]),
+    ({"_id": 1, "external_ids": ["stripe:2"]}, "REJECTED", ["errors_ambiguous"]),
+    ({"id": "external:stripe:1", "external_ids": ["stripe:2"]}, "REJECTED", ["errors_ambiguous"]),
+    ({"_id": 1, "email": "b@x.test"}, "REJECTED", ["errors_dup_email"]),
+    ({"external_ids": ["stripe:1"], "email": "b@x.test"}, "REJECTED", ["errors_dup_email"]),
+    ({"email": "a@x.test", "external_ids": ["erp:1"]}, "UPDATED", []),
+    ({"external_ids": ["stripe:1", "woo:1"]}, "UNCHANGED", []),
+    ({"external_ids": ["stripe:1"], "email": "new@x.test"}, "UPDATED", []),
+    ({"id": "external:stripe:9"}, "REJECTED", ["errors_customer_not_found"]),
+    ({"external_ids": ["stripe:9"], "email": "c@x.test"}, "CREATED", []),
+    ({"external_ids": ["stripe:9"]}, "REJECTED", ["errors_invalid_input"]),
+    (
+        {"external_ids": ["stripe:9"], "email": "c@x.test", "if_version": 1},
+        "REJECTED",
+        ["errors_customer_not_found"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "outcome", "keys"), ROWS)
+def test_what_identifies_a_row(
+    client: Client, row: dict[str, Any], outcome: str, keys: list[str]
+) -> None:
+    create_two(client)
+    if "external_ids" in row:
+        row = {**row, "external_ids": list(map(external, row["external_ids"]))}
+    assert set_rows(client, row) == [(outcome, keys)]
+
+
+def create_two(client: Client) -> None:
+    client.create("a@x.test", external_ids=[external("stripe:1"), external("woo:1")])
+    client.create("b@x.test", external_ids=[external("stripe:2")])
+
+
+def test_two_rows_for_one_customer_are_refused(client: Client) -> None:
+    create_two(client)
+    new = {"email": "c@x.test", "external_ids": [external("stripe:3")]}
+    rows: list[dict[str, Any]] = [
+        {"_id": 1},
+        {"external_ids": [external("stripe:1")]},
+        {"email": "a@x.test"},
+        new,
+        {"external_ids": [external("stripe:3")]},
+    ]
+    duplicate = ("REJECTED", ["errors_dup_row"])
+    assert set_rows(client, *rows) == [
+        ("UNCHANGED", []),
+        duplicate,
+        duplicate,
+        ("CREATED", []),
+        duplicate,
+    ]
+    assert_consistent(client.server)
+
+
+def test_ids_of_customers_in_one_batch_of_rows_can_move(client: Client) -> None:
+    create_two(client)
+    mutation = """mutation($s: [InputExternalId!]!) {
+      removeExternalIds(id: "1", externalIds: $s) { _id }
+      addExternalIds(id: "2", externalIds: $s) { _id }
+      deleteCustomers(items: ["external:stripe:1"])
+      one: addExternalIds(id: "1", externalIds: $s) { _id } }"""
+    client.data(mutation, s=[external("stripe:1")])
+    assert of(client, "external:stripe:1") == ["stripe:1", "woo:1"]
+    assert client.emails() == ["a@x.test"]
+    assert_consistent(client.server)
+
+
+def test_ids_name_customers_in_every_write(server: Server) -> None:
+    with Client(server, create_token(server, scopes=("customers", "orders:write"))) as client:
+        write_by_id(client)
+
+
+def write_by_id(client: Client) -> None:
+    create_two(client)
+    name = "external:stripe:2"
+    tagged = client.data(
+        """mutation($i: [ID!]!) { addTags(items: $i, tags: ["x"]) { _id version tags } }""",
+        i=[name, "2"],
+    )
+    assert tagged["addTags"] == [{"_id": 2, "version": 2, "tags": ["x"]}] * 2
+    visit = client.data("mutation($i: ID!) { recordVisit(id: $i) { _id } }", i=name)
+    assert visit["recordVisit"] == {"_id": 2}
+    client.update(name, first_name="Ben")
+    assert client.node(name, "... on Customer { first_name }") == {"first_name": "Ben"}
+    assert client.delete(name, "2") == [client.delete("1")[0].replace("MQ", "Mg")] * 2
+
+
+def test_one_of_two_processes_gets_an_id(new_database: str) -> None:
+    race(new_database, 20)
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_gets_an_id_a_thousand_times(new_database: str) -> None:
+    race(new_database, 1_000)
+
+
+def race(database: str, count: int) -> None:
+    """Two processes write the same external ids at the same time, for two customers."""
+    add, remove = (CHANGE.replace("FIELD", f"{verb}ExternalIds") for verb in ("add", "remove"))
+    results: list[list[str]] = [[], []]
+    barrier = threading.Barrier(2, timeout=60)
+    with run_server(database) as first, run_server(database) as second:
+        token = create_token(first)
+        with Client(first, token) as client:
+            client.create("a@x.test")
+            client.create("b@x.test")
+
+        def write(index: int, server: Server) -> None:
+            with Client(server, token) as client:
+                for n in range(count):
+                    variables: Any = {"id": str(index + 1), "ids": [external(f"race:{n}")]}
+                    barrier.wait()
+                    body = client.run(add, **variables)
+                    results[index].append(body["errors"][0]["key"] if "errors" in body else "")
+                    barrier.wait()
+                    client.data(remove, **variables)
+
+        threads = [threading.Thread(target=write, args=each) for each in enumerate((first, second))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert_consistent(first)
+    pairs = [sorted(pair) for pair in zip(*results, strict=True)]
+    assert pairs == [["", "errors_dup_external_id"]] * count
