@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,3 +269,128 @@ def race(database: str, count: int) -> None:
         assert_consistent(first)
     pairs = [sorted(pair) for pair in zip(*results, strict=True)]
     assert pairs == [["", "errors_dup_external_id"]] * count
+
+
+BY = "query($by: CustomerIdentifier!) { customer(by: $by) { _id } }"
+NODES = """query($ids: [ID!]!) { nodes(ids: $ids) {
+  __typename id ... on Customer { email } ... on Order { name } } }"""
+COUNT = """query($q: String, $limit: Int) {
+  customersCount(query: $q, limit: $limit) { count precision } }"""
+
+
+def test_a_customer_is_found_by_each_identifier(client: Client) -> None:
+    a = client.create("A@x.test", phone="+212 612 345678", external_ids=[STRIPE, {"id": "bare"}])
+    client.create("b@x.test", phone="0711223344")
+    for by in (
+        *({"id": id_} for id_ in (a["id"], "1", "external:stripe:cus_1", "bare")),
+        {"_id": 1},
+        {"email": " a@X.test", "phone": None},
+        *({"phone": phone} for phone in ("+212612345678", "00212 612-345678", "0612345678")),
+        {"external_id": STRIPE},
+        {"external_id": {"id": "bare"}},
+    ):
+        assert client.data(BY, by=by)["customer"] == {"_id": 1}, by
+    for by in (
+        *({"id": id_} for id_ in ("", "T3JkZXI6MQ==", "9", "external:stripe", "x" * 300)),
+        *({"_id": number} for number in (0, -1, 2**31 - 1)),
+        *({"email": text} for text in ("", "none@x.test", "no email")),
+        *({"phone": text} for text in ("", "none", "+33612345678")),
+        *({"external_id": {"source": "x", "id": text}} for text in ("", "cus_1", "a\0")),
+    ):
+        assert client.data(BY, by=by)["customer"] is None, by
+    for by in ({}, {"_id": 1, "email": "a@x.test"}, {"id": None}):
+        client.expect_error("errors_invalid_input", BY, by=by)
+
+
+def test_a_phone_of_several_customers_is_ambiguous(client: Client) -> None:
+    ids = [client.create(f"{n}@x.test", phone="+212612345678")["id"] for n in range(12)]
+    error = client.expect_error("errors_ambiguous", BY, by={"phone": "0612345678"})
+    assert error["extensions"]["ids"] == ids[:10]
+    assert error["message"].startswith("The phone `0612345678` belongs to more than 10 customers.")
+    client.delete(*ids[2:])
+    error = client.expect_error("errors_ambiguous", BY, by={"phone": "0612345678"})
+    assert error["extensions"]["ids"] == ids[:2]
+    assert "belongs to 2 customers" in error["message"]
+
+
+def test_objects_are_read_in_the_order_of_their_ids(server: Server) -> None:
+    with Client(server, create_token(server, scopes=("customers", "orders:write"))) as client:
+        create_two(client)
+        order = client.data(
+            """mutation { recordOrder(node: {name: "O1", email: "a@x.test", total: 1}) { id } }"""
+        )["recordOrder"]["id"]
+        b = client.delete("2")[0]
+        a = b.replace("Mg", "MQ")
+        customer = {"__typename": "Customer", "id": a, "email": "a@x.test"}
+        ids = [order, "external:woo:1", b, "1", "none", a]
+        found = client.data(NODES, ids=ids)["nodes"]
+        expected = [{"__typename": "Order", "id": order, "name": "O1"}, customer, None, customer]
+        assert found == [*expected, None, customer]
+        for _ in range(3):  # compiled after the first time
+            assert client.data(NODES, ids=ids)["nodes"] == found
+        assert client.data(NODES, ids=[])["nodes"] == []
+        assert client.data(NODES, ids=[a])["nodes"] == [customer]
+        assert len(client.data(NODES, ids=["1"] * 250)["nodes"]) == 250
+        error = client.expect_error("errors_invalid_input", NODES, ids=["1"] * 251)
+        assert "the maximum is 250" in error["message"]
+
+
+def test_counts_stop_at_their_limit(client: Client) -> None:
+    for n in range(11):
+        client.create(f"{n}@x.test", tags=["even"] if n % 2 == 0 else [])
+
+    def count(query: str = "", **variables: Any) -> tuple[int, str]:
+        counted = client.data(COUNT, q=query, **variables)["customersCount"]
+        return counted["count"], counted["precision"]
+
+    assert count() == (11, "exact")
+    for query, number in (("", 11), ("tag:even", 6), ("tag:even expenses:0", 6), ("x.test", 11)):
+        assert count(query, limit=number + 1) == (number, "exact")
+        assert count(query, limit=number) == (number, "exact")
+        assert count(query, limit=number - 1) == (number - 1, "at_least")
+        assert count(query, limit=None) == (number, "exact")
+        assert count(f"{query} order_by:email", limit=0) == (0, "at_least")
+    assert count("tag:none", limit=0) == (0, "exact")
+    client.expect_error("errors_invalid_input", COUNT, limit=-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [9_999, 10_000, 10_001])
+def test_counts_stop_at_ten_thousand(client: Client, number: int, tmp_path: Path) -> None:
+    rows = "\n".join(f"c{n}@x.test" for n in range(number))
+    path = tmp_path / "customers.csv"
+    path.write_text(f"email\n{rows}\n")
+    account = client.data("{ viewer { account { name } } }")["viewer"]["account"]["name"]
+    url = ("--database-url", client.server.database_url)
+    result = run_regulars("import", str(path), "--account", account, *url)
+    assert result.returncode == 0, result.stderr
+    counted = client.data("{ customersCount { count precision } }")["customersCount"]
+    precision = "exact" if number <= 10_000 else "at_least"
+    assert counted == {"count": min(number, 10_000), "precision": precision}
+
+
+PHONES = """mutation($nodes: [InputSetCustomer!]!) {
+  setCustomers(nodes: $nodes, phoneIdentifies: true, errorPolicy: REJECT_ROW) {
+    rows { outcome customer { _id } errors { key } } } }"""
+
+
+def test_a_phone_identifies_if_requested(client: Client) -> None:
+    client.create("a@x.test", phone="+212612345678")
+    for n in range(2):
+        client.create(f"{n}@x.test", phone="0711223344")
+    rows = [
+        {"phone": "0612345678", "first_name": "Ana"},
+        {"phone": "00212612345678"},
+        {"phone": "0711223344"},
+        {"phone": "0800"},
+        {"phone": "0612345678", "email": "new@x.test"},
+    ]
+    result = client.data(PHONES, nodes=rows)["setCustomers"]["rows"]
+    keys = [[error["key"] for error in row["errors"]] for row in result]
+    assert [row["outcome"] for row in result] == [
+        *("UPDATED", "REJECTED", "REJECTED", "REJECTED", "CREATED"),
+    ]
+    assert keys == [
+        *([], ["errors_dup_row"], ["errors_ambiguous"], ["errors_invalid_input"], []),
+    ]
+    assert client.data(BY, by={"email": "a@x.test"})["customer"] == {"_id": 1}

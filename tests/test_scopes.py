@@ -256,7 +256,7 @@ PLAIN = {
     "updateCustomer": "id",
     "updateCustomer.node": CUSTOMER,
     "deleteCustomers": "items",
-    "setCustomers": "errorPolicy silent",
+    "setCustomers": "errorPolicy phoneIdentifies silent",
     "setCustomers.nodes": f"id _id {CUSTOMER}",
     "addTags": "items tags",
     "removeTags": "items tags",

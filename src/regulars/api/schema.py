@@ -26,7 +26,7 @@ from regulars.api.connections import PAGE_INFO
 from regulars.api.context import Context
 from regulars.api.descriptions import describe_fields
 from regulars.api.errors import describe
-from regulars.api.node import node
+from regulars.api.node import list_of_nodes, node, price_of_nodes
 from regulars.api.part import ApiPart, Node
 from regulars.core.limits import DEFAULTS as DIRECTORY_DEFAULTS
 from regulars.core.packages import PACKAGES, parts
@@ -82,6 +82,7 @@ def engine(
         roots |= part.roots(page_size)
     # What the history numbers may be read from a replica that has replayed enough.
     roots["node"] = Root(node(nodes), is_replica_safe=True)
+    roots["nodes"] = Root(list_of_nodes(nodes), compute_cost=price_of_nodes, is_replica_safe=True)
     return Engine(schema(), Bindings(types, roots), describe_error, limits, cache_bytes)
 
 

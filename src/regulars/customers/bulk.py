@@ -19,6 +19,7 @@ from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalIds
 from regulars.customers.commands import Reference, customer_ids, named_shop_ids
 from regulars.customers.field_rules import Values
+from regulars.customers.search import phones
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
 
@@ -98,9 +99,10 @@ class SetCustomers(SmallCommand):
     """Creates or updates customers, row by row, at a time in milliseconds since 1970.
 
     With `whole`, nothing is saved if a row is rejected. With `distinct`, a second row for one
-    customer is rejected. With `keeps_consent`, no row subscribes an unsubscribed customer. With
-    `adds_tags`, the tags of a row are added to those of the customer; those beyond the maximum are
-    stored in the custom field `surplus_tags_key`.
+    customer is rejected. With `keeps_consent`, no row subscribes an
+    unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer;
+    those beyond the maximum are stored in the custom field `surplus_tags_key`. With
+    `phone_identifies`, a row without another identifier is for the one customer with its phone.
     """
 
     rows: tuple[SetRow, ...]
@@ -113,6 +115,7 @@ class SetCustomers(SmallCommand):
     keeps_consent: bool = False
     adds_tags: bool = False
     surplus_tags_key: str = "tags"
+    phone_identifies: bool = False
 
     @property
     def is_large(self) -> bool:
@@ -125,6 +128,7 @@ class SetCustomers(SmallCommand):
             email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
             taken_ids=frozenset(row.take for row in rows if row.take is not None),
             shop_ids=frozenset(_shop_ids(rows)),
+            phone_terms=frozenset(map(phone_term, rows)) - {""} if self.phone_identifies else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             idempotency_keys=record_keys(self.idempotency_record),
         )
@@ -136,6 +140,16 @@ def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
             yield row.customer.customer_id
         if row.take is not None:
             yield row.take
+
+
+def phone_term(row: SetRow) -> str:
+    """Return the search term of the phone that identifies the customer of a row; empty if the row
+    has another identifier, or no phone."""
+    values = row.values
+    if row.customer is not None or values.get("email_key") or values.get("external_ids"):
+        return ""
+    forms = phones.forms(values.get("phone") or "")
+    return f"phone:{forms[0]}" if forms else ""
 
 
 def _shop_ids(rows: Iterable[SetRow]) -> Iterable[str]:

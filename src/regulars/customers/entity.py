@@ -25,6 +25,7 @@ CUSTOMERS = Entity(
         Lookup("email_keys", tables.customers.c.email_key),
         Lookup("order_names", tables.customers.c.customer_id, queries.customers_of_orders),
         Lookup("shop_ids", tables.customers.c.customer_id, queries.customers_of_shop_ids),
+        Lookup("phone_terms", tables.customers.c.customer_id, queries.customers_of_phones),
     ),
     unique=(("email_key",),),
     updates=Updates.CHANGED,

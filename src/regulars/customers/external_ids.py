@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from regulars.core.errors import DuplicateExternalId, InputPath, InvalidInput, Problem
+from regulars.core.errors import Ambiguous, DuplicateExternalId, InputPath, InvalidInput, Problem
 from regulars.core.external_ids import MAX_IDS, ExternalId, too_many
 from regulars.core.ids import encoder
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.shop_ids import CUSTOMER
 
 global_ids = encoder(CUSTOMER)
+# The most customers that are named for an ambiguous identifier.
+MAX_AMBIGUOUS = 10
+
+
+def ambiguous_phone(phone: str, numbers: Sequence[int], path: InputPath) -> Ambiguous:
+    """Return the problem of a phone that several customers have: the first ten of them, and one
+    more if there are."""
+    count = f"{len(numbers)}" if len(numbers) <= MAX_AMBIGUOUS else f"more than {MAX_AMBIGUOUS}"
+    message = f"The phone `{phone[:64]}` belongs to {count} customers. Identify the customer by id."
+    return Ambiguous(message, global_ids(numbers), path)
 
 
 def taken_ids(

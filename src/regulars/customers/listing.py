@@ -188,10 +188,11 @@ class Listing:
         is_behind = look_behind and await any_beyond(start, _reverse(reading))
         return _Read(rows, is_behind, is_ahead)
 
-    async def count(self, account_id: int, selected: CustomerPage) -> int:
-        """Return how many customers meet the condition, on all pages together."""
+    async def count(self, account_id: int, selected: CustomerPage, limit: int | None = None) -> int:
+        """Return how many customers meet the condition, on all pages together, at most one more
+        than a limit."""
         condition = selected.condition or And(())
-        return await Finder(self._store, account_id, condition, selected.now).count()
+        return await Finder(self._store, account_id, condition, selected.now).count(limit)
 
     async def _any_beyond(self, account_id: int, order: Order, cursor: Cursor | None) -> bool:
         """Return whether a customer stands at a cursor, or after it in an order."""

@@ -52,6 +52,12 @@ class CustomerUnitOfWork(UnitOfWork):
         customer_id: int | None = self.rows[tables.customers].find(("email_key",), email_key)
         return customer_id
 
+    def with_facet(self, facet: str) -> list[Row]:
+        """Return the customers of the batch that have a facet, in the order of their ids."""
+        rows = self.rows[tables.customers].all()
+        found = [row for row in rows if f"\n{facet}\n" in row["facets"]]
+        return sorted(found, key=itemgetter("customer_id"))
+
     def order(self, name: str) -> Row | None:
         """Return the order with a name, or None."""
         orders = self.rows[tables.orders]

@@ -38,8 +38,9 @@ from regulars.customers.bulk import (
     SetRow,
     Step,
     counted,
+    phone_term,
 )
-from regulars.customers.external_ids import global_ids, surplus_ids
+from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone, global_ids, surplus_ids
 from regulars.customers.field_rules import Values
 from regulars.customers.kept_values import keep_values, with_external_ids
 from regulars.customers.search import search_document
@@ -129,6 +130,14 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
+    if command.phone_identifies and stored is None and (term := phone_term(row)):
+        matches, phone = unit.with_facet(term), row.values["phone"]
+        if matches:  # the number stays as it is stored, for example with its country code
+            stored = matches[0]
+            row = row._replace(values={k: v for k, v in row.values.items() if k != "phone"})
+        if len(matches) > 1:
+            numbers = [match["customer_id"] for match in matches[: MAX_AMBIGUOUS + 1]]
+            problems.append(ambiguous_phone(phone, numbers, (*row.path, "phone")))
     values, kept_fields = with_external_ids(unit, row, stored)
     if values is not row.values:
         problems += _external_id_problems(unit, row, stored, values["external_ids"])

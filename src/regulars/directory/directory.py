@@ -42,9 +42,25 @@ class Directory:
         """Return a page of customers, as `Listing.page` does."""
         return self._listing.page(account_id, selected, columns, beyond, with_change=True)
 
-    def count(self, account_id: int, selected: CustomerPage) -> Awaitable[int]:
-        """Return the number of customers on all pages that meet the condition."""
-        return self._listing.count(account_id, selected)
+    def count(
+        self, account_id: int, selected: CustomerPage, limit: int | None = None
+    ) -> Awaitable[int]:
+        """Return the number of customers on all pages that meet the condition, at most one more
+        than a limit."""
+        return self._listing.count(account_id, selected, limit)
+
+    async def customer_with_email(self, account_id: int, key: str) -> int | None:
+        """Return the `_id` of the customer with an email, as `email_key`; None without one."""
+        parameters = {"account_id": account_id, "email_key": key}
+        rows = await self._store.fetch(queries.customer_with_email(), parameters)
+        return rows[0][0] if rows else None
+
+    async def customers_with_phone(self, account_id: int, form: str) -> list[int]:
+        """Return the `_id`s of the customers with a phone, in a form of `phones.forms`: the first
+        eleven."""
+        parameters = {"account_id": account_id, "term": f"phone:{form}", "limit": 11}
+        rows = await self._store.fetch(queries.customers_with_term(), parameters)
+        return [row[0] for row in rows]
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]

@@ -50,7 +50,7 @@ def compile_plan(plan: RootPlan) -> Render:
     """Returns `render(value, env)`, for a value that is not None. It returns what `render_root`
     returns if there are no errors, and raises if there are."""
     writer = _SourceWriter()
-    function_class = _RowsFunction if plan.is_list else _RowFunction
+    function_class = _RowsFunction if plan.is_list and not plan.is_abstract else _RowFunction
     names = {
         type_name: writer.write_function(object_plan, function_class)
         for type_name, object_plan in plan.objects.items()
@@ -58,6 +58,10 @@ def compile_plan(plan: RootPlan) -> Render:
     functions = writer.compile_functions()
     if plan.is_abstract:
         by_type = {type_name: functions[name] for type_name, name in names.items()}
+        if plan.is_list:  # its items are nullable
+            return lambda values, env: [
+                None if value is None else by_type[value[0]](value[1], env) for value in values
+            ]
         return lambda value, env: by_type[value[0]](value[1], env)
     (name,) = names.values()
     render: Render = functions[name]

@@ -115,8 +115,8 @@ class RootField:
         if value is None or not self._has_open_lists:
             return 0
         if self.plan.is_abstract:
-            type_name, row = value
-            return compute_surplus(self._open_lists[type_name], [row])
+            items = [item for item in value if item is not None] if self.plan.is_list else [value]
+            return sum(compute_surplus(self._open_lists[name], [row]) for name, row in items)
         (lists,) = self._open_lists.values()
         rows = [row for row in value if row is not None] if self.plan.is_list else [value]
         return compute_surplus(lists, rows)

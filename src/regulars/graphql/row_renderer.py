@@ -68,6 +68,11 @@ def render_root(plan: RootPlan, value: Any, context: RenderContext) -> Any:
         raise FieldError(NullError(f"{plan.name} is null"), path, plan.nodes)
     if value is None or not plan.objects:
         return value
+    if plan.is_abstract and plan.is_list:
+        items = [
+            (None, None) if item is None else (plan.objects[item[0]], item[1]) for item in value
+        ]
+        return _items(items, plan.has_nullable_items, context, path, plan.nodes)
     if plan.is_abstract:
         type_name, row = value
         return _object(plan.objects[type_name], row, context, path)
@@ -126,14 +131,29 @@ def _list(
 ) -> list[Any]:
     try:
         return render_list(plan, has_nullable_items, rows, context.env)
-    except Exception:  # a row has an error, which is located below
-        response: list[Any] = []
-    for index, row in enumerate(rows):
+    except Exception:  # a row has an error, which is located
+        items = [(plan, row) for row in rows]
+        return _items(items, has_nullable_items, context, path, nodes)
+
+
+def _items(
+    items: Sequence[tuple[ObjectPlan | None, Any]],
+    has_nullable_items: bool,
+    context: RenderContext,
+    path: PathLink,
+    nodes: Sequence[FieldNode],
+) -> list[Any]:
+    """Returns the items of a list, each with its plan."""
+    response: list[Any] = []
+    for index, (plan, row) in enumerate(items):
         item_path = (path, index)
         try:
-            if row is None and not has_nullable_items:
+            if plan is not None and row is not None:
+                response.append(_object(plan, row, context, item_path))
+            elif has_nullable_items:
+                response.append(None)
+            else:
                 raise NullError(f"an item of {nodes[0].name.value} is null")
-            response.append(None if row is None else _object(plan, row, context, item_path))
         except Exception as cause:
             error = as_field_error(cause, item_path, nodes)
             if not has_nullable_items:

@@ -20,6 +20,7 @@ from regulars.store.tables import (
     leads,
     orders,
     shop_ids,
+    terms,
     webhooks,
 )
 
@@ -229,6 +230,15 @@ def customers_of_shop_ids() -> sa.Select[Any]:
     return numbers.where(shop_ids.c.type == sa.literal_column("'Customer'"))
 
 
+def customers_of_phones() -> sa.Select[Any]:
+    """Select the ids of the customers with the search terms `phone_terms`: the first eleven of
+    each."""
+    position = sa.func.row_number().over(partition_by=terms.c.term, order_by=terms.c.customer_id)
+    ranked = sa.select(terms.c.customer_id, position.label("position")).where(of_account(terms))
+    rows = ranked.where(any_of(terms.c.term, "phone_terms")).subquery("with_phone")
+    return sa.select(rows.c.customer_id).where(rows.c.position <= sa.literal_column("11"))
+
+
 def urls_of_webhooks() -> sa.Select[Any]:
     """Select the URLs of the webhooks `webhook_ids`."""
     table = webhooks.alias("named")
@@ -266,6 +276,22 @@ def named_shop_ids() -> Query:
             deletions.where(any_of(columns.shop_id, "shop_ids")),
         )
     )
+
+
+@cache
+def customer_with_email() -> Query:
+    """The id of the customer with the email `email_key`."""
+    key = sa.bindparam("email_key", type_=customers.c.email_key.type)
+    rows = sa.select(customers.c.customer_id)
+    return Query(rows.where(of_account(customers), customers.c.email_key == key))
+
+
+@cache
+def customers_with_term() -> Query:
+    """The ids of at most `limit` customers with the search term `term`, in their order."""
+    term = sa.bindparam("term", type_=terms.c.term.type)
+    rows = sa.select(terms.c.customer_id).where(of_account(terms), terms.c.term == term)
+    return Query(rows.order_by(terms.c.customer_id).limit(number("limit")))
 
 
 @cache

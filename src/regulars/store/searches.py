@@ -188,21 +188,32 @@ def _sizes(unions: tuple[Union, ...], max_entries: int) -> sa.SelectBase:
 
 
 @lru_cache(maxsize=500)
-def count(unions: tuple[Union, ...], condition: Condition | None) -> Query:
+def count(
+    unions: tuple[Union, ...], condition: Condition | None, is_limited: bool = False
+) -> Query:
     """Count the customers that all unions contain (without any, all of the account) and that meet
-    the condition."""
-    return Query(lambda: _count(unions, condition))
+    the condition: at most `limit` if the count is limited."""
+    return Query(lambda: _count(unions, condition, is_limited))
 
 
-def _count(unions: tuple[Union, ...], condition: Condition | None) -> sa.SelectBase:
+def _count(
+    unions: tuple[Union, ...], condition: Condition | None, is_limited: bool
+) -> sa.SelectBase:
     total = sa.func.count().label("total")
     if unions and condition is None:
-        return sa.select(total).select_from(_in_all(unions).subquery("named"))
-    matches = sa.select(total).select_from(customers).where(of_account(customers))
+        named = _in_all(unions).subquery("named")
+        if is_limited:
+            named = sa.select(named).limit(number("limit")).subquery("limited")
+        return sa.select(total).select_from(named)
+    one: sa.ColumnElement[Any] = sa.literal_column("1").label("one")
+    matches = sa.select(one if is_limited else total).select_from(customers)
+    matches = matches.where(of_account(customers))
     if unions:
         matches = matches.where(among(customers.c.customer_id, _in_all(unions)))
     if condition is not None:
         matches = matches.where(_meets(condition, customers, without_index=bool(unions)))
+    if is_limited:
+        return sa.select(total).select_from(matches.limit(number("limit")).subquery("matches"))
     return matches
 
 

@@ -15,7 +15,7 @@ from regulars.api.guards import (
 from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
 from regulars.core.scopes import READ, WRITE
-from regulars.customers.graphql import bulk, history, search, statistics, types
+from regulars.customers.graphql import bulk, history, identifiers, search, statistics, types
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
 from regulars.customers.graphql.roots import (
@@ -31,12 +31,21 @@ from regulars.customers.graphql.roots import (
 from regulars.directory.directory import Directory
 from regulars.graphql import Root
 
+_LOAD = node_loader(Directory.customer)
+
 
 def _roots(page_size: int) -> Mapping[str, Root]:
     price = partial(price_of_page, page_size)
     return {
         # What the history numbers may be read from a replica that has come far enough.
         "customers": Root(customers, needs(READ), price, is_replica_safe=True),
+        "customer": Root(identifiers.customer(_LOAD), needs(READ), is_replica_safe=True),
+        "customersCount": Root(
+            identifiers.customers_count,
+            needs(READ),
+            identifiers.price_of_count,
+            is_replica_safe=True,
+        ),
         "customerChanges": Root(history.customer_changes, needs(READ), price, is_replica_safe=True),
         "statistics": Root(
             statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
@@ -74,8 +83,15 @@ def _roots(page_size: int) -> Mapping[str, Root]:
 
 
 API = ApiPart(
-    {**types.TYPES, **bulk.TYPES, **history.TYPES, **statistics.TYPES, **search.TYPES},
+    {
+        **types.TYPES,
+        **bulk.TYPES,
+        **history.TYPES,
+        **statistics.TYPES,
+        **search.TYPES,
+        **identifiers.TYPES,
+    },
     _roots,
-    {"Customer": Node(READ, node_loader(Directory.customer)), "Address": Node(READ, address)},
+    {"Customer": Node(READ, _LOAD), "Address": Node(READ, address)},
     {"CustomFields": Scalar(custom_fields, custom_fields_literal)},
 )

@@ -41,6 +41,7 @@ class _Rows(NamedTuple):
     rows: tuple[SetRow, ...]
     is_whole: bool
     is_silent: bool
+    does_phone_identify: bool
 
 
 async def _prepare_rows(env: Context, arguments: dict[str, Any]) -> _Rows:
@@ -57,13 +58,22 @@ async def _prepare_rows(env: Context, arguments: dict[str, Any]) -> _Rows:
 
     rows = await run_large(clean) if is_large(nodes) else clean()
     is_whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
-    return _Rows(rows, is_whole, bool(arguments.get("silent")))
+    does_phone_identify = bool(arguments.get("phoneIdentifies"))
+    return _Rows(rows, is_whole, bool(arguments.get("silent")), does_phone_identify)
 
 
 def _set(env: Context, prepared: _Rows, record: IdempotencyRecord | None) -> SetCustomers:
-    rows, is_whole, is_silent = prepared
+    rows, is_whole, is_silent, does_phone_identify = prepared
     origin = env.origin._replace(silent=is_silent)
-    return SetCustomers(rows, env.now, is_whole, True, record, origin)
+    return SetCustomers(
+        rows,
+        env.now,
+        is_whole,
+        True,
+        record,
+        origin,
+        phone_identifies=does_phone_identify,
+    )
 
 
 async def _set_result(env: Context, result: Any, layouts: Layouts) -> Any:

@@ -169,8 +169,8 @@ class Finder:
                 return await self._walk(task, walkable, sizes[0], customer_count)
         return await self._continue(task, len(rows))
 
-    async def count(self) -> int:
-        """Return the number of matching customers."""
+    async def count(self, limit: int | None = None) -> int:
+        """Return the number of matching customers, at most one more than a limit."""
         chosen_unions: list[Union] = []
         exact = [exact_union(part) for part in self._parts]
         if len(exact) == 1 and exact[0]:
@@ -182,7 +182,9 @@ class Finder:
             if smallest_size > MAX_COUNTED and not all(exact):
                 chosen_unions = []  # most customers are read anyway
         parameters, shapes, condition = self._shapes(chosen_unions)
-        rows = await self._fetch(searches.count(shapes, condition), parameters.values, is_long=True)
+        values = parameters.values if limit is None else {**parameters.values, "limit": limit + 1}
+        query = searches.count(shapes, condition, limit is not None)
+        rows = await self._fetch(query, values, is_long=True)
         return int(rows[0][0])
 
     def _task(self, slice_: Slice, columns: tuple[str, ...]) -> _Task:
