@@ -128,6 +128,9 @@ def values(customer: ModelCustomer, key: str) -> list[str]:
         return [text for path, text in flatten(node.get("custom") or {}) if path == fold(key)]
     if key == "tag":
         return [fold_spaces(tag) for tag in node.get("tags", [])]
+    if key == "external_id":
+        ids = node.get("external_ids", [])
+        return [fold_spaces(f"{external['source']}:{external['id']}") for external in ids]
     if key in ("country", "state", "city", "zip"):
         addresses = (node.get("shipping_address"), node.get("billing_address"))
         return [fold_spaces(address[key]) for address in addresses if address and address.get(key)]

@@ -394,3 +394,22 @@ def test_a_phone_identifies_if_requested(client: Client) -> None:
         *([], ["errors_dup_row"], ["errors_ambiguous"], ["errors_invalid_input"], []),
     ]
     assert client.data(BY, by={"email": "a@x.test"})["customer"] == {"_id": 1}
+
+
+def test_ids_are_searched_in_any_case(client: Client) -> None:
+    client.create("a@x.test", external_ids=[external("stripe:cus_A:1"), external("woo:1")])
+    client.create("b@x.test", external_ids=[external("Stripe:cus_B")])
+    client.create("c@x.test")
+    for query, expected in {
+        "external_id:stripe:cus_a:1": ["a@x.test"],
+        "external_id:STRIPE:CUS_b": ["b@x.test"],
+        "external_id:stripe:*": ["b@x.test", "a@x.test"],
+        "external_id:woo:*": ["a@x.test"],
+        "external_id:stripe:cus": [],
+        "has:external_id": ["b@x.test", "a@x.test"],
+        "-has:external_id": ["c@x.test"],
+    }.items():
+        assert client.emails(query) == expected, query
+    client.update("1", external_ids=[])
+    assert client.emails("has:external_id") == ["b@x.test"]
+    assert_consistent(client.server)

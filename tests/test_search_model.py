@@ -136,6 +136,7 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
             "shipping_address": draw.choice(PLACES),
             "billing_address": draw.choice(PLACES),
             "custom": draw.choice(CUSTOM),
+            "external_ids": external_ids(number),
         }
         created_at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
         totals = [Decimal(draw.choice(("35", "12.5", "0.01"))) for _ in range(draw.randrange(4))]
@@ -153,6 +154,15 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
         )
         customers.append((customer, CreateCustomer(values, created_at, problems, Activity(orders))))
     return customers
+
+
+def external_ids(number: int) -> list[dict[str, str]]:
+    ids = {"Stripe": f"cus_É{number}", "woo": f"{number}  {number}", "stripe": "one:two"}
+    return [
+        {"source": source, "id": id_ if source != "stripe" else f"{id_}:{number}"}
+        for divisor, (source, id_) in enumerate(ids.items(), 2)
+        if number % divisor == 0
+    ]
 
 
 MODEL_CUSTOMERS = model_customers()
@@ -268,7 +278,7 @@ LAST = sorted({last for _, last in NAMES if last})
 KEYS = (
     "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
     "city", "zip", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
-    "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty",
+    "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty", "external_id",
 )  # fmt: skip
 LEAVES: st.SearchStrategy[Query] = st.one_of(
     sample_from(PIECES).map(lambda text: ("word", text)),
@@ -277,6 +287,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     text_key("last_name", *LAST),
     text_key("full_name", *(f"{a} {b}".strip() for a, b in NAMES if a)),
     text_key("tag", *TAGS, "other"),
+    text_key("external_id", "Stripe:cus_É4", "stripe:CUS_e4", "woo:9 9", "stripe:one:two:8", "erp:1"),
     text_key("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
     text_key("state", "NY"),
     text_key("zip", "42000", "220-0012"),

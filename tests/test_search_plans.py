@@ -12,6 +12,9 @@ import pytest
 from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
+from regulars.core.external_ids import ExternalId
+from regulars.customers.bulk import SetCustomers, SetRow
+from regulars.customers.commands import reference_to
 from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
@@ -43,6 +46,9 @@ KINDS: dict[str, str | None] = {
     "full_name:'molly rees'": "full_name_folded",
     "tag:vip": None,
     "tag:v*": None,
+    "external_id:stripe:cus_7": None,
+    "external_id:stripe:*": None,
+    "has:external_id": None,
     "accepts_marketing:true": "accepts_marketing",
     "country:FR": None,
     "city:paris": None,
@@ -81,7 +87,24 @@ ALONG = ("-tag:vip", "-vip -gift -country:FR", "-tag:vip OR tag:gift", "-has:not
 def fill_database(url: str) -> str:
     for command in ("migrate", "account create one", f"sample --customers {CUSTOMERS}"):
         assert run_regulars(*command.split(), "--database-url", url).returncode == 0
+    asyncio.run(add_external_ids(url))
     return url
+
+
+async def add_external_ids(url: str) -> None:
+    """Give an external id to a quarter of the customers."""
+    store = store_for(url)
+    await store.open()
+    account = await Accounts(store).resolve(None)
+    for start in range(1, CUSTOMERS // 4, 250):
+        rows = [
+            SetRow(
+                {"external_ids": (ExternalId("stripe", f"cus_{n}"),)}, customer=reference_to(f"{n}")
+            )
+            for n in range(start, start + 250)
+        ]
+        await store.write(account.account_id, SetCustomers(tuple(rows), LAST_TIMESTAMP))
+    await store.close()
 
 
 @pytest.fixture(scope="module")
