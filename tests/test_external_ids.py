@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -413,3 +414,128 @@ def test_ids_are_searched_in_any_case(client: Client) -> None:
     client.update("1", external_ids=[])
     assert client.emails("has:external_id") == ["b@x.test"]
     assert_consistent(client.server)
+
+
+STRIPE_FILE = """id,Email,Name,Card ID
+cus_A1,a@x.test,Ana,card_1
+42,b@x.test,Ben,
+cus_C,c@x.test,Cy,
+"""
+WOO_FILE = "id,email,first_name\n" + "".join(
+    f"{n},{'abc'[n - 1] if n < 3 else f'w{n}'}@x.test,Woo {n}\n" for n in range(1, 501)
+)
+
+
+class Files:
+    """An account on a server, and commands for its files."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        self.client = client
+        self._folder = folder
+        account = client.data("{ viewer { account { name } } }")["viewer"]["account"]["name"]
+        self._target = ("--account", account, "--database-url", client.server.database_url)
+
+    def bring(self, text: str, *options: str, name: str = "in.csv") -> Any:
+        path = self._folder / name
+        path.write_bytes(text.encode())
+        result = run_regulars("import", str(path), "--json", *options, *self._target)
+        return json.loads(result.stdout)[0] if result.stdout else {"error": result.stderr}
+
+    def take(self, *options: str, name: str = "out.csv") -> str:
+        path = self._folder / name
+        result = run_regulars("export", str(path), *options, *self._target)
+        assert result.returncode == 0, result.stderr
+        return path.read_bytes().decode()
+
+
+@pytest.fixture
+def files(client: Client, tmp_path: Path) -> Files:
+    return Files(client, tmp_path)
+
+
+def test_files_of_two_systems_share_no_customers_by_their_ids(files: Files) -> None:
+    client = files.client
+    first = files.bring(STRIPE_FILE, "--source", "stripe")
+    assert (first["created"], first["rejected"]) == (3, 0)
+    second = files.bring(WOO_FILE, "--source", "woo")
+    assert (second["created"], second["updated"], second["rejected"]) == (498, 2, 0)
+    assert of(client, "external:stripe:cus_A1") == ["stripe:cus_A1", "woo:1"]
+    assert of(client, "external:stripe:42") == ["stripe:42", "woo:2"]
+    assert of(client, "external:woo:42") == ["woo:42"]
+    names = client.data(NODES, ids=["external:stripe:42", "external:woo:42"])["nodes"]
+    assert [node["email"] for node in names] == ["b@x.test", "w42@x.test"]
+    again = files.bring(WOO_FILE.replace("Woo 7\n", "New\n"), "--source", "woo")
+    assert (again["updated"], again["unchanged"]) == (1, 499)
+    moved = files.bring("id,email\n7,other@x.test\n", "--source", "woo")
+    assert moved["updated"] == 1
+    assert of(client, "external:woo:7") == ["woo:7"]
+    assert client.emails("external_id:woo:7") == ["other@x.test"]
+    assert_consistent(client.server)
+
+
+# Files have no versions, and their ids are those of other systems.
+ROWS_OF_FILES = [case for case in ROWS if not {"_id", "id", "if_version"} & case[0].keys()]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize(("row", "outcome", "keys"), ROWS_OF_FILES)
+def test_what_identifies_a_row_of_a_file(
+    files: Files, form: str, row: dict[str, Any], outcome: str, keys: list[str]
+) -> None:
+    create_two(files.client)
+    cells: dict[str, Any] = {"email": "", **{k: v for k, v in row.items() if k != "external_ids"}}
+    for text in row.get("external_ids", ()):
+        source, id_ = text.split(":")
+        column = f"external_id.{source}"
+        cells[column] = f"{cells[column]}; {id_}" if column in cells else id_
+    text = f"{','.join(cells)}\n{','.join(cells.values())}\n"
+    if form == "jsonl":
+        text = json.dumps({name: value for name, value in cells.items() if value}) + "\n"
+    result = files.bring(text, name=f"in.{form}")
+    assert result[outcome.lower()] == 1, result
+    kinds = [problem["kind"].partition(" ")[0] for problem in result["problems"]]
+    assert [kind for kind in kinds if not kind.startswith("warning_")] == keys
+
+
+def test_the_option_match_requires_an_id_in_each_row(files: Files) -> None:
+    create_two(files.client)
+    rows = "email,external_id.stripe\nnew@x.test,1\nb@x.test,\n"
+    result = files.bring(rows, "--match", "external_id.stripe")
+    assert (result["updated"], result["rejected"]) == (1, 1)
+    assert "The row has no external_id.stripe" in json.dumps(result["problems"])
+    assert files.client.emails("external_id:stripe:1") == ["new@x.test"]
+    for wrong, message in (
+        (("--match", "external_id.woo"), "There is no column 'external_id.woo'"),
+        (("--match", "external_id."), "match must be email or _id"),
+        (("--source", "a b"), "`a b` is not a source of external ids."),
+    ):
+        assert message in files.bring(rows, *wrong)["error"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_export_with_ids_is_imported_into_another_account(
+    files: Files, server: Server, tmp_path: Path, form: str
+) -> None:
+    client = files.client
+    ids = [
+        "shop:cus_1",
+        "shop:17",
+        "shop:external:x",
+        "stripe:a, b; c",
+        "stripe:Q3VzdG9tZXI6MQ==",
+        "woo:1",
+    ]
+    client.create("a@x.test", external_ids=list(map(external, ids)))
+    client.create("b@x.test", external_ids=[external("woo:2")])
+    client.create("c@x.test")
+    exported = files.take(name=f"out.{form}")
+    with Client(server, create_token(server)) as other:
+        copy = Files(other, tmp_path)
+        assert copy.bring(exported, name=f"in.{form}")["created"] == 3
+        assert sorted(of(other, "external:woo:1")) == sorted(ids)
+        assert copy.take(name=f"again.{form}") == exported
+    columns = ("--columns", "email,external_id.woo,external_id.stripe")
+    assert files.take(*columns) == (
+        "email,external_id.woo,external_id.stripe\r\n"
+        'a@x.test,1,"a, b; c; Q3VzdG9tZXI6MQ=="\r\nb@x.test,2,\r\nc@x.test,,\r\n'
+    )

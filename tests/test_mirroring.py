@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,49 @@ def test_a_mirror_has_all_fields_and_customers(mirror: Mirror) -> None:
     (edge, *_) = mirror.local.data(query)["customerChanges"]["edges"]
     actor = {"kind": "import", "name": mirror.proxy.url + "/api/v2"}
     assert edge["node"]["actor"] == actor
+
+
+def test_external_ids_are_mirrored_and_move(mirror: Mirror) -> None:
+    def of(client: Client) -> list[list[str]]:
+        listed = customers(client, "external_ids { source id }")
+        return [[f"{x['source']}:{x['id']}" for x in row["external_ids"]] for row in listed]
+
+    def ids(*texts: str) -> list[dict[str, str]]:
+        return [dict(zip(("source", "id"), text.split(":"), strict=True)) for text in texts]
+
+    first, second = create_customers(mirror.remote, 2)
+    mirror.remote.update(second, external_ids=ids("shop:cus_1", "stripe:2", "woo:2"))
+    mirror.pull()
+    assert of(mirror.local) == [[], ["shop:cus_1", "stripe:2", "woo:2"]]
+    # The first customer gets the id before the second loses it: it is written again at the end.
+    mirror.remote.update(second, external_ids=ids("woo:2"))
+    mirror.remote.update(first, external_ids=ids("stripe:2"))
+    assert mirror.pull()["rejected"] == 0
+    assert of(mirror.local) == of(mirror.remote) == [["stripe:2"], ["woo:2"]]
+    mirror.local.update(second, external_ids=ids("erp:1"))
+    mirror.local.create("new@x.test", external_ids=ids("erp:3"))
+    mirror.push()
+    assert of(mirror.remote) == [["stripe:2"], ["erp:1", "woo:2"], ["erp:3"]]
+    assert mirror.push()["unchanged"] == 3
+
+
+@pytest.mark.slow
+def test_an_account_with_many_external_ids_is_mirrored(mirror: Mirror, tmp_path: Path) -> None:
+    """Exports of both accounts are equal byte for byte."""
+    lines = [f"c{n}@x.test,{n},cus_{n:x},{n}; {n + 10_000}" for n in range(3_400)]
+    path = tmp_path / "customers.csv"
+    path.write_text("email,external_id.erp,external_id.stripe,external_id.woo\n" + "\n".join(lines))
+    name = find_account_name(mirror.remote.server, mirror.remote.token)
+    url = ("--database-url", mirror.remote.server.database_url)
+    assert run_regulars("import", str(path), "--account", name, *url).returncode == 0
+    assert mirror.pull()["created"] == 3_400
+    exports = []
+    for account in (name, mirror.name):
+        output = tmp_path / f"{account}.jsonl"
+        assert run_regulars("export", str(output), "--account", account, *url).returncode == 0
+        exports.append(output.read_bytes())
+    assert exports[0] == exports[1]
+    assert exports[0].count(b"external:woo:") == 6_800
 
 
 @pytest.mark.slow

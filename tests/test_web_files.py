@@ -177,7 +177,7 @@ def test_every_export_is_imported() -> None:
 
 def test_the_server_serves_the_routes_of_the_pages() -> None:
     paths = Pages(gravatar=False).paths
-    assert paths == ["/", *(path.replace(":number", "{number}") for path in route_paths())]
+    assert paths == ["/", *(re.sub(r":(\w+)", r"{\1}", path) for path in route_paths())]
     assert {"/", "/sign-in", "/customers", "/customers/{number}", "/webhooks/{number}"} <= set(
         paths
     )

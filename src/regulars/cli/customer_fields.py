@@ -12,11 +12,12 @@ import typer
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.cli.values import print_record, read_json_object, wants_json
-from regulars.core.fields import Address, ExternalIds, Flag, Json, Tags
+from regulars.core.fields import Address, ExternalIds, Flag, Json, Tags, names_of
 from regulars.customers.fields import FIELDS, WRITABLE
 
 _ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
 OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
+_SELECTIONS = {**OBJECT_FIELDS, **dict.fromkeys(names_of(FIELDS, ExternalIds), "{ source id }")}
 _TIMES = {"created_at", "updated_at"}
 
 
@@ -27,7 +28,7 @@ def select_customer() -> str:
         if not field.in_api:
             continue
         time_format = '(format: "ISO")' if field.name in _TIMES else ""
-        names.append(f"{field.name}{time_format} {OBJECT_FIELDS.get(field.name, '')}")
+        names.append(f"{field.name}{time_format} {_SELECTIONS.get(field.name, '')}")
     return " ".join([*names, "summary { visits }"])
 
 
@@ -130,6 +131,7 @@ def print_customer(
             for name, address in customer.items()
             if name in OBJECT_FIELDS
         },
+        "external_ids": ", ".join(f"{e['source']}:{e['id']}" for e in customer["external_ids"]),
         "summary": None,
         "visits": customer["summary"]["visits"],
         "avatar": None,

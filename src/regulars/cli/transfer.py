@@ -74,9 +74,18 @@ def import_(
             "--match",
             autocompletion=completes("email", "_id"),
             metavar="FIELD",
-            help="The field that selects the customer of a row: email or _id.",
+            help="The field that selects the customer of a row: email, _id or external_id.SOURCE.",
         ),
     ] = "email",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="The system that the ids in the file belong to, such as stripe. All of them are "
+            "then external ids of this source, numbers too.",
+        ),
+    ] = None,
     consent: Annotated[
         str,
         typer.Option(
@@ -199,6 +208,7 @@ def import_(
         dates=cast("Order | None", dates),  # checked by `problem`
         sheet=sheet,
         strict=strict,
+        source=source,
     )
     settings = options.settings(database_url=database_url)
     run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)

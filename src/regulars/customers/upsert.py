@@ -148,7 +148,8 @@ def _set(
             problems.insert(0, DuplicateRow(earlier, row.path))
     if stored is None:
         problems += _creation_problems(unit, row)
-        new_values, value_problems = _new_customer(unit, row, values, command.at)
+        is_as_parsed = values is row.values or not kept_fields
+        new_values, value_problems = _new_customer(unit, row, values, command.at, is_as_parsed)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
@@ -273,8 +274,11 @@ def with_new_customer(row: SetRow) -> SetRow:
     one, and needs no database."""
     if row.problems or not row.values:
         return row
-    empty = new_row(0)
-    columns, problems = with_values(empty, row.values, row.path)
+    empty, values = new_row(0), row.values
+    if row.shop_ids:
+        ids = dict.fromkeys([*(values.get("external_ids") or ()), *row.shop_ids])
+        values = {**values, "external_ids": tuple(ids)}
+    columns, problems = with_values(empty, values, row.path)
     if problems:
         return row
     terms = search_document.terms_of(columns)
@@ -283,12 +287,13 @@ def with_new_customer(row: SetRow) -> SetRow:
 
 
 def _new_customer(
-    unit: CustomerUnitOfWork, row: SetRow, values: Values, at: int
+    unit: CustomerUnitOfWork, row: SetRow, values: Values, at: int, is_as_parsed: bool
 ) -> tuple[Row, Sequence[Problem]]:
-    """Return the customer that a row creates with `values`, without its ids, and problems."""
+    """Return the customer that a row creates with `values`, without its ids, and problems. The
+    values are as parsed if none of them was changed since."""
     created, updated = (at, at) if row.timestamps is None else row.timestamps
     empty = {**new_row(created), "updated_at": max(created, updated)}
-    if row.new_customer is None or values is not row.values:
+    if row.new_customer is None or not is_as_parsed:
         return with_values(empty, values, row.path)
     columns, terms = row.new_customer
     customer = {**empty, **columns}

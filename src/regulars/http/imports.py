@@ -56,6 +56,7 @@ _OPTIONS = (
     "unknown",
     "empty",
     "match",
+    "source",
     "consent",
     "tags",
     "dates",
@@ -298,6 +299,7 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         dates=cast("Order | None", params.get("dates")),  # checked by `problem`
         sheet=params.get("sheet"),
         strict=parse_flag(params, "strict", False),
+        source=params.get("source"),
     )
     if options.problem:
         raise bad_request(options.problem)

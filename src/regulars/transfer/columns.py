@@ -18,6 +18,7 @@ from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS,
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
+from regulars.transfer.import_options import EXTERNAL, is_external
 from regulars.transfer.sibling_columns import without_prefix
 
 __all__ = ["Column", "ColumnProfile"]
@@ -116,6 +117,8 @@ def _exact(name: str, is_own: bool) -> str | None:
         return name
     if name.startswith(IMPORTED):
         return f"custom.{name}"
+    if is_external(name):
+        return name
     if name in (PROBLEM, WARNING):
         return DROP
     if not is_own:
@@ -125,6 +128,12 @@ def _exact(name: str, is_own: bool) -> str | None:
     if name == OWN_EXTERNAL_IDS:
         return EXTERNAL_ID
     return name if name in COLUMNS else DROP if name in DERIVED else None
+
+
+def of_source(field: str | None, source: str | None) -> str | None:
+    """Return the field of a column: that of ids of another system has those of `source`, if it is
+    known."""
+    return f"{EXTERNAL}{source}" if source and field == EXTERNAL_ID else field
 
 
 def mapping(options: Sequence[str]) -> dict[str, str]:
@@ -137,12 +146,13 @@ def mapping(options: Sequence[str]) -> dict[str, str]:
             raise BadOption(
                 f"--map takes a heading and a field, as in --map 'E-mail=email', not {text!r}."
             )
-        if field not in COLUMNS and field != DROP and not field.startswith("custom."):
+        is_free = field.startswith("custom.") or is_external(field)
+        if field not in COLUMNS and field != DROP and not is_free:
             hint = did_you_mean(field, COLUMNS)
             raise BadOption(
                 f"There is no field {field!r}.{hint} Fields: {', '.join(PLAIN)}, {SHIPPING}.PART "
-                f"and {BILLING}.PART ({', '.join(PARTS)}), and custom.KEY. {DROP} leaves the "
-                "column out."
+                f"and {BILLING}.PART ({', '.join(PARTS)}), external_id.SOURCE and custom.KEY. "
+                f"{DROP} leaves the column out."
             )
         fields_by_heading[heading.strip()] = field
     return fields_by_heading
@@ -155,13 +165,15 @@ def assign_columns(
     unknown: str,
     *,
     match: str = "email",
+    source: str | None = None,
 ) -> list[Column]:
     """Return the columns of a file, with the fields that they have by their headings and values.
 
     `profiles` describe the values of the columns; without them, headings decide. `mapped` takes
     precedence. `unknown` decides about columns of no field: `custom` stores them under their
     headings, `drop` leaves them out and `refuse` refuses the file. With `match="_id"`, `id` and
-    `_id` are the customers' own ids. Raises BadOption.
+    `_id` are the customers' own ids. The ids of another system are those of `source`. Raises
+    BadOption.
     """
     names = _mappable_names(headings, mapped)
     missing = [heading for heading in mapped if heading not in names]
@@ -169,7 +181,14 @@ def assign_columns(
         raise BadOption(f"There is no column {missing[0]!r}. The columns are: {_listed(names)}.")
     _require_one_mapping(headings, names, mapped)
     assigned = _assign(headings, names, profiles, mapped, has_own_ids=match == "_id")
-    if not any(column.field in ("email", "_id", "id") for column in assigned):
+    assigned = [replace(column, field=of_source(column.field, source)) for column in assigned]
+    fields_ = {column.field or "" for column in assigned}
+    if is_external(match) and match not in fields_:
+        raise BadOption(
+            f"There is no column {match!r}, by which customers are found. Map the column of these "
+            f"ids, as in --map 'ID={match}'."
+        )
+    if fields_.isdisjoint(("email", "_id", "id")) and not any(map(is_external, fields_)):
         raise BadOption(_no_email(names, profiles))
     unused = [c for c in assigned if c.field is None and c.heading]
     if unused and unknown == "refuse":

@@ -19,6 +19,7 @@ from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.errors import BadOption
+from regulars.transfer.import_options import EXTERNAL, is_external
 
 # Columns of the table whose values may be long.
 LONG_COLUMNS = frozenset(
@@ -231,6 +232,16 @@ def is_custom(name: str) -> bool:
     return name.startswith("custom.") and name != "custom."
 
 
+def _ids_of_source(source: str) -> ExportColumn:
+    def values(column: Values) -> Values:
+        return [[e.id for e in load(value) if e.source == source] for value in column]
+
+    def cells(column: Values) -> Values:
+        return ["; ".join(ids) for ids in values(column)]
+
+    return ExportColumn((OWN_EXTERNAL_IDS,), cells, values)
+
+
 def without_formulas(column: Values) -> Values:
     """Return cells that no spreadsheet runs as a formula."""
     return [value if not value or value[0] in _PLAIN else neutral(value) for value in column]
@@ -243,5 +254,7 @@ def export_column(name: str, form: str) -> ExportColumn:
         return columns[name]
     if is_custom(name):
         return _custom(name.removeprefix("custom."))
+    if is_external(name):
+        return _ids_of_source(name.removeprefix(EXTERNAL))
     hint = did_you_mean(name, columns)
     raise BadOption(f"There is no column {name!r}.{hint} The columns are {', '.join(columns)}.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from regulars.core.external_ids import is_source, source_problem
 from regulars.transfer.date_text import Order
 
 # The formats of files, each with its media type.
@@ -22,6 +23,14 @@ TAGS = ("add", "replace")
 DATES = ("dmy", "mdy", "ymd")
 
 
+EXTERNAL = "external_id."
+
+
+def is_external(field: str) -> bool:
+    """Return whether a field has the external ids of a system: `external_id.SOURCE`."""
+    return field.startswith(EXTERNAL) and is_source(field.removeprefix(EXTERNAL))
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of an import.
@@ -33,7 +42,9 @@ class Options:
     - `mapped`: texts of the form HEADING=FIELD.
     - `unknown`: what to do with unknown columns: custom, drop or refuse.
     - `empty`: whether an empty cell keeps or clears the field of an existing customer.
-    - `match`: the field by which customers are found: email or _id.
+    - `match`: the field by which customers are found: email, _id, or external_id.SOURCE, which each
+      row must then have.
+    - `source`: the system whose ids are in the columns of ids; None is the shop.
     - `consent`: whether a row may turn an unsubscribed customer into a subscribed one (overwrite)
       or not (keep).
     - `tags`: whether the tags of a row are added to those of an existing customer, or replace them.
@@ -57,11 +68,14 @@ class Options:
     dates: Order | None = None
     sheet: str | None = None
     strict: bool = False
+    source: str | None = None
 
     @property
     def as_json(self) -> dict[str, Any]:
         """The options as a JSON object."""
-        return {**asdict(self), "mapped": list(self.mapped)}
+        options = {**asdict(self), "mapped": list(self.mapped)}
+        # An older version of the program that continues the import does not know it.
+        return options if self.source else {k: v for k, v in options.items() if k != "source"}
 
     @property
     def problem(self) -> str | None:
@@ -71,14 +85,15 @@ class Options:
             ("format", self.format, (None, *FORMATS)),
             ("unknown", self.unknown, UNKNOWN),
             ("empty", self.empty, EMPTY),
-            ("match", self.match, MATCH),
+            ("match", self.match, MATCH if not is_external(self.match) else (self.match,)),
             ("consent", self.consent, CONSENT),
             ("tags", self.tags, TAGS),
             ("dates", self.dates, (None, *DATES)),
         ):
             if value not in choices:
                 return f"{name} must be {' or '.join(filter(None, choices))}, not {value!r}."
-        return None
+        problem = source_problem(self.source) if self.source is not None else None
+        return f"source: {problem}" if problem else None
 
 
 def parse_options(stored: Mapping[str, Any]) -> Options:

@@ -18,7 +18,7 @@ from regulars.transfer.columns import COLUMNS, Column
 from regulars.transfer.errors import BadFile, IncompleteFile, UnclearEncoding
 from regulars.transfer.flatten import flatten
 from regulars.transfer.gzip_reader import BEGINNING
-from regulars.transfer.import_options import Options
+from regulars.transfer.import_options import Options, is_external
 from regulars.transfer.input_file import open_input
 from regulars.transfer.records import Record
 from regulars.transfer.source import Source
@@ -148,6 +148,9 @@ def _stored(field: str, row: SetRow) -> Any:
         return " / ".join(filter(None, (holder.get("first_name"), holder.get("last_name"))))
     if field == "created_at":
         return iso(row.timestamps[0]) if row.timestamps else None
+    if is_external(field):
+        ids = values.get("external_ids") or ()
+        return "; ".join(external.id for external in ids if external.source == part) or None
     if field == "external_id":
         return ", ".join(map(written, row.shop_ids)) or None
     return holder.get(part or group)

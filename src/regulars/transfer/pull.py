@@ -41,8 +41,8 @@ T = TypeVar("T")
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
 _BY_UPDATE = "order_by:updated_at order_dir:desc"
-_DUPLICATE = "errors_dup_email"
-# Customers that are written again at the end, because another customer had their email.
+_DUPLICATES = {"errors_dup_email", "errors_dup_external_id"}
+# Customers that are written again at the end, because another customer had their email or id.
 _MAX_RETRIES = 10_000
 _LOCAL_PAGE = 1_000
 _BATCH = 250
@@ -308,7 +308,7 @@ class Pull:
                 self.tally.warn(row, node["_id"], ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
-            if cursor and keys == {_DUPLICATE} and len(self._retries) < _MAX_RETRIES:
+            if cursor and keys <= _DUPLICATES and len(self._retries) < _MAX_RETRIES:
                 self._retries[node["_id"]] = node
                 continue
             for problem in outcome.problems:

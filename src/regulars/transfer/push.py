@@ -19,6 +19,7 @@ from regulars.customers.values import new_row, replacement_patch
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.errors import Interrupted
+from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.importer import Tally
 from regulars.transfer.remote import Remote, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, input_of, values_of
@@ -128,6 +129,11 @@ class Push:
             for name, value in local.items()
             if value != remote[name] and name != "email"
         }
+        if EXTERNAL_IDS in changed:  # none is removed there
+            ids = [*remote[EXTERNAL_IDS], *local[EXTERNAL_IDS]]
+            changed[EXTERNAL_IDS] = [id_ for n, id_ in enumerate(ids) if id_ not in ids[:n]]
+            if changed[EXTERNAL_IDS] == remote[EXTERNAL_IDS]:
+                del changed[EXTERNAL_IDS]
         if not changed:
             return "unchanged"
         if not self._dry_run:

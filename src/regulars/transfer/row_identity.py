@@ -12,6 +12,7 @@ from regulars.core.ids import MAX_ID
 from regulars.core.text import sanitize
 from regulars.customers.commands import Reference, reference_to
 from regulars.transfer.columns import EXTERNAL_ID
+from regulars.transfer.import_options import EXTERNAL, is_external
 
 _ID_LENGTH = 255
 
@@ -74,7 +75,13 @@ def find_reference(
         if number is None and not problems:
             problems.append(InvalidInput("The row has no _id, by which customers are found."))
         return Reference(str(number), number), number
-    if "email" in values:
+    ids = values.get("external_ids") or ()
+    if is_external(match) and match.removeprefix(EXTERNAL) not in [e.source for e in ids]:
+        if not problems:
+            message = f"The row has no {match}, by which customers are found."
+            problems.append(InvalidInput(message))
+        return None, None
+    if "email" in values or ids:
         return None, number or own
     if own is not None:
         return Reference(str(own), own), None

@@ -9,6 +9,7 @@ from typing import Any
 from regulars.core import fields
 from regulars.core.counts import count_of
 from regulars.core.errors import InvalidInput
+from regulars.core.external_ids import ExternalId
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.emails import key_of_plain
@@ -29,6 +30,7 @@ from regulars.transfer.columns import (
     EXTERNAL_ID,
     IMPORTED,
     Column,
+    of_source,
     recognised,
 )
 from regulars.transfer.composed_fields import (
@@ -42,9 +44,10 @@ from regulars.transfer.composed_fields import (
 from regulars.transfer.consent import is_state, read_consent
 from regulars.transfer.date_text import Order
 from regulars.transfer.divided_columns import join_parts
+from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
-from regulars.transfer.import_options import Options
+from regulars.transfer.import_options import Options, is_external
 from regulars.transfer.name_order import AND_CUSTOMER_READERS
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
@@ -290,7 +293,9 @@ class RowParser:
             if len(self._other_names) > _MAX_NAMES:
                 self._other_names.clear()
             field = self._mapped.get(name) or recognised(name, is_own=self._is_own)
-            is_known = field in (*COLUMNS, DROP) or (field or "").startswith(f"{CUSTOM}.")
+            is_free = (field or "").startswith(f"{CUSTOM}.") or is_external(field or "")
+            is_known = field in (*COLUMNS, DROP) or is_free
+            field = of_source(field, self._options.source)
             column = Column(0, name, None if field == DROP else field)
             self._other_names[name] = self._targets_of(column) if is_known else None
         return self._other_names[name]
@@ -394,6 +399,12 @@ class RowParser:
             key = f"{IMPORTED}{heading}"
             if not shop_ids and external:
                 node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
+        if EXTERNAL_IDS in node:
+            node[EXTERNAL_IDS] = [
+                ExternalId(source, id_)
+                for source, ids in node[EXTERNAL_IDS].items()
+                for id_ in ids or ()
+            ]
         if len(node.get(CUSTOM) or ()) and not self._options.strict:
             row.shorten_custom()
         values, invalid = clean_values(node, ())

@@ -17,10 +17,11 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
+from regulars.core.external_ids import ExternalId
 from regulars.customers.bulk import SetRow
 from regulars.customers.upsert import with_new_customer
 from regulars.transfer.errors import ProcessEnded
@@ -77,7 +78,10 @@ class _Marshalled(_Pickled[SetRow]):
         super().__init__(())
         try:
             self._pickled = marshal.dumps(
-                [pickle.dumps(row) if _has_objects(row) else tuple(row) for row in rows]
+                [
+                    pickle.dumps(row) if _has_objects(row) else tuple(_with_ids(row, tuple))
+                    for row in rows
+                ]
             )
         except ValueError:  # a value is an object
             self._pickled = marshal.dumps([pickle.dumps(row) for row in rows])
@@ -87,13 +91,25 @@ class _Marshalled(_Pickled[SetRow]):
         items = marshal.loads(self._pickled)  # noqa: S302  # of our own process
         self._pickled = b""
         return [
-            SetRow._make(item) if type(item) is tuple else pickle.loads(item)  # noqa: S301
+            _with_ids(SetRow._make(item), ExternalId._make)
+            if type(item) is tuple
+            else pickle.loads(item)  # noqa: S301
             for item in items
         ]
 
 
 def _has_objects(row: SetRow) -> bool:
     return bool(row.problems or row.customer or row.warnings)
+
+
+def _with_ids(row: SetRow, make: Callable[[Any], Any]) -> SetRow:
+    """Return a row with external ids that `make` makes of its own: `marshal` takes plain tuples."""
+    ids = row.values.get("external_ids")
+    if ids:
+        row = row._replace(values={**row.values, "external_ids": tuple(map(make, ids))})
+    if row.shop_ids:
+        row = row._replace(shop_ids=tuple(map(make, row.shop_ids)))
+    return row
 
 
 class RowProcess:

@@ -12,10 +12,20 @@ from regulars.customers.fields import FIELDS
 from regulars.transfer.column_choice import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
 from regulars.transfer.columns import ADDRESS_FIELDS, COMPOSED_PARTS
 from regulars.transfer.date_text import Order
+from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
+from regulars.transfer.import_options import is_external
 from regulars.transfer.name_order import FAMILY_FIRST, TWO_LAST_NAMES
 from regulars.transfer.person_names import put_last_name_first
 from regulars.transfer.sanitizing import CUSTOM, without_nul
-from regulars.transfer.values import EXACT, READ, InvalidValue, Read, as_text, time_of
+from regulars.transfer.values import (
+    EXACT,
+    READ,
+    InvalidValue,
+    Read,
+    as_text,
+    ids_of_source,
+    time_of,
+)
 
 CONSENT_TIMES = (SUBSCRIBED_AT, UNSUBSCRIBED_AT)
 TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
@@ -62,10 +72,13 @@ class Target:
         if field == CUSTOM:
             self.group, self.name = CUSTOM, ""
         address = group in ADDRESS_FIELDS and (name in PARTS or name in COMPOSED_PARTS)
-        self.is_valid = not dot or address or (group == CUSTOM and bool(name))
+        is_external_id = is_external(field)
+        self.is_valid = not dot or address or is_external_id or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
         if field in TIMESTAMPS:
             self.read = lambda value: time_of(value, order)
+        elif is_external_id:  # `external_id` alone is an id of the shop
+            self.group, self.read = EXTERNAL_IDS, ids_of_source
         elif self.read is None:
             self.read = None if group == CUSTOM else as_text
         elif is_own:

@@ -16,7 +16,8 @@ class SeenKeys:
 
     def add(self, row: SetRow) -> bool:
         """Add the customer of a row. Return whether an earlier row had the same customer."""
-        key = row.values.get("email_key") or f"#{row.take}"
+        ids = row.values.get("external_ids")
+        key = row.values.get("email_key") or (str(ids[0]) if ids else f"#{row.take}")
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
         return not self._connection.changes()

@@ -75,7 +75,12 @@ class Source:
             return []
         try:
             return assign_columns(
-                headings, profile.columns, self._mapped, options.unknown, match=options.match
+                headings,
+                profile.columns,
+                self._mapped,
+                options.unknown,
+                match=options.match,
+                source=options.source,
             )
         except BadOption as error:
             if not self._is_preview:

@@ -121,6 +121,18 @@ def _external_id(value: Any) -> Any:
     return Changed(None, damage, "A spreadsheet has damaged this id. Export it as text.", True)
 
 
+def ids_of_source(value: Any) -> list[str]:
+    """Return the external ids of one source: one or a list, or joined with `; `."""
+    if isinstance(value, list):
+        return [id_ for each in value for id_ in ids_of_source(each)]
+    if isinstance(value, bool | dict | float):
+        raise InvalidValue("This is not an id.")
+    text, damage = unwrap_number(str(value))
+    if damage is not None:
+        raise InvalidValue("A spreadsheet has damaged this id. Export it as text.", damage)
+    return [id_ for id_ in text.split("; ") if id_.strip()]
+
+
 def _exact_ids(value: Any) -> list[str]:
     """Return the ids in the column `external_ids` of our own exports."""
     return _exact_tags(value)

@@ -67,13 +67,13 @@ const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) {
     sequence kind ${selectTimes("at")} silent actor { kind name } order { name } fields { name before after } } } } } } }`;
 
 export async function show(page) {
-  return page.params.number ? showCustomer(page) : showNewForm(page);
+  return page.params.number || page.params.id ? showCustomer(page) : showNewForm(page);
 }
 
 async function showCustomer({ main, signal, params, setTitle }) {
-  const id = globalId("Customer", params.number);
+  const id = params.id ? decodeURIComponent(params.id) : globalId("Customer", params.number);
   const [{ node }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
-  if (!node || isDeleted(id)) {
+  if (!node?.id || isDeleted(node.id)) {
     showMissingCustomer({ main, setTitle }, t.customer.missingText);
     return {};
   }
@@ -195,6 +195,18 @@ class CustomerPage {
           customer.location ? [" · ", userText(customer.location)] : null,
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
+        ),
+        h(
+          "ul",
+          { class: "tags", "aria-label": t.fieldName("external_ids"), hidden: !customer.external_ids.length },
+          customer.external_ids.map(({ source, id }) =>
+            h(
+              "li",
+              { class: "chip" },
+              userText(`${source}:${id}`),
+              iconButton("copy", t.customer.copyExternalId(source), () => copyToClipboard(id)),
+            ),
+          ),
         ),
       ),
       this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null,

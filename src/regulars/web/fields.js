@@ -39,6 +39,7 @@ export const selectTimes = (...names) => names.map((name) => `${name} ${name}_is
 const SELECTIONS = {
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
+  ExternalIds: (name) => `${name} { source id }`,
 };
 
 const byKind = (fields, order) => order.flatMap((kind) => fields.filter((field) => field.kind === kind));

@@ -9,6 +9,7 @@ export const ROUTES = [
   { path: "/customers", load: () => import("./customers.js"), icon: "customers", scope: "customers:read" },
   { path: "/customers/new", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/customers/:number", load: () => import("./customer.js"), parent: "/customers" },
+  { path: "/customers/:id", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
   { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks" },
@@ -18,10 +19,11 @@ export const ROUTES = [
 ];
 const NOT_FOUND = { path: null, load: () => import("./not-found.js") };
 
-/** Returns the route of a path and the parameters in it. */
+/** Returns the route of a path and the parameters in it: numbers, and `id`, which is any text. */
 export function findRoute(path) {
   for (const route of ROUTES) {
-    const match = path.match(`^${route.path.replace(/:(\w+)/g, "(?<$1>\\d+)")}$`);
+    const pattern = route.path.replace(":id", "(?<id>[^/]+)").replace(/:(\w+)/g, "(?<$1>\\d+)");
+    const match = path.match(`^${pattern}$`);
     if (match) return { route, params: match.groups ?? {} };
   }
   return { route: NOT_FOUND, params: {} };

@@ -24,6 +24,7 @@ const fields = {
   billing_address: "Billing address",
   notes: "Notes",
   custom: "Custom fields",
+  external_ids: "External ids",
 };
 const address = {
   first_name: "First name",
@@ -247,6 +248,7 @@ export const t = {
     number: "Customer number",
     id: "API id",
     copyId: "Copy the API id",
+    copyExternalId: (source) => `Copy the id in ${source}`,
     edit: (label) => `Edit ${label}:`,
     add: (label) => `Add ${label.toLowerCase()}`,
     missing: "Customer not found",
