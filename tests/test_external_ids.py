@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import GraphQLInputObjectType, get_named_type
 
+from regulars.api.schema import schema
 from tests.support import Client, Server, create_token, run_regulars, run_server
 
 pytestmark = pytest.mark.both_databases
 
+SCHEMA = schema()
 IDS = "external_ids { source id }"
 STRIPE = {"source": "stripe", "id": "cus_1"}
 CHANGE = """mutation($id: ID!, $ids: [InputExternalId!]!, $v: Int) {
@@ -539,3 +543,174 @@ def test_an_export_with_ids_is_imported_into_another_account(
         "email,external_id.woo,external_id.stripe\r\n"
         'a@x.test,1,"a, b; c; Q3VzdG9tZXI6MQ=="\r\nb@x.test,2,\r\nc@x.test,,\r\n'
     )
+
+
+ORDER = """mutation($n: InputRecordOrder!) { recordOrder(node: $n) {
+  id name email external_ids { source id } customer { _id external_ids { source id } } } }"""
+LEAD = "mutation($n: InputRecordLead!) { recordLead(node: $n) { _id } }"
+LEADS = '{ customers(query: "order_by:id order_dir:asc") { edges { node { leads { message } } } } }'
+
+
+@pytest.fixture
+def shop(server: Server) -> Iterator[Client]:
+    with Client(server, create_token(server, scopes=("customers", "orders:write"))) as client:
+        create_two(client)
+        yield client
+
+
+def record(shop: Client, name: str, **node: Any) -> Any:
+    return shop.data(ORDER, n={"name": name, **node})["recordOrder"]
+
+
+def test_an_order_belongs_to_the_customer_that_its_input_identifies(shop: Client) -> None:
+    shop.update("1", phone="+212612345678")
+    for number, by in enumerate(
+        (
+            {"_id": 1},
+            {"id": "external:woo:1"},
+            {"email": "A@x.test"},
+            {"phone": "0612345678"},
+            {"external_id": external("stripe:1")},
+        )
+    ):
+        order = record(shop, f"O{number}", total=1, customer=by)
+        assert (order["customer"]["_id"], order["email"]) == (1, "a@x.test")
+    other = record(shop, "P", total=1, email="b@x.test", customer={"_id": 1})
+    assert (other["customer"]["_id"], other["email"]) == (1, "b@x.test")
+    new = record(shop, "Q", total=1, email="q@x.test", customer={"external_id": external("erp:9")})
+    assert new["customer"] == {"_id": 3, "external_ids": [external("erp:9")]}
+    assert record(shop, "Q", total=2, customer={"external_id": external("erp:9")})["name"] == "Q"
+    known = record(
+        shop, "R", total=1, email="b@x.test", customer={"external_id": external("erp:2")}
+    )
+    assert known["customer"]["external_ids"] == [external("erp:2"), external("stripe:2")]
+    created = record(shop, "S", total=1, customer={"email": "s@x.test"})
+    assert (created["customer"]["_id"], created["email"]) == (4, "s@x.test")
+    unknown: Any
+    for key, unknown in {
+        "errors_customer_not_found": {"_id": 9},
+        "errors_invalid_input": {"external_id": external("erp:8")},
+    }.items():
+        shop.expect_error(key, ORDER, n={"name": "T", "total": 1, "customer": unknown})
+    for by in ({"_id": 2}, {"email": "none@x.test"}, {}, {"_id": 1, "email": "a@x.test"}):
+        shop.expect_error("errors_invalid_input", ORDER, n={"name": "O1", "customer": by})
+    shop.update("2", phone="0612345678")
+    by_phone = {"name": "U", "total": 1, "customer": {"phone": "0612345678"}}
+    shop.expect_error("errors_ambiguous", ORDER, n=by_phone)
+    assert_consistent(shop.server)
+
+
+def test_an_order_has_external_ids_of_its_own(shop: Client) -> None:
+    order = record(shop, "O1", total=1, email="a@x.test", external_id=external("stripe:1"))
+    assert order["external_ids"] == [external("stripe:1")]
+    order = record(shop, "O1", external_id={"id": "order_1"})
+    assert order["external_ids"] == [external("shop:order_1"), external("stripe:1")]
+    again = record(shop, "O1", external_id=external("stripe:1"))
+    assert again == order
+    # A customer and an order have the same id: the customer is returned.
+    names = ["external:stripe:1", "order_1", "external:shop:order_1"]
+    types = [node["__typename"] for node in shop.data(NODES, ids=names)["nodes"]]
+    assert types == ["Customer", "Order", "Order"]
+    assert shop.data(BY, by={"id": "order_1"})["customer"] is None
+    error = shop.expect_error(
+        "errors_dup_external_id",
+        ORDER,
+        n={"name": "O2", "total": 1, "email": "a@x.test", "external_id": {"id": "order_1"}},
+    )
+    assert error["extensions"]["order_id"] == order["id"]
+    assert error["message"].startswith("Another order has the external id `shop:order_1`.")
+    for n in range(48):
+        record(shop, "O1", external_id={"id": f"more_{n}"})
+    full = {"name": "O1", "external_id": {"id": "more_48"}}
+    error = shop.expect_error("errors_invalid_input", ORDER, n=full)
+    assert error["message"] == "An order can have 50 external ids; this one would have 51."
+    shop.delete("1")
+    assert shop.data(NODES, ids=["order_1"])["nodes"] == [None]
+    record(shop, "O3", total=1, email="b@x.test", external_id={"id": "order_1"})
+    assert_consistent(shop.server)
+
+
+def test_a_message_belongs_to_the_customer_that_its_input_identifies(shop: Client) -> None:
+    for by in ({"_id": 2}, {"external_id": external("stripe:2")}, {"email": "b@x.test"}):
+        shop.data(LEAD, n={"email": "", "message": "Hello", "customer": by})
+    shop.data(LEAD, n={"email": "a@x.test", "message": "Hello", "customer": {"_id": 2}})
+    new = {"email": "c@x.test", "message": "New", "customer": {"external_id": external("erp:3")}}
+    shop.data(LEAD, n=new)
+    edges = shop.data(LEADS)["customers"]["edges"]
+    assert [len(edge["node"]["leads"]) for edge in edges] == [0, 4, 1]
+    assert of(shop, "external:erp:3") == ["erp:3"]
+    unknown: Any
+    for key, unknown in {
+        "errors_customer_not_found": {"id": "external:erp:9"},
+        "errors_invalid_input": {"external_id": external("erp:9")},
+    }.items():
+        shop.expect_error(key, LEAD, n={"email": "", "message": "Hello", "customer": unknown})
+    shop.expect_error("errors_invalid_input", LEAD, n={"email": "", "message": "Hello"})
+    assert_consistent(shop.server)
+
+
+def id_paths() -> list[str]:
+    """Return each argument, and each field of an input, that takes ids of customers."""
+    paths = []
+    for kind in (SCHEMA.query_type, SCHEMA.mutation_type):
+        assert kind
+        for field, definition in kind.fields.items():
+            if "webhook" in field.lower() or "token" in field.lower():
+                continue
+            for argument, given in definition.args.items():
+                named = get_named_type(given.type)
+                if named.name == "ID":
+                    paths.append(f"{field}.{argument}")
+                elif isinstance(named, GraphQLInputObjectType):
+                    for name, inner in named.fields.items():
+                        # The id of an external id is a String.
+                        if get_named_type(inner.type).name == "CustomerIdentifier":
+                            paths.append(f"{field}.{argument}.{name}.id")
+                        elif get_named_type(inner.type).name == "ID":
+                            paths.append(f"{field}.{argument}.{name}")
+    return paths
+
+
+# How each argument with an id is used; VALUE is replaced by the id. An argument without a document
+# fails the test: add one.
+USES = {
+    "node.id": "{ node(id: VALUE) { ... on Customer { _id } } }",
+    "nodes.ids": "{ nodes(ids: [VALUE]) { ... on Customer { _id } } }",
+    "customer.by.id": "{ customer(by: {id: VALUE}) { _id } }",
+    "updateCustomer.id": """mutation { updateCustomer(id: VALUE, node: {notes: "x"}) { _id } }""",
+    "deleteCustomers.items": "mutation { deleteCustomers(items: [VALUE]) }",
+    "setCustomers.nodes.id": """mutation { setCustomers(nodes: [{id: VALUE}]) {
+      rows { customer { _id } errors { key } } } }""",
+    "addTags.items": """mutation { addTags(items: [VALUE], tags: ["x"]) { _id } }""",
+    "removeTags.items": """mutation { removeTags(items: [VALUE], tags: ["x"]) { _id } }""",
+    "addExternalIds.id": "mutation { addExternalIds(id: VALUE, externalIds: []) { _id } }",
+    "removeExternalIds.id": "mutation { removeExternalIds(id: VALUE, externalIds: []) { _id } }",
+    "recordOrder.node.customer.id": """mutation { recordOrder(
+      node: {name: "O", total: 1, customer: {id: VALUE}}) { customer { _id } } }""",
+    "recordLead.node.customer.id": """mutation { recordLead(
+      node: {email: "", message: "m", customer: {id: VALUE}}) { _id } }""",
+    "recordVisit.id": "mutation { recordVisit(id: VALUE) { _id } }",
+}
+
+
+@pytest.mark.parametrize("path", id_paths())
+def test_every_form_of_an_id_is_accepted_everywhere(shop: Client, path: str) -> None:
+    forms = ["Q3VzdG9tZXI6MQ==", "1", "external:stripe:1", "external:shop:17", "bare"]
+    added = [external(text) for text in ("stripe:1", "shop:17", "shop:bare")]
+    shop.update("external:stripe:1", external_ids=added)
+
+    def use(*ids: str) -> str:
+        values = ", ".join(map(json.dumps, ids))
+        return json.dumps(shop.run(USES[path].replace("VALUE", values)))
+
+    refused = use("external:stripe:none")
+    assert "errors_customer_not_found" in refused or "null" in refused
+    if path == "deleteCustomers.items":
+        assert use(*forms).count("Q3VzdG9tZXI6MQ==") == len(forms)
+    elif path == "recordLead.node.customer.id":
+        assert not [answer for answer in map(use, forms) if "errors" in answer]
+        assert len(shop.data(LEADS)["customers"]["edges"][0]["node"]["leads"]) == len(forms)
+    else:
+        answers = set(map(use, forms))
+        assert len(answers) == 1
+        assert '"_id": 1}' in answers.pop()

@@ -264,10 +264,10 @@ PLAIN = {
     "addExternalIds.externalIds": "id source",
     "removeExternalIds": "id",
     "removeExternalIds.externalIds": "id source",
-    "recordOrder.node": "billing_address cancelled_at created_at currency email financial_status "
-    "first_name fulfillment_status last_name name paid phone referrer refunded_amount "
+    "recordOrder.node": "billing_address cancelled_at created_at currency customer email "
+    "external_id financial_status first_name fulfillment_status last_name name paid phone referrer refunded_amount "
     "shipping_address tags test total",
-    "recordLead.node": "created_at custom email first_name last_name message phone subject",
+    "recordLead.node": "created_at custom customer email first_name last_name message phone subject",
     "recordVisit": "id",
     "deleteWebhook": "dryRun id",
     "createToken": "dryRun",

@@ -116,9 +116,9 @@ def _clean_id(value: Any) -> tuple[ExternalId, str | None]:
     return ExternalId(source, id_), source_problem(source)
 
 
-def too_many(count: int) -> str:
+def too_many(count: int, noun: str = "A customer") -> str:
     """Return the message for too many external ids."""
-    return f"A customer can have {MAX_IDS} external ids; this one would have {count:,}."
+    return f"{noun} can have {MAX_IDS} external ids; this one would have {count:,}."
 
 
 @lru_cache(maxsize=4_096)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regulars.core.commands import (
     COMMAND_LINE,
@@ -15,7 +15,9 @@ from regulars.core.commands import (
     record_keys,
 )
 from regulars.core.errors import Problem
+from regulars.core.external_ids import ExternalId
 from regulars.customers.commands import Reference, customer_ids, email_keys, named_shop_ids
+from regulars.customers.identifiers import Identifier
 from regulars.store import LookupKeys
 from regulars.store.large_work import is_large
 
@@ -50,7 +52,8 @@ class RecordOrder(SmallCommand):
 
     `values` are columns of the order and `person` columns of its customer. Absent columns keep
     their values. `at` is in milliseconds since 1970. `details` are stored as JSON. `event` is the
-    type of the shop event, if there is one: it does not replace values of a later event.
+    type of the shop event, if there is one: it does not replace values of a later event. `customer`
+    identifies the customer before the email does. `external_id` is added to those of the order.
     """
 
     values: Values
@@ -62,13 +65,17 @@ class RecordOrder(SmallCommand):
     event: str | None = None
     shop_ids: ShopIds = NO_SHOP_IDS
     details: Values = field(default_factory=dict)
+    customer: Identifier | None = None
+    external_id: ExternalId | None = None
 
     def lookup_keys(self) -> LookupKeys:
         name = self.values.get("name")
+        shop_ids = self.shop_ids.all_ids
+        if self.external_id:
+            shop_ids |= {self.external_id.id}
         return LookupKeys(
-            email_keys=email_keys(self.person),
+            **_with_identifier(self.customer, email_keys(self.person), shop_ids),
             order_names=frozenset([name]) if name else frozenset(),
-            shop_ids=self.shop_ids.all_ids,
             idempotency_keys=record_keys(self.idempotency_record),
         )
 
@@ -134,7 +141,7 @@ class DeleteContact(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class RecordLead(SmallCommand):
-    """Create a lead. Its customer is matched by email, or created."""
+    """Create a lead. Its customer is matched by `customer`, then by email, or created."""
 
     values: Values
     person: Values
@@ -142,12 +149,27 @@ class RecordLead(SmallCommand):
     problems: list[Problem] = field(default_factory=list)
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    customer: Identifier | None = None
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            email_keys=email_keys(self.person),
+            **_with_identifier(self.customer, email_keys(self.person)),
             idempotency_keys=record_keys(self.idempotency_record),
         )
+
+
+def _with_identifier(
+    identifier: Identifier | None,
+    email_keys: frozenset[str],
+    shop_ids: frozenset[str] = frozenset(),
+) -> dict[str, frozenset[Any]]:
+    """Returns the keys of lookups, with those of an identifier."""
+    lookups: dict[str, frozenset[Any]] = identifier.lookups() if identifier else {}
+    return {
+        **lookups,
+        "email_keys": lookups.get("email_keys", frozenset()) | email_keys,
+        "shop_ids": lookups.get("shop_ids", frozenset()) | shop_ids,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,14 @@ from regulars.api.related import customers_of, node_loader
 from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.api.writing import mutation
 from regulars.core.commands import IdempotencyRecord
+from regulars.core.errors import Problem
+from regulars.core.external_ids import clean_one
 from regulars.core.money import amounts
 from regulars.core.scopes import ORDERS, READ
 from regulars.customers import custom
 from regulars.customers.commands import reference_to
 from regulars.customers.graphql.bulk import WRITTEN
+from regulars.customers.identifiers import Identifier, read_identifier
 from regulars.directory.directory import Directory
 from regulars.graphql import PerRow, Related, Root, SameRow, TypeBinding, Value
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
@@ -28,18 +31,44 @@ from regulars.orders.shop_input import clean_lead, clean_order, clean_order_deta
 def _order_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordOrder:
-    values, person, problems = clean_order(arguments["node"], ("node",))
-    details = clean_order_details(arguments["node"])
+    node, customer, problems = _identified(arguments["node"])
+    given = node.pop("external_id", None)
+    external_id = None
+    if given is not None:
+        external_id, id_problems = clean_one(given, ("node", "external_id"))
+        problems += id_problems
+    values, person, order_problems = clean_order(node, ("node",))
     return RecordOrder(
-        values, person, env.now, problems, idempotency_record, env.origin, details=details
+        values,
+        person,
+        env.now,
+        [*order_problems, *problems],
+        idempotency_record,
+        env.origin,
+        details=clean_order_details(node),
+        customer=customer,
+        external_id=external_id,
     )
 
 
 def _lead_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordLead:
-    values, person, problems = clean_lead(arguments["node"], ("node",))
-    return RecordLead(values, person, env.now, problems, idempotency_record, env.origin)
+    node, customer, problems = _identified(arguments["node"])
+    if customer is not None and not node["email"].strip():
+        del node["email"]
+    values, person, lead_problems = clean_lead(node, ("node",))
+    problems = [*lead_problems, *problems]
+    return RecordLead(values, person, env.now, problems, idempotency_record, env.origin, customer)
+
+
+def _identified(
+    node: Mapping[str, Any],
+) -> tuple[dict[str, Any], Identifier | None, list[Problem]]:
+    """Returns an input without the identifier of its customer, the identifier, and problems."""
+    others = dict(node)
+    customer, problems = read_identifier(others.pop("customer", None), ("node", "customer"))
+    return others, customer, problems
 
 
 def _visit_command(

@@ -20,7 +20,7 @@ from regulars.core.errors import (
     Problem,
     Rejected,
 )
-from regulars.core.external_ids import load
+from regulars.core.external_ids import MAX_IDS, load
 from regulars.customers import history
 from regulars.customers.field_rules import EMPTY, FILLABLE
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -32,7 +32,8 @@ from regulars.orders.commands import (
     RecordOrder,
     RecordVisit,
 )
-from regulars.orders.shop_ids import CUSTOMER, ORDER
+from regulars.orders.identification import identified_customer, is_of, is_of_deleted, order_ids
+from regulars.orders.shop_ids import CUSTOMER, ORDER, merged
 from regulars.orders.values import (
     keep_cleared_cancellation,
     net_payment,
@@ -72,7 +73,7 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     Rejected."""
     stored = unit.order(command.values.get("name", ""))
     if command.event:
-        if stored is None and _is_of_deleted(unit, command):
+        if stored is None and is_of_deleted(unit, command):
             return {}
         values = reconcile_out_of_order(stored, command.values, command.event)
     else:
@@ -80,7 +81,11 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     if stored is None or command.event != "order/created":
         values = with_details(stored, values, command.details)
     customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
-    problems = [*command.problems, *_order_problems(stored, values, customer_id)]
+    identified, problems = identified_customer(unit, command, stored)
+    ids, id_problems = order_ids(unit, command, stored)
+    has_customer = customer_id is not None or identified is not None or bool(problems)
+    has_customer |= command.customer is not None and "email" in command.customer.values
+    problems += [*id_problems, *command.problems, *_order_problems(stored, values, has_customer)]
     if problems:
         raise Rejected(*problems)
     if stored is None:
@@ -91,20 +96,20 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
             "account_id": unit.account_id,
             "order_id": unit.next_id("orders"),
         }
-        customer = _find_or_create(unit, command)
+        customer = _find_or_create(unit, command, identified)
         row |= {"customer_id": customer["customer_id"]}
         row["email"] = values.get("email") or customer["email"]
     else:
         row = {**stored, **keep_cleared_cancellation(stored, values)}
         owner = unit.customer(stored["customer_id"])
         assert owner is not None  # an order is deleted with its customer
-        is_by_owner = _is_of(unit, command, owner)
+        is_by_owner = identified is not None or is_of(unit, command, owner)
         customer = _fill(unit, owner, command) if is_by_owner else owner
     customer_id = customer["customer_id"]
     known_customer = customer
     if stored is None or is_by_owner:
         known_customer = _with_shop_id(unit, customer, command.shop_ids.customer)
-    row["external_ids"] = unit.shop_ids.added(row["external_ids"], command.shop_ids.order, ORDER)
+    row["external_ids"] = unit.shop_ids.added(ids, command.shop_ids.order, ORDER)
     row["net_payment"] = net_payment(row)
     if stored is not None and row == stored:
         unit.save(customer, known_customer, command)
@@ -121,25 +126,6 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
         unit.record(kind, customer_id, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
-
-
-def _is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
-    """Whether the person in the command is the owner of the order. An order stays with its
-    customer even if the shop assigns it, or its name, to another one."""
-    customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
-    if customer_id is not None:
-        return bool(customer_id == owner["customer_id"])
-    return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
-
-
-def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
-    """Whether an unknown order was deleted with its customer, or created before its customer was
-    deleted: its event is late."""
-    if unit.shop_ids.deleted_at(command.shop_ids.order, ORDER) is not None:
-        return True
-    deleted_at = unit.shop_ids.deleted_at(command.shop_ids.customer, CUSTOMER)
-    created_at = command.values.get("created_at")
-    return deleted_at is not None and created_at is not None and created_at <= deleted_at
 
 
 def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
@@ -220,9 +206,10 @@ def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
         unit.shop_ids.record_deleted(command.shop_id, command.at)
 
 
-def _order_problems(stored: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
-    """Return the problems of an order's values together with its stored row."""
-    required_names = () if stored else ("total",) if customer_id else ("email", "total")
+def _order_problems(stored: Row | None, values: Any, has_customer: bool) -> list[Problem]:
+    """Return the problems of an order's values together with its stored row. `has_customer` says
+    whether its customer is known, or gets an email from another value."""
+    required_names = () if stored else ("total",) if has_customer else ("email", "total")
     problems: list[Problem] = [
         InvalidInput(_NO_ORDER % name, ("node", name))
         for name in required_names
@@ -257,8 +244,16 @@ def _change_kinds(before: Row | None, after: Row) -> list[str]:
 
 def record_lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
     """Create a lead, and return its row. Raises Rejected."""
-    if command.problems:
-        raise Rejected(*command.problems)
+    identified, problems = identified_customer(unit, command)
+    problems += command.problems
+    values = command.customer.values if command.customer else {}
+    if identified is None and not problems and "email_key" not in {**command.person, **values}:
+        message = (
+            "No customer has this identifier, and a new customer needs an email. Send the email."
+        )
+        problems.append(InvalidInput(message, ("node", "email")))
+    if problems:
+        raise Rejected(*problems)
     row = {
         "account_id": unit.account_id,
         "lead_id": unit.next_id("leads"),
@@ -268,7 +263,7 @@ def record_lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
         "created_at": command.at,
         **command.values,
     }
-    customer = _find_or_create(unit, command)
+    customer = _find_or_create(unit, command, identified)
     row["customer_id"] = customer["customer_id"]
     unit.rows[leads].put(row)
     unit.touch(customer, command)
@@ -287,22 +282,28 @@ def record_visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
     return updated
 
 
-def _find_or_create(unit: CustomerUnitOfWork, command: RecordOrder | RecordLead) -> Row:
-    """Return the customer with the shop id or else the email, with empty fields filled. Create it
-    if it does not exist."""
+def _find_or_create(
+    unit: CustomerUnitOfWork, command: RecordOrder | RecordLead, identified: Row | None
+) -> Row:
+    """Return the customer who is identified, or has the shop id, or else the email, with empty
+    fields filled. Create it if it does not exist."""
+    if identified is not None:
+        return _fill(unit, identified, command)
     customer_id = shop_id = None
     if isinstance(command, RecordOrder):
         shop_id = command.shop_ids.customer
         customer_id = unit.shop_ids.find(shop_id, CUSTOMER)
+    values = dict(command.person)
+    if command.customer:
+        values |= command.customer.values
     if customer_id is None:
-        customer_id = unit.holder(command.person["email_key"])
+        customer_id = unit.holder(values["email_key"])
     if customer_id is None:
         ids = load(unit.shop_ids.added(None, shop_id, CUSTOMER))
-        values = {**command.person, "external_ids": ids} if ids else command.person
-        return _create(unit, values, command)
+        return _create(unit, {**values, "external_ids": ids} if ids else values, command)
     customer = unit.customer(customer_id)
     assert customer is not None  # emails and shop ids always have a customer
-    return _fill(unit, customer, command)
+    return _fill_values(unit, customer, values, command)
 
 
 def _create(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
@@ -333,8 +334,9 @@ def _fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Co
     missing_values = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
-    if "external_ids" in values:
-        missing_values["external_ids"] = values["external_ids"]
+    ids = merged(row["external_ids"], values.get("external_ids") or ())
+    if len(load(row["external_ids"])) < len(ids) <= MAX_IDS:
+        missing_values["external_ids"] = ids
     if not missing_values:
         return row
     updated, problems = with_values(row, missing_values, ("node",))
