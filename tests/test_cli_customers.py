@@ -110,6 +110,24 @@ def test_a_dry_run_of_a_command_saves_nothing(run: Run) -> None:
     assert ok(run, "customers", "get", "1")["phone"] == "1"
 
 
+def test_external_ids_name_customers(run: Run) -> None:
+    command = ("customers", "create", "--email", "ana@x.test", "--external-id")
+    created = ok(run, *command, "mail:ana@x.test", "--external-id", "shop:cus_1", "--json")
+    ids = [{"source": "mail", "id": "ana@x.test"}, {"source": "shop", "id": "cus_1"}]
+    assert created["external_ids"] == ids
+    for name in ("external:mail:ana@x.test", "cus_1", str(created["_id"]), "ana@x.test"):
+        assert ok(run, "customers", "get", name, "--json")["_id"] == created["_id"]
+    updated = ok(run, "customers", "update", "cus_1", "--external-id", "erp:1", "--json")
+    assert updated["external_ids"] == [{"source": "erp", "id": "1"}]
+    assert "erp:1" in run("customers", "get", "external:erp:1", "--table").stdout
+    assert "An external id is written SOURCE:ID" in refused(
+        run, USAGE, "customers", "update", "external:erp:1", "--external-id", "erp"
+    )
+    history = run("customers", "history", "external:erp:1").stdout
+    assert "external_ids" in history
+    assert run("customers", "delete", "external:erp:1", "--yes").returncode == 0
+
+
 def test_search_reads_as_many_pages_as_needed(run: Run) -> None:
     nodes = [{"email": f"c{number}@example.com"} for number in range(130)]
     document = "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { created } }"

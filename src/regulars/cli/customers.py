@@ -22,6 +22,7 @@ from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
 from regulars.cli.values import display, wants_json
 from regulars.core.counts import count_of
+from regulars.core.external_ids import EXTERNAL
 from regulars.core.ids import encoder, number_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ _HISTORY = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ..
     fields { name before after } } } } } } }"""
 
 CustomerName = Annotated[
-    str, typer.Argument(metavar="CUSTOMER", help="The `_id`, the id or the email of a customer.")
+    str,
+    typer.Argument(
+        metavar="CUSTOMER",
+        help="The `_id`, the id or the email of a customer, or external:SOURCE:ID.",
+    ),
 ]
 Limit = Annotated[
     int,
@@ -224,7 +229,9 @@ def update(
 def delete(
     customers: Annotated[
         list[str],
-        typer.Argument(metavar="CUSTOMER", help="The `_id`s, ids or emails of customers."),
+        typer.Argument(
+            metavar="CUSTOMER", help="The `_id`s, ids, emails or external ids of customers."
+        ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     dry_run: options.DryRun = False,
@@ -311,12 +318,12 @@ def _describe_field(field: Mapping[str, Any]) -> str:
 
 
 async def resolve(client: Client, customer: str) -> str:
-    """Return the global id of a customer who is named by `_id`, id or email. Raises APIError if no
-    customer has the email."""
+    """Return the id of a customer who is named by any form of id, or by email. Raises APIError if
+    no customer has the email."""
     from regulars.cli.client import fetch_data
 
     text = customer.strip()
-    if "@" not in text:
+    if "@" not in text or text.startswith(EXTERNAL):
         number = number_of(text, "Customer")
         return encoder("Customer")([number])[0] if number is not None else text
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')

@@ -21,7 +21,8 @@ MAX_IDS = 50
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 # Sources that later fields with unique values will use.
 _RESERVED = "field."
-_PREFIX = "external:"
+# Before the source and the id, where another id could be meant.
+EXTERNAL = "external:"
 
 
 class ExternalId(NamedTuple):
@@ -58,8 +59,8 @@ def parse(text: str) -> ExternalId | None:
     """Return the external id that a text names: `external:SOURCE:ID`, or the bare id of the source
     `shop`. None if no external id can have this form."""
     source, id_ = SHOP, text
-    if text.startswith(_PREFIX):
-        source, colon, id_ = text.removeprefix(_PREFIX).partition(":")
+    if text.startswith(EXTERNAL):
+        source, colon, id_ = text.removeprefix(EXTERNAL).partition(":")
         if not colon or not is_source(source):
             return None
     return ExternalId(source, id_) if is_possible(id_) else None
@@ -73,8 +74,8 @@ def is_possible(id_: str) -> bool:
 def written(external: ExternalId) -> str:
     """Return the form in which an id is exported, which `parse` reads: that of the source `shop` is
     bare, unless it begins like the others."""
-    is_bare = external.source == SHOP and not external.id.startswith(_PREFIX)
-    return external.id if is_bare else f"{_PREFIX}{external}"
+    is_bare = external.source == SHOP and not external.id.startswith(EXTERNAL)
+    return external.id if is_bare else f"{EXTERNAL}{external}"
 
 
 def clean_ids(inputs: Sequence[Any], path: InputPath) -> tuple[ExternalIds, list[Problem]]:
