@@ -139,6 +139,12 @@ class Program:
 
 EMAILS = st.sampled_from([f"{name}@example.com" for name in ("ada", "bob", "eve", "zoë")])
 PHONES = st.sampled_from(["", "1", "+212612345678"])
+EXTERNAL_IDS = st.lists(
+    st.fixed_dictionaries(
+        {"source": st.sampled_from(["shop", "erp"]), "id": st.sampled_from(["1", "2", ""])}
+    ),
+    max_size=2,
+)
 TAGS = st.lists(st.sampled_from(["vip", "new", "Maroc"]), min_size=1, max_size=2)
 VALUES = st.fixed_dictionaries(
     {},
@@ -147,6 +153,7 @@ VALUES = st.fixed_dictionaries(
         "first_name": st.sampled_from(["", "Ada", "Éva"]),
         "accepts_marketing": st.booleans(),
         "tags": TAGS,
+        "external_ids": EXTERNAL_IDS,
         "notes": st.sampled_from([None, "Called back."]),
         "custom": st.sampled_from([None, {"a": 1}, {"b": {"c": [1.5, None]}}]),
         "shipping_address": st.sampled_from([None, {"city": "Fès", "country": "MA"}]),
@@ -192,6 +199,12 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         )
         for name in ("addTags", "removeTags")
     },
+    **{
+        name: st.fixed_dictionaries(
+            {"id": POSITION, "externalIds": EXTERNAL_IDS, "ifVersion": VERSION}
+        )
+        for name in ("addExternalIds", "removeExternalIds")
+    },
     "recordOrder": st.fixed_dictionaries(
         {
             "node": node(
@@ -202,6 +215,8 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
                 fulfillment_status=st.sampled_from(["fulfilled", "partial"]),
                 cancelled_at=st.sampled_from([None, "2026-01-02T03:04:05Z"]),
                 first_name=st.just("Order"),
+                external_id=st.sampled_from([{"id": "o1"}, {"source": "erp", "id": "1"}]),
+                customer=st.sampled_from([{"_id": 1}, {"external_id": {"id": "1"}}]),
                 phone=PHONES,
                 created_at=st.sampled_from(["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]),
             )
