@@ -34,6 +34,7 @@ ON_DATABASE = {
     "account create": ("shop",),
     "account list": (),
     "account rename": ("old", "new"),
+    "account settings": (),
     "account disable": ("shop",),
     "account enable": ("shop",),
     "account delete": ("shop", "--yes"),

@@ -40,12 +40,20 @@ NAMES = [name for _, name, _ in ROOTS]
 
 
 # Fields that reveal no customers, and require no scope.
-UNRESTRICTED = {"account", "viewer", "searchLanguage", "tokenScopes", "webhookTypes"}
+UNRESTRICTED = {
+    "account",
+    "viewer",
+    "searchLanguage",
+    "tokenScopes",
+    "webhookTypes",
+    "accountSettings",
+}
 REQUIRED_SCOPES = {
     name: "orders:write" if name.startswith("record") else "webhooks"
     for name in NAMES
     if name.startswith("record") or "webhook" in name.lower()
 } | dict.fromkeys(("tokens", "createToken", "revokeToken"), "admin")
+REQUIRED_SCOPES["updateAccountSettings"] = "settings"
 # Fields whose values depend on the token.
 VIEWER_SPECIFIC = {"account", "viewer", "tokens", "createToken"}
 ID_ROOTS = [root for root in ROOTS if root[1] not in VIEWER_SPECIFIC]
@@ -273,6 +281,7 @@ PLAIN = {
     "createToken": "dryRun",
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
+    "updateAccountSettings.node": "trash_days",
 }
 READS = {
     "createCustomer": "dryRun",

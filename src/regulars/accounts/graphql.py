@@ -7,15 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from regulars.accounts.accounts import AccountError, Accounts, Token
+from regulars.accounts.settings import change_settings, load_settings
 from regulars.api.context import Context
 from regulars.api.dry_run import ARGUMENT, report
 from regulars.api.guards import needs, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.values import timestamp_of
-from regulars.core import ids
+from regulars.core import account_settings, ids
 from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput, Problem, Rejected
-from regulars.core.scopes import ADMIN, SCOPES
+from regulars.core.scopes import ADMIN, SCOPES, SETTINGS
 from regulars.graphql import Layout, Layouts, Nested, Resolve, Root, TypeBinding, Value
 
 
@@ -139,6 +140,28 @@ def revoke_token(layouts: Layouts) -> Resolve:
     return resolve
 
 
+def settings(_layouts: Layouts) -> Resolve:
+    """Resolve the settings of the account."""
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        return await load_settings(env.directory.store, env.account_id)
+
+    return resolve
+
+
+def update_settings(_layouts: Layouts) -> Resolve:
+    """Change settings of the account."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        values = arguments["node"]
+        problems = account_settings.problems_of(values)
+        if problems:
+            raise Rejected(*problems)
+        return await change_settings(env.directory.store, env.account_id, values)
+
+    return resolve
+
+
 def _accounts(env: Context) -> Accounts:
     """Return the accounts with the time of the response as their clock: no timestamp in a response
     is later than the response."""
@@ -177,6 +200,8 @@ def _roots(_page_size: int) -> Mapping[str, Root]:
         "viewer": Root(viewer),
         "tokens": Root(tokens, needs(ADMIN)),
         "tokenScopes": Root(token_scopes),
+        "accountSettings": Root(settings),
+        "updateAccountSettings": Root(update_settings, needs(SETTINGS), price_of_write),
         "createToken": Root(create_token, needs(ADMIN), price_of_write),
         "revokeToken": Root(revoke_token, needs(ADMIN), price_of_write),
     }
@@ -202,6 +227,9 @@ API = ApiPart(
                 "stores": Nested(("stores",)),
             },
             has_dict_rows=True,
+        ),
+        "AccountSettings": TypeBinding(
+            {name: Value((name,)) for name in account_settings.SETTINGS}, has_dict_rows=True
         ),
         "Store": TypeBinding(
             {name: Value((name,)) for name in ("id", "uid", "name", "slug", "defaultDomain")},

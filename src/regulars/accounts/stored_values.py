@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from regulars.accounts.sessions import LINK, SESSION
 from regulars.core.scopes import SCOPES
-from regulars.core.stored_values import HASH, NOT_EMPTY, POSITIVE, TIME, Rule, one_of
+from regulars.core.stored_values import HASH, NOT_EMPTY, OBJECT, POSITIVE, TIME, Rule, one_of
 
 _SCOPES = Rule(lambda value: set(value.split()) <= SCOPES.keys() and value, "not a list of scopes")
 
@@ -16,6 +16,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "name": NOT_EMPTY,
         "created_at": TIME,
         "disabled_at": TIME,
+        "settings": OBJECT,
     },
     "tokens": {
         "hash": HASH,

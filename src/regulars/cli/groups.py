@@ -92,6 +92,9 @@ ENTRIES = (
         "accounts:account_app",
     ),
     CommandEntry("account rename", ACCOUNTS, "Rename an account.", "account_changes"),
+    CommandEntry(
+        "account settings", ACCOUNTS, "Show or change settings of an account.", "account_settings"
+    ),
     CommandEntry("account disable", ACCOUNTS, "Disable an account.", "account_changes"),
     CommandEntry("account enable", ACCOUNTS, "Enable a disabled account.", "account_changes"),
     CommandEntry(

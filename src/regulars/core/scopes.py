@@ -10,6 +10,7 @@ BOTH = "customers"
 ORDERS = "orders:write"
 WEBHOOKS = "webhooks"
 METRICS = "metrics"
+SETTINGS = "settings"
 ADMIN = "admin"
 
 # What each scope is for, in the order in which they are shown.
@@ -20,6 +21,7 @@ SCOPES: Mapping[str, str] = {
     ORDERS: "Record orders, messages and visits.",
     WEBHOOKS: "Manage webhooks and see their deliveries.",
     METRICS: "Read `/metrics` from another machine.",
+    SETTINGS: "Change the settings of the account.",
     ADMIN: "Full access, including future features.",
 }
 _ALSO: Mapping[str, tuple[str, ...]] = {BOTH: (READ, WRITE), ADMIN: tuple(SCOPES)}

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from regulars.store.columns import Text, key, number, table, text
 
 # The tokens of an account with a `disabled_at` are refused, and its webhooks and imports wait.
+# `settings` is a JSON object (core/account_settings.py), or null while all have their defaults.
 accounts = table(
     "accounts",
     key("account_id"),
     text("name"),
     number("created_at"),
     number("disabled_at", nullable=True),
+    text("settings", nullable=True),
     sa.UniqueConstraint("name", name="accounts_name"),
 )
 

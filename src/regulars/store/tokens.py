@@ -184,6 +184,23 @@ def enable_account() -> Query:
     return Query(statement.values(disabled_at=sa.null()))
 
 
+@cache
+def account_settings_of() -> Query:
+    """The settings of an account: the stored JSON object, or null."""
+    return Query(
+        sa.select(accounts.c.settings).where(accounts.c.account_id == number("account_id"))
+    )
+
+
+@cache
+def replace_account_settings() -> Query:
+    """Replace the settings of an account, unless they have changed since they were read."""
+    type_ = accounts.c.settings.type
+    is_unchanged = accounts.c.settings.is_not_distinct_from(sa.bindparam("read", type_=type_))
+    statement = accounts.update().where(_of_account(), is_unchanged)
+    return Query(statement.values(settings=sa.bindparam("new_settings", type_=type_)))
+
+
 def in_enabled_account(table: sa.Table) -> sa.ColumnElement[bool]:
     """Select the rows of a table whose account is not disabled."""
     disabled: sa.Select[Any] = sa.select(sa.literal_column("1")).where(

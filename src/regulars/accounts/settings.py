@@ -1,0 +1,38 @@
+"""Reading and changing the settings of an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from regulars.core import account_settings
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.store import Store
+from regulars.store.tokens import account_settings_of, replace_account_settings
+
+_MAX_ATTEMPTS = 5
+
+
+async def load_settings(store: Store, account_id: int) -> dict[str, Any]:
+    """Return the value of each setting of an account."""
+    return account_settings.load(await _stored(store, account_id))
+
+
+async def change_settings(
+    store: Store, account_id: int, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Change settings of an account to valid values; return all of them. None resets a setting to
+    its default. Raises Rejected if other settings are changed at the same time."""
+    for _ in range(_MAX_ATTEMPTS):
+        stored = await _stored(store, account_id)
+        merged = account_settings.merge(stored, values)
+        parameters = {"changed_account": account_id, "read": stored, "new_settings": merged}
+        if await store.execute([(replace_account_settings(), parameters)]):
+            return account_settings.load(merged)
+    raise Rejected(InvalidInput("Other settings are being changed. Try again.", ("node",)))
+
+
+async def _stored(store: Store, account_id: int) -> str | None:
+    rows = await store.fetch(account_settings_of(), {"account_id": account_id})
+    text: str | None = rows[0][0]
+    return text

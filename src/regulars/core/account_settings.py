@@ -1,0 +1,58 @@
+"""Account settings: what each account chooses for itself.
+
+They are one JSON object of the account. A setting that is not in it has its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from regulars.core.errors import InvalidInput, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """A setting whose value is an integer from `minimum` to `maximum`."""
+
+    name: str
+    default: int
+    minimum: int
+    maximum: int
+
+    def problem(self, value: int) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if self.minimum <= value <= self.maximum:
+            return None
+        limits = f"{self.minimum:,} to {self.maximum:,}"
+        return f"`{self.name}` is {value:,}. Use a whole number from {limits}."
+
+
+TRASH_DAYS = WholeNumber("trash_days", default=30, minimum=0, maximum=3_650)
+SETTINGS = {setting.name: setting for setting in (TRASH_DAYS,)}
+
+
+def load(text: str | None) -> dict[str, Any]:
+    """Return the value of each setting of an account. `text` is its stored JSON object, or None."""
+    stored = orjson.loads(text) if text else {}
+    return {name: stored.get(name, setting.default) for name, setting in SETTINGS.items()}
+
+
+def merge(text: str | None, values: Mapping[str, Any]) -> str:
+    """Return the JSON object of an account with changed settings. None resets a setting to its
+    default. Settings that this program does not know are kept."""
+    merged = {**(orjson.loads(text) if text else {}), **values}
+    stored = {name: value for name, value in merged.items() if value is not None}
+    return orjson.dumps(stored, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def problems_of(values: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems of new values. None is valid: it resets a setting."""
+    return [
+        InvalidInput(message, ("node", name))
+        for name, value in values.items()
+        if value is not None and (message := SETTINGS[name].problem(value))
+    ]
