@@ -556,10 +556,13 @@ class Client:
         updated: dict[str, Any] = self.data(mutation, id=customer_id, node=node)["updateCustomer"]
         return updated
 
-    def delete(self, *ids: str) -> list[str]:
+    def delete(self, *ids: str, permanent: bool = False) -> list[str]:
         """Deletes customers and returns their ids."""
         deleted: list[str] = self.data(
-            "mutation($items: [ID!]!) { deleteCustomers(items: $items) }", items=list(ids)
+            """mutation($items: [ID!]!, $permanent: Boolean) {
+              deleteCustomers(items: $items, permanent: $permanent) }""",
+            items=list(ids),
+            permanent=permanent,
         )["deleteCustomers"]
         return deleted
 

@@ -263,7 +263,7 @@ PLAIN = {
     "createCustomer.node": CUSTOMER,
     "updateCustomer": "id",
     "updateCustomer.node": CUSTOMER,
-    "deleteCustomers": "items",
+    "deleteCustomers": "items permanent",
     "setCustomers": "errorPolicy phoneIdentifies silent",
     "setCustomers.nodes": f"id _id {CUSTOMER}",
     "addTags": "items tags",

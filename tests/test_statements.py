@@ -123,7 +123,7 @@ def test_single_write_takes_two_round_trips_and_a_create_one(postgresql: str) ->
         await directory.write(
             account.account_id, UpdateCustomer.from_node(reference, {"phone": "1"}, 2)
         )
-        await directory.write(account.account_id, DeleteCustomers((reference,), 3))
+        await directory.write(account.account_id, DeleteCustomers((reference,), 3, permanent=True))
         await store.close()
 
     with scratch_database(postgresql) as dsn:

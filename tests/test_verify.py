@@ -198,6 +198,16 @@ DAMAGE = {
         ("UPDATE imports SET ended_at = NULL", "contradicts the end time"),
     ],
     "import_parts": [("UPDATE import_parts SET part = 4", "the previous one is missing")],
+    "trash": [
+        ("UPDATE trash SET size = 0", "size is not positive"),
+        ("UPDATE trash SET body = substr(body, 2)", "the body cannot be decoded"),
+        ("UPDATE trash SET customer_id = 1", "is outside of the trash, too"),
+    ],
+    "trash_keys": [
+        ("UPDATE trash_keys SET kind = 'x'", "kind is not one of"),
+        ("DELETE FROM trash_keys", "the keys do not match the values"),
+        ("UPDATE trash_keys SET customer_id = 77", "customer 77, who is not in it"),
+    ],
 }
 # SQLite keeps its buckets in the process.
 WITHOUT_ROWS = {"sqlite": {"buckets"}, "postgresql": set[str]()}

@@ -195,17 +195,22 @@ class ChangeExternalIds(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class DeleteCustomers(SmallCommand):
-    """Deletes all of the customers or none, if each has the expected version."""
+    """Deletes all of the customers or none, if each has the expected version. They move to the
+    trash, unless the deletion is `permanent` or the account has no trash."""
 
     customers: tuple[Reference, ...]
     at: int
     version: int | None = None
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    permanent: bool = False
 
     def lookup_keys(self) -> LookupKeys:
+        ids, shop_ids = customer_ids(*self.customers), named_shop_ids(*self.customers)
         return LookupKeys(
-            customer_ids=customer_ids(*self.customers),
-            shop_ids=named_shop_ids(*self.customers),
+            customer_ids=ids,
+            shop_ids=shop_ids,
+            moved_ids=() if self.permanent else ids,
+            moved_shop_ids=() if self.permanent else shop_ids,
             idempotency_keys=record_keys(self.idempotency_record),
         )

@@ -31,6 +31,7 @@ from regulars.customers.values import with_values
 from regulars.orders.values import is_counted, order_row, with_order
 from regulars.store import Row
 from regulars.store.tables import leads, orders
+from regulars.trash.moving import delete_customers
 
 
 def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
@@ -114,9 +115,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     )
     if work > search_document.MAX_WORK and len(set(ids)) > 1:
         raise Rejected(TooMuchWork())
-    for customer_id in dict.fromkeys(ids):
-        unit.delete_customer(customer_id, command.at)
-        unit.record(history.DELETED, customer_id, command)
+    delete_customers(unit, list(dict.fromkeys(ids)), command, command.permanent)
     return ids
 
 

@@ -25,6 +25,7 @@ from regulars.directory.row_checks import (
     checksum,
 )
 from regulars.directory.stored_values import wrong_values
+from regulars.directory.trash_checks import check_trashed
 from regulars.orders.values import is_counted
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
@@ -53,12 +54,13 @@ from regulars.store.tables import (
     webhook_secrets,
     webhooks,
 )
+from regulars.trash.table import trash, trash_keys
 
 # The tables whose rows belong to an account. `_credentials` checks the account of a token.
 _OF_ACCOUNTS = [
     table for table in all_tables() if "account_id" in table.c and table not in (accounts, tokens)
 ]
-_NOT_SHOWN = ("hash", "term", "key", "shop_id")
+_NOT_SHOWN = ("hash", "term", "key", "shop_id", "value")
 
 MAX_PROBLEMS = 100
 _BATCH = 5_000
@@ -192,6 +194,7 @@ class _Verifier:
             if row["level"] < 0:
                 yield f"{account}, rate of the token {row['token_id']}: the level is negative"
         yield from self._imports(account, account_id)
+        yield from self._trash(account, account_id, ids["Customer"], counter_row["orders"])
 
     def _remaining(self, account_id: int, counter_row: Row) -> Iterator[str]:
         """Yield the problems of the tables that nothing above reads. `_all` checks the values."""
@@ -228,6 +231,18 @@ class _Verifier:
             if row["part"] != next_parts.get(key, 0):
                 yield f"{label}: the previous one is missing"
             next_parts[key] = row["part"] + 1
+
+    def _trash(
+        self, account: str, account_id: int, customer_ids: Collection[int], last_order: int
+    ) -> Iterator[str]:
+        keys: dict[int, set[tuple[str, str]]] = {}
+        for row in self._all(trash_keys, account_id):
+            keys.setdefault(row["customer_id"], set()).add((row["kind"], row["value"]))
+        for row in self._all(trash, account_id):
+            row_keys = keys.pop(row["customer_id"], set())
+            yield from check_trashed(account, row, row_keys, customer_ids, last_order)
+        for customer_id in sorted(keys):
+            yield f"{account}: keys of the trash belong to customer {customer_id}, who is not in it"
 
     def _ids(self, column: sa.ColumnElement[Any], account_id: int) -> set[int]:
         table = column.table

@@ -135,6 +135,8 @@ class DeleteContact(SmallCommand):
         return LookupKeys(
             customer_ids=ids,
             shop_ids=shop_ids,
+            moved_ids=ids,
+            moved_shop_ids=shop_ids,
             idempotency_keys=record_keys(self.idempotency_record),
         )
 

@@ -43,6 +43,7 @@ from regulars.orders.values import (
 )
 from regulars.store import Row
 from regulars.store.tables import leads, orders
+from regulars.trash.moving import delete_customers
 
 _NO_EMAIL = "No customer has this shop id, and a new customer needs an email. Send the email."
 
@@ -200,8 +201,7 @@ def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     if customer_id is None:
         customer_id = command.mirrored_customer_id
     if customer_id is not None and unit.customer(customer_id) is not None:
-        unit.delete_customer(customer_id, command.at)
-        unit.record(history.DELETED, customer_id, command)
+        delete_customers(unit, [customer_id], command)
     if command.shop_id:
         unit.shop_ids.record_deleted(command.shop_id, command.at)
 

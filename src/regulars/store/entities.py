@@ -8,6 +8,7 @@ from typing import Any
 from regulars.store import queries
 from regulars.store.changes import LookupKeys, State
 from regulars.store.entity import Entity, Load, Row
+from regulars.store.moving import load_whole_rows
 from regulars.store.query import Query
 
 
@@ -22,9 +23,12 @@ class Entities:
         self.order_of = {entity.table: index for index, entity in enumerate(entities)}.__getitem__
         self.by_name = {entity.name: entity for entity in self._entities}
         self.of_customers = [e for e in entities if e.on_customer_delete is not None]
+        # Those whose rows belong to a customer, and move to the trash with it.
+        self.with_rows_of_customers = [e for e in self.of_customers if "customer_id" in e.columns]
         self.counters = tuple(entity.counter for entity in entities if entity.counter)
         self._rules = {cls: rule for entity in entities for cls, rule in entity.rules.items()}
         self._loads = [load for entity in entities[1:] for load in entity.loads]
+        self._loads += map(load_whole_rows, self.with_rows_of_customers)
         names = [lookup.name for entity in entities for lookup in entity.lookups]
         self._lookups = frozenset(
             [*names, *(name for load in self._loads for name in load.lookups)]
@@ -107,7 +111,7 @@ class Entities:
         width = len(self.counters) + 1
         revision, *counters = rows[0][:width]
         columns = self.root.columns
-        rows_by_table: dict[str, Sequence[Row]] = {
+        rows_by_table: dict[str, list[Row]] = {
             self.root.name: [
                 dict(zip(columns, row[width:], strict=True))
                 for row in rows
@@ -115,5 +119,6 @@ class Entities:
             ]
         }
         for load, loaded_rows in loads:
-            rows_by_table |= load.split(loaded_rows)
+            for name, table_rows in load.split(loaded_rows).items():
+                rows_by_table.setdefault(name, []).extend(table_rows)
         return State(dict(zip(self.counters, counters, strict=True)), rows_by_table, revision)

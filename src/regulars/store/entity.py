@@ -133,16 +133,17 @@ class Entity:
     """What the writer must know of a table.
 
     `counter` numbers the rows of an account. `lookups` say how commands name rows; `load` replaces
-    the query that is made of them. `unique` are the columns, besides the key, by which a unit of
-    work finds rows. `editable` are the columns that `updates` may write. `rules` are the functions
-    that decide commands, by the class of the command. `long_texts` are columns whose text takes
-    long to index.
+    the query that is made of them, and `more_loads` are further queries. `unique` are the columns,
+    besides the key, by which a unit of work finds rows. `editable` are the columns that `updates`
+    may write. `rules` are the functions that decide commands, by the class of the command.
+    `long_texts` are columns whose text takes long to index.
     """
 
     table: sa.Table
     counter: str | None = None
     lookups: tuple[Lookup, ...] = ()
     load: Load | None = None
+    more_loads: tuple[Load, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     updates: Updates = Updates.EDITABLE
     editable: tuple[str, ...] = ()
@@ -180,14 +181,14 @@ class Entity:
     def loads(self) -> tuple[Load, ...]:
         """The queries for the rows that commands name, made of `lookups` unless `load` is set."""
         if self.load or not self.lookups:
-            return (self.load,) if self.load else ()
+            return (self.load, *self.more_loads) if self.load else self.more_loads
         names = tuple(lookup.name for lookup in self.lookups)
         query = Query(lambda: self.select(self.lookups))
 
         def split(rows: Sequence[Sequence[Any]]) -> LoadedRows:
             return {self.name: [dict(zip(self.columns, row, strict=True)) for row in rows]}
 
-        return (Load(names, lambda: query, split, names),)
+        return (Load(names, lambda: query, split, names), *self.more_loads)
 
     def select(self, lookups: Sequence[Lookup]) -> sa.SelectBase:
         """Return a statement that selects whole rows by lookups. It returns a row once for each

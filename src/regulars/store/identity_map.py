@@ -16,7 +16,10 @@ _CHANGED, _ASSIGNED = Updates.CHANGED, Updates.ASSIGNED
 class IdentityMap:
     """The rows of one table: those that were loaded, and the changes of a unit of work."""
 
-    __slots__ = ("_assigned", "_by_columns", "_entity", "_indexes", "_key_of", "_loaded", "_rows")
+    __slots__ = (
+        *("_assigned", "_by_columns", "_by_customer", "_entity", "_indexes", "_key_of"),
+        *("_loaded", "_rows"),
+    )
 
     def __init__(self, entity: Entity, loaded: Sequence[Row] = ()) -> None:
         key_of = entity.key_of
@@ -25,6 +28,8 @@ class IdentityMap:
         self._loaded = {key_of(row): row for row in loaded} if loaded else {}
         self._rows: dict[Any, Row | None] = dict(self._loaded)
         self._assigned: dict[Any, set[str]] = {}
+        # The keys of rows by their customer, once they are needed. Keys of removed rows stay.
+        self._by_customer: dict[Any, dict[Any, None]] | None = None
         # The keys of rows, by their value in unique columns.
         self._by_columns: dict[tuple[str, ...], dict[Any, Any]] = {}
         self._indexes: list[tuple[Callable[[Row], Any], dict[Any, Any]]] = []
@@ -45,6 +50,16 @@ class IdentityMap:
         """Return all rows."""
         return [row for row in self._rows.values() if row is not None]
 
+    def of_customer(self, customer_id: int) -> list[Row]:
+        """Return the rows of a customer, of a table with a `customer_id`."""
+        if self._by_customer is None:
+            self._by_customer = {}
+            for key, row in self._rows.items():
+                if row is not None:
+                    self._by_customer.setdefault(row["customer_id"], {})[key] = None
+        keys = self._by_customer.get(customer_id, ())
+        return [row for key in keys if (row := self._rows.get(key)) is not None]
+
     def is_known(self, key: Any) -> bool:
         """Return whether there is a row with a key, or one was deleted in this unit of work."""
         return key in self._rows
@@ -53,10 +68,15 @@ class IdentityMap:
         """Return whether the database has a row with a key."""
         return key in self._loaded
 
-    def put(self, row: Row, columns: Collection[str] = ()) -> None:
+    def put(self, row: Row, columns: Collection[str] = (), by_statement: bool = False) -> None:
         """Add a row, or replace the row with its key. `columns` are those that a command assigns,
-        for an entity whose updates write assigned columns."""
+        for an entity whose updates write assigned columns. With `by_statement`, a statement of the
+        batch changes the row, if it is in the database."""
         key = self._key_of(row)
+        if by_statement and key in self._loaded:
+            self._loaded[key] = row
+        if self._by_customer is not None:
+            self._by_customer.setdefault(row["customer_id"], {})[key] = None
         before = self._rows.get(key)
         for value_of, index in self._indexes:
             if before is not None and index.get(value := value_of(before)) == key:

@@ -239,6 +239,20 @@ def customers_of_phones() -> sa.Select[Any]:
     return sa.select(rows.c.customer_id).where(rows.c.position <= sa.literal_column("11"))
 
 
+def moved_customers() -> sa.SelectBase:
+    """Select the ids of the customers `moved_ids`, and of those with the shop ids
+    `moved_shop_ids`."""
+    rows = sa.select(customers.c.customer_id).where(of_account(customers))
+    numbers = sa.select(shop_ids.c.number).where(of_account(shop_ids))
+    return sa.union_all(
+        rows.where(any_of(customers.c.customer_id, "moved_ids")),
+        numbers.where(
+            any_of(shop_ids.c.shop_id, "moved_shop_ids"),
+            shop_ids.c.type == sa.literal_column("'Customer'"),
+        ),
+    )
+
+
 def urls_of_webhooks() -> sa.Select[Any]:
     """Select the URLs of the webhooks `webhook_ids`."""
     table = webhooks.alias("named")

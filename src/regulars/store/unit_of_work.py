@@ -113,12 +113,12 @@ class UnitOfWork:
             if entity.table not in self.rows and not self.state.rows.get(entity.name):
                 continue
             rows = self.rows[entity.table]
-            of_customer = [row for row in rows.all() if row["customer_id"] == customer_id]
+            of_customer = rows.of_customer(customer_id)
             assert entity.on_customer_delete is not None
             blank_column = entity.on_customer_delete.blank_column
             if blank_column:
                 for row in of_customer:
-                    rows.put({**row, blank_column: None})
+                    rows.put({**row, blank_column: None}, by_statement=True)
             else:
                 rows.discard(map(entity.key_of, of_customer))
 

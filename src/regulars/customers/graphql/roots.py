@@ -82,7 +82,8 @@ def _delete(
         message = f"`items` has {count:,} ids; the maximum is {max_count:,} in one request."
         raise Rejected(InvalidInput(message, ("items",)))
     customers = tuple([reference_to(text) for text in items])
-    return DeleteCustomers(customers, env.now, version, record, env.origin)
+    permanent = bool(arguments.get("permanent"))
+    return DeleteCustomers(customers, env.now, version, record, env.origin, permanent)
 
 
 def _change_external_ids(is_adding: bool) -> BuildCommand:

@@ -1,0 +1,48 @@
+"""Checks of the trash for `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Set
+
+from regulars.directory.entities import ENTITIES
+from regulars.directory.row_checks import check_customer, check_order
+from regulars.orders.values import is_counted
+from regulars.store import Row
+from regulars.store.tables import orders, shop_ids
+from regulars.trash import body as bodies
+from regulars.trash.table import EMAIL, ORDER, SHOP_ID
+
+Keys = Set[tuple[str, str]]
+
+
+def check_trashed(
+    account: str, row: Row, keys: Keys, customer_ids: Collection[int], last_order: int
+) -> Iterator[str]:
+    """Yield the problems of a customer in the trash. `keys` are the kinds and values of its keys,
+    `customer_ids` are the customers outside of the trash, and `last_order` is the last `_id` of an
+    order that the account gave."""
+    label = f"{account}, customer {row['customer_id']} in the trash"
+    if row["customer_id"] in customer_ids:
+        yield f"{label}: the customer is outside of the trash, too"
+    try:
+        body = bodies.unpack(bytes(row["body"]))
+    except ValueError:
+        yield f"{label}: the body cannot be decoded"
+        return
+    key = (row["account_id"], row["customer_id"])
+    customer = bodies.customer_row(body, *key)
+    yield from (f"{label}: {problem}" for problem in check_customer(customer))
+    expected_keys = {(EMAIL, customer["email_key"])}
+    count = expenses = 0
+    for entity, moved in bodies.rows_of(ENTITIES, body, *key):
+        if entity.table is shop_ids:
+            expected_keys.add((SHOP_ID, moved["shop_id"]))
+        if entity.table is orders:
+            expected_keys.add((ORDER, moved["name"]))
+            yield from check_order(label, moved, last_order)
+            if is_counted(moved):
+                count, expenses = count + 1, expenses + moved["net_payment"]
+    if (customer["orders_count"], customer["expenses"]) != (count, expenses):
+        yield f"{label}: `orders_count` or `expenses` do not match the orders"
+    if keys != expected_keys:
+        yield f"{label}: the keys do not match the values"

@@ -1,0 +1,56 @@
+"""The rows that belong to customers, loaded whole, so that they can move to the trash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from regulars.store import queries
+from regulars.store.columns import Text
+from regulars.store.entity import Entity, Load, LoadedRows
+from regulars.store.query import Query, among
+
+# At most so many bytes of text are loaded from a table for a batch, and the row that exceeds them.
+MAX_BYTES = 64 * 1024 * 1024
+# In the state if a table has more.
+OVERSIZED = "oversized"
+
+
+class OversizedBatch(Exception):  # no error of a caller: each command is tried alone
+    """The customers of several commands have more rows than a batch may load."""
+
+
+def load_whole_rows(entity: Entity) -> Load:
+    """Return the load of all rows that an entity has for the customers `moved_ids`, and for those
+    with the shop ids `moved_shop_ids`."""
+    columns = entity.columns
+    texts = [index for index, column in enumerate(entity.table.c) if column.type is Text]
+
+    def split(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+        result = {entity.name: [dict(zip(columns, row, strict=True)) for row in rows]}
+        size = sum(len(row[index] or "") for row in rows for index in texts)
+        return {**result, OVERSIZED: [{}]} if size > MAX_BYTES else result
+
+    names = ("moved_ids", "moved_shop_ids")
+    return Load(names, lambda: _whole_rows(entity.table), split, names)
+
+
+@cache
+def _whole_rows(table: sa.Table) -> Query:
+    sizes = [
+        sa.func.coalesce(sa.func.octet_length(column), sa.literal_column("0"))
+        for column in table.c
+        if column.type is Text
+    ]
+    size = sum(sizes[1:], start=sizes[0])
+    previous = sa.func.sum(size).over(order_by=list(table.primary_key.columns)) - size
+    rows = sa.select(*table.c, previous.label("previous_bytes")).where(
+        queries.of_account(table), among(table.c.customer_id, queries.moved_customers())
+    )
+    sized = rows.subquery("sized")
+    names = [column.name for column in table.c]
+    is_loaded = sized.c.previous_bytes <= sa.literal_column(str(MAX_BYTES))
+    return Query(sa.select(*(sized.c[name] for name in names)).where(is_loaded))

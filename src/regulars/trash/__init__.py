@@ -1,0 +1,1 @@
+"""The trash: deleted customers with everything that belongs to them, until they are purged."""

@@ -1,0 +1,94 @@
+"""Moving customers to the trash, in the transaction of their deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from regulars.core import account_settings
+from regulars.core.commands import Command
+from regulars.core.errors import Rejected
+from regulars.core.text import full_name
+from regulars.customers import history
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.store import Row
+from regulars.store.moving import MAX_BYTES, OVERSIZED
+from regulars.store.tables import orders, shop_ids
+from regulars.trash import body as bodies
+from regulars.trash.problems import TooLargeForTrash, TooMuchData
+from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
+
+# The rows of the state with the settings of the account.
+ACCOUNT_SETTINGS = "account_settings"
+
+_DAY_MS = 86_400_000
+
+
+def delete_customers(
+    unit: CustomerUnitOfWork, customer_ids: Sequence[int], command: Command, permanent: bool = False
+) -> None:
+    """Delete existing customers, and record it. They move to the trash, unless the deletion is
+    `permanent` or the account has no trash. Raises Rejected, with nothing changed, if they have too
+    much data."""
+    days = 0 if permanent else _trash_days(unit)
+    trash_rows: list[Row] = []
+    key_rows: list[Row] = []
+    if days:
+        if OVERSIZED in unit.state.rows:
+            is_single = len(customer_ids) == 1
+            raise Rejected(TooLargeForTrash(str(*customer_ids)) if is_single else TooMuchData())
+        for customer_id in customer_ids:
+            trash_rows.append(_trash_row(unit, customer_id, command, days))
+            key_rows += _keys(unit, customer_id)
+    for customer_id in customer_ids:
+        unit.delete_customer(customer_id, command.at)
+        unit.record(history.DELETED, customer_id, command)
+    for row in trash_rows:
+        unit.rows[trash].put(row)
+    for row in key_rows:
+        unit.rows[trash_keys].put(row)
+
+
+def _trash_days(unit: CustomerUnitOfWork) -> int:
+    rows = unit.state.rows.get(ACCOUNT_SETTINGS)
+    settings = account_settings.load(rows[0]["settings"] if rows else None)
+    days: int = settings[account_settings.TRASH_DAYS.name]
+    return days
+
+
+def _trash_row(unit: CustomerUnitOfWork, customer_id: int, command: Command, days: int) -> Row:
+    """Return the row of the trash for an existing customer. Raises Rejected."""
+    customer = unit.customer(customer_id)
+    assert customer is not None
+    packed = bodies.pack(bodies.of_customer(unit, customer))
+    if packed.size > MAX_BYTES:
+        raise Rejected(TooLargeForTrash(str(customer_id), packed.size))
+    return {
+        "account_id": unit.account_id,
+        "customer_id": customer_id,
+        "deleted_at": command.at,
+        "purge_at": command.at + days * _DAY_MS,
+        "email": customer["email"],
+        "full_name": full_name(customer["first_name"], customer["last_name"]),
+        "orders_count": customer["orders_count"],
+        "actor_kind": command.origin.kind,
+        "actor": command.origin.name,
+        "size": packed.size,
+        "body": packed.content,
+    }
+
+
+def _keys(unit: CustomerUnitOfWork, customer_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `trash_keys` for an existing customer."""
+    customer = unit.customer(customer_id)
+    assert customer is not None
+    values = [(EMAIL, customer["email_key"])]
+    values += [(SHOP_ID, r["shop_id"]) for r in unit.rows[shop_ids].of_customer(customer_id)]
+    values += [(ORDER, r["name"]) for r in unit.rows[orders].of_customer(customer_id)]
+    for kind, value in values:
+        yield {
+            "account_id": unit.account_id,
+            "kind": kind,
+            "value": value,
+            "customer_id": customer_id,
+        }
