@@ -441,7 +441,7 @@ def test_deletions_ask_for_confirmation_on_a_terminal(
     with Client(sqlite_server, token) as client:
         client.create("ada@example.com")
         status, output = typed("n", "customers", "delete", "ada@example.com", "--account", name)
-        assert (status, "for good?" in output) == (REFUSED, True)
+        assert (status, "Delete 1 customer?" in output) == (REFUSED, True)
         assert client.emails() == ["ada@example.com"]
         status, output = typed("", "customers", "search", "--account", name)
         assert (status, "1 of 1 customer." in output) == (0, True)

@@ -43,8 +43,9 @@ def test_every_documented_type_is_accepted_or_rejected_with_a_reason(
     client: Client, receiver: Receiver
 ) -> None:
     assert len(DOCUMENTED) == 22
-    assert {*DOCUMENTED, "contact/deleted"} == TYPES.keys() | UNSUPPORTED.keys()
-    for type_ in (*DOCUMENTED, "contact/deleted"):
+    own = ("contact/deleted", "contact/restored")
+    assert {*DOCUMENTED, *own} == TYPES.keys() | UNSUPPORTED.keys()
+    for type_ in (*DOCUMENTED, *own):
         node = {"type": type_, "url": receiver.url + "/" + type_.replace("/", "-")}
         if type_ in TYPES:
             assert client.data(CREATE, node=node)["createWebhook"]["type"] == type_

@@ -65,6 +65,8 @@ SHOWS_MORE = {
     ("customers:write", "removeTags"),
     ("customers:write", "addExternalIds"),
     ("customers:write", "removeExternalIds"),
+    # A conflict shows the value and the customer that has it.
+    ("customers:write", "restoreCustomers"),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
     # They send customers to a URL.
@@ -282,6 +284,7 @@ PLAIN = {
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
     "updateAccountSettings.node": "trash_days",
+    "emptyTrash": "items",
 }
 READS = {
     "createCustomer": "dryRun",
@@ -302,6 +305,7 @@ READS = {
     "updateWebhook.node": "disabled settings skip_missed type url version",
     "retryWebhookDelivery": "id",
     "testWebhook": "id",
+    "restoreCustomers": "items conflictPolicy",
 }
 
 

@@ -58,8 +58,8 @@ ERRORS = {
     ),
     "errors_customer_not_found": (
         "200",
-        "An id to update or delete belongs to no customer of the account. `extensions.ids` "
-        "lists these ids.",
+        "An id to update or delete belongs to no customer of the account, or an id to restore or "
+        "purge to no customer in the trash. `extensions.ids` lists these ids.",
         "Nothing was changed. Remove the ids and try again.",
     ),
     "errors_dup_email": (
@@ -92,6 +92,14 @@ ERRORS = {
         "In `errors` of a row: the row is valid, but nothing was saved, because another row was"
         " rejected.",
         "Fix the other row, or send `errorPolicy: REJECT_ROW`.",
+    ),
+    "errors_restore_conflict": (
+        "200",
+        "`restoreCustomers`: another object has the email, an order name or an external id of a "
+        "customer in the trash. `extensions.conflicts` lists `customer_id`, `field`, `value` and "
+        "`taken_by`.",
+        "Nothing was restored. Change the other customer, or send `conflictPolicy: skip`. An email "
+        "cannot be skipped.",
     ),
     "errors_import_stopped": (
         "none",

@@ -15,6 +15,7 @@ from regulars.store.writes import (
     forget_idempotency_records,
 )
 from regulars.transfer.uploads import forget_old as forget_old_imports
+from regulars.trash.purging import purge_due
 from regulars.webhooks import inbox_queries
 from regulars.webhooks.worker import delete_old as delete_old_deliveries
 
@@ -27,8 +28,8 @@ _DAY_MS = 86_400_000
 
 
 class Housekeeping:
-    """Deletes old data every ten minutes: idempotency records, deliveries, uploads, sessions, and
-    events in the inbox after `inbox_days`."""
+    """Deletes old data every ten minutes: idempotency records, deliveries, uploads, sessions,
+    customers in the trash, and events in the inbox after `inbox_days`."""
 
     def __init__(self, store: Store, inbox_days: int) -> None:
         self._store = store
@@ -56,3 +57,4 @@ class Housekeeping:
         await store.execute([(inbox_queries.delete_orphaned_keys(), {})])
         attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
         await store.execute([(blank_late_attempts(), attempts)])
+        await purge_due(store, now_ms())

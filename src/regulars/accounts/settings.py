@@ -9,8 +9,11 @@ from regulars.core import account_settings
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.store import Store
 from regulars.store.tokens import account_settings_of, replace_account_settings
+from regulars.store.writes import advance_revision
+from regulars.trash.queries import shorten
 
 _MAX_ATTEMPTS = 5
+_DAY_MS = 86_400_000
 
 
 async def load_settings(store: Store, account_id: int) -> dict[str, Any]:
@@ -21,14 +24,24 @@ async def load_settings(store: Store, account_id: int) -> dict[str, Any]:
 async def change_settings(
     store: Store, account_id: int, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Change settings of an account to valid values; return all of them. None resets a setting to
+    """Change settings of an account to valid values; return all of them. A smaller `trash_days`
+    applies to customers in the trash, too. None resets a setting to
     its default. Raises Rejected if other settings are changed at the same time."""
     for _ in range(_MAX_ATTEMPTS):
         stored = await _stored(store, account_id)
         merged = account_settings.merge(stored, values)
-        parameters = {"changed_account": account_id, "read": stored, "new_settings": merged}
-        if await store.execute([(replace_account_settings(), parameters)]):
-            return account_settings.load(merged)
+        settings = account_settings.load(merged)
+        account = {"account_id": account_id}
+        days = {**account, "milliseconds": settings["trash_days"] * _DAY_MS}
+        replace = {"changed_account": account_id, "read": stored, "new_settings": merged}
+        # A batch that was decided with the old settings is decided again.
+        statements = [
+            (advance_revision(), account),
+            (shorten(), days),
+            (replace_account_settings(), replace),
+        ]
+        if await store.execute(statements):
+            return settings
     raise Rejected(InvalidInput("Other settings are being changed. Try again.", ("node",)))
 
 

@@ -33,6 +33,7 @@ CODES.update(
                 *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
                 *("errors_dup_external_id", "errors_ambiguous"),
                 *("errors_version_conflict", "errors_import_stopped", "webhooks_duplicated"),
+                "errors_restore_conflict",
                 *("errors_idempotency_key", "errors_idempotency_running"),
             ),
             "RATE_LIMITED": ("rate_limit_reached",),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regulars.cli import options
+from regulars.cli.confirming import confirm
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.customer_fields import (
     input_node,
@@ -17,7 +17,7 @@ from regulars.cli.customer_fields import (
     select_customer,
     with_field_options,
 )
-from regulars.cli.errors import REFUSED, APIError, UsageError
+from regulars.cli.errors import APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
 from regulars.cli.values import display, wants_json
@@ -45,8 +45,9 @@ _CREATE = f"""mutation($node: InputCustomer!) {{
 _UPDATE = f"""mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {{
   updateCustomer(id: $id, node: $node, ifVersion: $version%s) {{ {_SELECTION} }} }}"""
 _DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items%s) }"
-# An older server lacks the argument, so a write does not send it.
+# An older server lacks these arguments, so other writes do not send them.
 _DRY_RUN = ", dryRun: true"
+_PERMANENT = ", permanent: true"
 _HISTORY = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
     sequence kind at(format: "ISO") actor { kind name } request_id silent
@@ -234,6 +235,9 @@ def delete(
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    permanent: Annotated[
+        bool, typer.Option("--permanent", help="Delete for good, without the trash.")
+    ] = False,
     dry_run: options.DryRun = False,
     *,
     connection: Connection,
@@ -242,15 +246,18 @@ def delete(
     """Delete customers.
 
     Their orders, leads and personal data are deleted, too. All of the customers are deleted, or
-    none. This cannot be undone. On a terminal the command asks first; a script passes --yes.
+    none. They stay in the trash for the trash_days of the account (`regulars trash list`). On a
+    terminal the command asks first; a script passes --yes.
     """
     from regulars.cli.client import fetch_data
 
-    confirm(f"Delete {count_of(len(customers), 'customer')} for good?", yes or dry_run)
+    ending = " for good" if permanent else ""
+    confirm(f"Delete {count_of(len(customers), 'customer')}{ending}?", yes or dry_run)
+    arguments = _DRY_RUN * dry_run + _PERMANENT * permanent
 
     async def work(client: Client) -> list[str]:
         ids = [await resolve(client, customer) for customer in customers]
-        data = await fetch_data(client, _DELETE % (_DRY_RUN * dry_run), items=ids)
+        data = await fetch_data(client, _DELETE % arguments, items=ids)
         deleted: list[str] = data["deleteCustomers"]
         return deleted
 
@@ -340,15 +347,3 @@ def _not_found(customer: str) -> APIError:
     return APIError(
         f"No customer has the {kind} {customer!r}. Search with `regulars customers search`."
     )
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Ask before something that cannot be undone. Exits with REFUSED if the answer is no. Raises
-    UsageError without a terminal."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("This cannot be undone. Pass --yes to confirm it in a script.")
-    if not typer.confirm(question, err=True):
-        print("Nothing was deleted.", file=sys.stderr)
-        raise typer.Exit(REFUSED)

@@ -49,6 +49,7 @@ HISTORY = Entity(
     tables.history,
     counter="changes",
     load=Load(("taken_ids",), queries.used_customer_ids, _used_ids, ("taken_ids",)),
+    editable=("fields",),
     on_customer_delete=blank(tables.history, "fields"),
 )
 

@@ -9,6 +9,7 @@ from regulars.store.entity import Entity, Lookup, blank
 IDEMPOTENCY_RECORDS = Entity(
     tables.idempotency_records,
     lookups=(Lookup("idempotency_keys", tables.idempotency_records.c.key),),
+    editable=("outcome",),
     on_customer_delete=blank(tables.idempotency_records, "outcome"),
 )
 

@@ -57,7 +57,7 @@ class HistoryCheck:
     def of_present(self, customer_id: int) -> Iterator[str]:
         """Yield the problems of the history of an existing customer."""
         kind = self._kinds.pop(customer_id, None)
-        if kind is None or kind == changes.DELETED:
+        if kind is None or kind in (changes.DELETED, changes.PURGED):
             error = "records its deletion" if kind else "has no entry for it"
             yield f"{self._account}, customer {customer_id}: the history {error}"
 
@@ -65,7 +65,7 @@ class HistoryCheck:
         """Yield the problems of the history of customers that do not exist."""
         for customer_id, kind in self._kinds.items():
             label = f"{self._account}, customer {customer_id}"
-            if kind != changes.DELETED:
+            if kind not in (changes.DELETED, changes.PURGED):
                 yield f"{label}: the history does not record the deletion"
             if customer_id in self._with_values:
                 yield f"{label}: the customer is deleted, but the history still has values"

@@ -8,7 +8,7 @@ from typing import Any
 from regulars.store import queries
 from regulars.store.changes import LookupKeys, State
 from regulars.store.entity import Entity, Load, Row
-from regulars.store.moving import load_whole_rows
+from regulars.store.moving import load_blanked_rows, load_whole_rows
 from regulars.store.query import Query
 
 
@@ -29,6 +29,7 @@ class Entities:
         self._rules = {cls: rule for entity in entities for cls, rule in entity.rules.items()}
         self._loads = [load for entity in entities[1:] for load in entity.loads]
         self._loads += map(load_whole_rows, self.with_rows_of_customers)
+        self._loads += [load_blanked_rows(e) for e in self.with_rows_of_customers if e.blank_column]
         names = [lookup.name for entity in entities for lookup in entity.lookups]
         self._lookups = frozenset(
             [*names, *(name for load in self._loads for name in load.lookups)]

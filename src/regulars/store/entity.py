@@ -177,6 +177,11 @@ class Entity:
         """The unique columns, each with a function that returns their value in a row."""
         return tuple((columns, itemgetter(*columns)) for columns in self.unique)
 
+    @property
+    def blank_column(self) -> str | None:
+        """The column that the deletion of a customer sets to null; None if it deletes the rows."""
+        return self.on_customer_delete.blank_column if self.on_customer_delete else None
+
     @cached_property
     def loads(self) -> tuple[Load, ...]:
         """The queries for the rows that commands name, made of `lookups` unless `load` is set."""

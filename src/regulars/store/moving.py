@@ -1,4 +1,4 @@
-"""The rows that belong to customers, loaded whole, so that they can move to the trash."""
+"""The rows that belong to customers, loaded so that they can move to the trash and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from regulars.store import queries
 from regulars.store.columns import Text
 from regulars.store.entity import Entity, Load, LoadedRows
-from regulars.store.query import Query, among
+from regulars.store.query import Query, among, any_of
 
 # At most so many bytes of text are loaded from a table for a batch, and the row that exceeds them.
 MAX_BYTES = 64 * 1024 * 1024
@@ -36,6 +36,23 @@ def load_whole_rows(entity: Entity) -> Load:
 
     names = ("moved_ids", "moved_shop_ids")
     return Load(names, lambda: _whole_rows(entity.table), split, names)
+
+
+def load_blanked_rows(entity: Entity) -> Load:
+    """Return the load of the rows that an entity has about the customers `restored_ids`, whose
+    deletion has set a column to null."""
+
+    def split(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+        return {entity.name: [dict(zip(entity.columns, row, strict=True)) for row in rows]}
+
+    names = ("restored_ids",)
+    return Load(names, lambda: _rows_of_restored(entity.table), split, names)
+
+
+@cache
+def _rows_of_restored(table: sa.Table) -> Query:
+    rows = sa.select(*table.c).where(queries.of_account(table))
+    return Query(rows.where(any_of(table.c.customer_id, "restored_ids")))
 
 
 @cache

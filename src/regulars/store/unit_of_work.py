@@ -114,11 +114,9 @@ class UnitOfWork:
                 continue
             rows = self.rows[entity.table]
             of_customer = rows.of_customer(customer_id)
-            assert entity.on_customer_delete is not None
-            blank_column = entity.on_customer_delete.blank_column
-            if blank_column:
+            if entity.blank_column:
                 for row in of_customer:
-                    rows.put({**row, blank_column: None}, by_statement=True)
+                    rows.put({**row, entity.blank_column: None}, by_statement=True)
             else:
                 rows.discard(map(entity.key_of, of_customer))
 

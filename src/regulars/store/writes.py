@@ -19,6 +19,7 @@ from regulars.store.entity import (
 from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import (
     attempts,
+    counters,
     customers,
     deleted_shop_ids,
     deliveries,
@@ -180,6 +181,14 @@ def forget_deleted_shop_ids() -> Query:
     earlier."""
     old = deleted_shop_ids.c.deleted_at <= number("before")
     return Query(deleted_shop_ids.delete().where(old))
+
+
+@cache
+def advance_revision() -> Query:
+    """Increment the revision of an account, so that writes which are being decided are decided
+    again. It holds the lock of the account until the transaction ends."""
+    of_account = counters.c.account_id == number("account_id")
+    return Query(counters.update().where(of_account).values(revision=counters.c.revision + 1))
 
 
 @cache

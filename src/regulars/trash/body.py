@@ -53,8 +53,7 @@ def of_customer(unit: UnitOfWork, row: Row) -> Body:
 
 
 def _moved_values(entity: Entity, rows: list[Row]) -> Iterator[dict[str, Any]]:
-    action = entity.on_customer_delete
-    blank_column = action.blank_column if action else None
+    blank_column = entity.blank_column
     if blank_column is None:
         for row in rows:
             moved = {name: value for name, value in row.items() if name not in _OWN_KEYS}
@@ -95,7 +94,7 @@ def rows_of(
     """Yield the rows of a body that the deletion removed. Columns that were added since have their
     default."""
     for entity in entities.with_rows_of_customers:
-        if entity.on_customer_delete is None or entity.on_customer_delete.blank_column:
+        if entity.blank_column:
             continue
         defaults = {
             **_defaults(entity.table),
@@ -109,7 +108,7 @@ def rows_of(
 def values_of(entities: Entities, body: Body) -> Iterator[tuple[Entity, Row]]:
     """Yield the values of a body that the deletion set to null, with the keys of their rows."""
     for entity in entities.with_rows_of_customers:
-        if entity.on_customer_delete is not None and entity.on_customer_delete.blank_column:
+        if entity.blank_column:
             for row in body.rows.get(entity.name, ()):
                 yield entity, row
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from regulars.core.errors import InvalidInput, TooMuchWork
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regulars.core.errors import CustomerNotFound, InvalidInput, Problem, TooMuchWork
+from regulars.core.ids import encoder
 from regulars.store.moving import MAX_BYTES
+from regulars.trash.commands import Conflict
+from regulars.trash.table import EMAIL, ORDER, SHOP_ID
 
 _MIB = 1024 * 1024
+_NOUNS = {EMAIL: "email", SHOP_ID: "external id", ORDER: "order name"}
 
 
 class TooMuchData(TooMuchWork):
@@ -30,3 +37,48 @@ class TooLargeForTrash(InvalidInput):
             f"{MAX_BYTES // _MIB} MiB. Pass `permanent: true` to delete it immediately.",
             ("items",),
         )
+
+
+class NotInTrash(CustomerNotFound):
+    """Some ids belong to no customer in the trash."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(ids, ("items",))
+        self.message = self.message.replace("No customer", "No customer in the trash", 1)
+
+
+class RestoreConflict(Problem):
+    """Other objects have values of customers in the trash."""
+
+    key = "errors_restore_conflict"
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        first = conflicts[0]
+        rest = f" {len(conflicts) - 1} more values are taken." if len(conflicts) > 1 else ""
+        noun = _NOUNS[first.field]
+        fix = (
+            "Change the email of that customer, and try again."
+            if first.field == EMAIL
+            else "Restore without it (`conflictPolicy: skip`), or change that customer."
+        )
+        super().__init__(
+            f'The {noun} "{first.value[:100]}" belongs to another customer now, '
+            f"`{first.taken_by}`.{rest} {fix}",
+            ("items",),
+        )
+        self._conflicts = conflicts
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"conflicts": [skipped_value(conflict) for conflict in self._conflicts]}
+
+
+def skipped_value(conflict: Conflict) -> dict[str, Any]:
+    """Return a conflict in the form of the API."""
+    customer_id, taken_by = encoder("Customer")([conflict.customer_id, conflict.taken_by])
+    return {
+        "customer_id": customer_id,
+        "field": conflict.field,
+        "value": conflict.value,
+        "taken_by": taken_by,
+    }

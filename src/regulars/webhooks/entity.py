@@ -24,6 +24,10 @@ WEBHOOKS = Entity(
     },
 )
 
-ATTEMPTS = Entity(tables.attempts, on_customer_delete=blank(tables.attempts, "exchange"))
+ATTEMPTS = Entity(
+    tables.attempts,
+    editable=("exchange",),
+    on_customer_delete=blank(tables.attempts, "exchange"),
+)
 
 ENTITIES = (WEBHOOKS, ATTEMPTS)

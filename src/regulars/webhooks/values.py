@@ -25,6 +25,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "contact/signup": (history.CREATED,),
     "contact/updated": (history.UPDATED, history.LEAD_CREATED),
     "contact/deleted": (history.DELETED,),
+    "contact/restored": (history.RESTORED,),
     "contact-form/created": (history.LEAD_CREATED,),
     "order/created": (history.ORDER_CREATED,),
     "order/confirmed": (history.ORDER_CONFIRMED,),

@@ -1,0 +1,144 @@
+"""The rules of restoring and purging customers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from regulars.core.commands import Command
+from regulars.core.errors import Rejected, TooMuchWork
+from regulars.customers import history
+from regulars.customers.search import search_document
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.orders.values import is_counted
+from regulars.store import Row
+from regulars.store.moving import OVERSIZED
+from regulars.store.tables import orders, shop_ids
+from regulars.trash import body as bodies
+from regulars.trash.commands import Conflict, PurgeCustomers, RestoreCustomers, RestoreResult
+from regulars.trash.problems import NotInTrash, RestoreConflict, TooMuchData
+from regulars.trash.queries import DELETE_KEYS, FORGET_DELETIONS
+from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
+
+
+def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResult:
+    """Restore customers, and return their `_id`s. A customer that is not deleted stays as it is.
+    Raises Rejected, with nothing restored."""
+    rows: dict[int, Row] = {}
+    missing = []
+    for reference in command.customers:
+        if unit.find(reference) is not None:
+            continue
+        row = unit.rows[trash].get(reference.customer_id)
+        if row is None or row["purge_at"] <= command.at:
+            missing.append(reference.id_text)
+        else:
+            rows[row["customer_id"]] = row
+    if missing:
+        raise Rejected(NotInTrash(missing))
+    if OVERSIZED in unit.state.rows:
+        raise Rejected(TooMuchData())
+    savepoint = unit.savepoint()
+    conflicts = [conflict for row in rows.values() for conflict in _restore(unit, row, command)]
+    work = unit.work - savepoint.work
+    refused = [c for c in conflicts if c.field == EMAIL or not command.skips_conflicts]
+    if refused or (work > search_document.MAX_WORK and len(rows) > 1):
+        unit.roll_back(savepoint)
+        raise Rejected(RestoreConflict(refused) if refused else TooMuchWork())
+    ids = [r.customer_id for r in command.customers if r.customer_id is not None]
+    return RestoreResult(tuple(ids), tuple(conflicts))
+
+
+def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: Command) -> list[Conflict]:
+    """Restore a customer without the values that others have, and return these. If its email is
+    one of them, nothing is restored."""
+    customer_id = trash_row["customer_id"]
+    body = bodies.unpack(bytes(trash_row["body"]))
+    key = (unit.account_id, customer_id)
+    stored = bodies.customer_row(body, *key)
+    holder = unit.holder(stored["email_key"])
+    if holder is not None:
+        return [Conflict(customer_id, EMAIL, stored["email"], holder)]
+    all_rows = list(bodies.rows_of(unit.entities, body, *key))
+    conflicts, left_out = _find_conflicts(unit, customer_id, [row for _, row in all_rows])
+    rows = [(entity, row) for entity, row in all_rows if id(row) not in left_out]
+    restored_orders = [row for entity, row in rows if entity.table is orders]
+    customer = {
+        **stored,
+        "version": stored["version"] + 1,
+        "updated_at": max(command.at, stored["updated_at"]),
+        **_totals(restored_orders),
+    }
+    unit.put_customer(customer)
+    for entity, row in rows:
+        unit.rows[entity.table].put(row)
+    for entity, values in bodies.values_of(unit.entities, body):
+        # Old records, and those of deleted webhooks, are gone meanwhile.
+        before = unit.rows[entity.table].get(entity.key_of(values))
+        if before is not None:
+            unit.rows[entity.table].put({**before, **values})
+    restored_ids = [row["shop_id"] for entity, row in rows if entity.table is shop_ids]
+    if restored_ids:
+        unit.run(FORGET_DELETIONS, restored_shop_ids=restored_ids)
+    _leave_trash(unit, customer_id)
+    fields = history.dump(history.difference(stored, customer))
+    unit.record(history.RESTORED, customer_id, command, fields)
+    return conflicts
+
+
+def _find_conflicts(
+    unit: CustomerUnitOfWork, customer_id: int, rows: Sequence[Row]
+) -> tuple[list[Conflict], set[int]]:
+    """Return the orders and shop ids among the rows of a customer that another object has now, and
+    the `id()`s of the rows to leave out: these, and the shop ids of left out orders."""
+    conflicts, left_out, order_ids = [], set(), set()
+    for row in rows:
+        holder: Row | None = None
+        if "shop_id" in row:
+            field, value = SHOP_ID, row["shop_id"]
+            holder = unit.rows[shop_ids].get(value)
+        elif "order_id" in row:
+            field, value = ORDER, row["name"]
+            holder = unit.order(value)
+        if holder is not None:
+            conflicts.append(Conflict(customer_id, field, value, holder["customer_id"]))
+            left_out.add(id(row))
+            order_ids.add(row.get("order_id"))
+    for row in rows:
+        if row.get("type") == "Order" and "shop_id" in row and row["number"] in order_ids:
+            left_out.add(id(row))
+    return conflicts, left_out
+
+
+def _totals(restored_orders: Sequence[Row]) -> dict[str, Any]:
+    counted = [row for row in restored_orders if is_counted(row)]
+    expenses = sum(row["net_payment"] for row in counted)
+    return {"orders_count": len(counted), "expenses": expenses}
+
+
+def purge(unit: CustomerUnitOfWork, command: PurgeCustomers) -> int:
+    """Purge customers in the trash, and return how many. Raises Rejected, with nothing purged."""
+    rows = [
+        (reference, unit.rows[trash].get(reference.customer_id)) for reference in command.customers
+    ]
+    if command.due:
+        purged = [row for _, row in rows if row and row["purge_at"] <= command.at]
+    else:
+        missing = [r.id_text for r, row in rows if row is None or row["purge_at"] <= command.at]
+        if missing:
+            raise Rejected(NotInTrash(missing))
+        purged = [row for _, row in rows if row]
+    customer_ids = list(dict.fromkeys(row["customer_id"] for row in purged))
+    for customer_id in customer_ids:
+        _leave_trash(unit, customer_id)
+        unit.record(history.PURGED, customer_id, command)
+    return len(customer_ids)
+
+
+def _leave_trash(unit: CustomerUnitOfWork, customer_id: int) -> None:
+    unit.rows[trash].delete(customer_id)
+    keys = unit.rows[trash_keys]
+    keys.discard(
+        [unit.entities.by_table[trash_keys].key_of(r) for r in keys.of_customer(customer_id)]
+    )
+    unit.run(DELETE_KEYS, left_trash=[customer_id])
