@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -283,6 +284,32 @@ def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     mirror.proxy.requests.clear()
     assert counts(mirror.pull("--since", "last")) == (0, 0, 0, 0, 0)
     assert len(mirror.proxy.requests) == 2  # the fields of the server, and the feed
+
+
+def test_a_customer_restored_on_the_server_is_restored(mirror: Mirror) -> None:
+    """A mirror by the feed has the customers of the source after deletions and restores. What only
+    the mirror knows of them returns, too."""
+    ids = create_customers(mirror.remote, 6)
+    mirror.pull()
+    choose = random.Random(3)  # no secret
+    deleted: set[str] = set()
+    for _ in range(6):
+        going = choose.sample(sorted(set(ids) - deleted), 2)
+        mirror.remote.delete(*going)
+        deleted |= set(going)
+        mirror.pull("--since", "last", "--delete")
+        mirror.assert_same()
+        coming = choose.sample(sorted(deleted), choose.randint(1, len(deleted) - 1))
+        restore = "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { id } } }"
+        mirror.remote.data(restore, i=coming)
+        deleted -= set(coming)
+        result = mirror.pull("--since", "last", "--delete")
+        assert (result["created"], result["rejected"]) == (0, 0)
+        mirror.assert_same()
+    kinds = "... on Customer { changes(first: 250) { edges { node { kind } } } }"
+    present = next(iter(set(ids) - deleted))
+    edges = mirror.local.node(present, kinds)["changes"]["edges"]
+    assert edges[-1]["node"]["kind"] == "created"
 
 
 def not_regulars(request: dict[str, Any], answer: Any) -> Any:

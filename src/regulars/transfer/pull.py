@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import orjson
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.counts import count_of
+from regulars.core.errors import Rejected
 from regulars.core.paging import KeysetPage
 from regulars.customers.bulk import REJECTED, SetCustomers, Step
 from regulars.customers.commands import DeleteCustomers, Reference
@@ -35,6 +37,7 @@ from regulars.transfer.pull_checkpoint import (
 )
 from regulars.transfer.remote import RemoteError, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, Page, row_of, timestamp_of
+from regulars.trash.commands import RestoreCustomers
 
 T = TypeVar("T")
 
@@ -272,6 +275,8 @@ class Pull:
             checkpoint.last = max([checkpoint.last, *(node["_id"] for node in page.nodes)])
         # Delete first: another customer may have the email of a deleted one by now.
         await self._handle_gone(gone)
+        if self._options.keep_ids and not self._options.dry_run:
+            await self._restore([n for n in page.nodes if n["_id"] in set(page.restored)])
         checkpoint.after = page.after
         if checkpoint.by == FEED:
             checkpoint.feed = checkpoint.next_feed = page.after
@@ -372,6 +377,21 @@ class Pull:
             self.gone += len(local_ids)
             if local_ids and self._options.delete and not self._options.dry_run:
                 await write_in_halves(local_ids, self._delete)
+
+    async def _restore(self, nodes: Sequence[Node]) -> None:
+        """Restore the customers in the trash that returned from the trash of the server. What
+        remains different is written with the page."""
+        for node in nodes:
+            command = RestoreCustomers(
+                (Reference(node["id"], node["_id"]),),
+                now_ms(),
+                skips_conflicts=True,
+                origin=self._origin,
+                updated_at=timestamp_of(node.get("updated_at")),
+            )
+            # It is not in the trash here, or another customer has its email.
+            with suppress(Rejected):
+                await self._throttle.write(self._account_id, command)
 
     async def _delete(self, numbers: Sequence[int], _is_last: bool) -> None:
         references = tuple(Reference(str(number), number) for number in numbers)

@@ -17,6 +17,7 @@ from regulars.customers.addresses import PARTS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
+from regulars.customers.history import RESTORED
 from regulars.customers.values import clean_values
 from regulars.transfer.remote import Remote, RemoteFault, RequestTooLarge
 from regulars.transfer.row_identity import foreign_ids
@@ -102,7 +103,7 @@ _LIST = """query ($query: String!, $first: Int, $after: String) {
   customers(query: $query, first: $first, after: $after) {
     edges { node { FIELDS } cursor } pageInfo { endCursor hasNextPage } } }"""
 _FEED = """query ($first: Int, $after: String) { customerChanges(first: $first, after: $after) {
-    edges { node { customer_id customer { FIELDS } } cursor }
+    edges { node { kind customer_id customer { FIELDS } } cursor }
     pageInfo { endCursor hasNextPage } } }"""
 _HEAD = """query ($query: String!) { customers(query: $query, first: 25) {
     edges { node { changes(first: 1) { edges { node { sequence } cursor } } } } } }"""
@@ -111,13 +112,14 @@ _CHECKED_AT_ONCE = 20
 
 
 class Page(NamedTuple):
-    """A page of a list or of the feed: its customers, the `_id`s of deleted ones (`gone`), and the
-    cursor of the next page."""
+    """A page of a list or of the feed: its customers, the `_id`s of deleted ones (`gone`), the
+    cursor of the next page, and the `_id`s of customers that returned from the server's trash."""
 
     nodes: list[Node]
     gone: list[int]
     after: str | None
     more: bool
+    restored: Sequence[int] = ()
 
 
 class Customers:
@@ -168,7 +170,13 @@ class Customers:
         ]
         info = connection["pageInfo"]
         nodes = [node for node in nodes_by_id.values() if node is not None]
-        return Page(nodes, gone, info["endCursor"] or after, info["hasNextPage"])
+        restored_ids = {
+            edge["node"]["customer_id"]
+            for edge in connection["edges"]
+            if edge["node"]["kind"] == RESTORED
+        }
+        restored = [node["_id"] for node in nodes if node["id"] in restored_ids]
+        return Page(nodes, gone, info["endCursor"] or after, info["hasNextPage"], restored)
 
     async def feed_cursor(self) -> str | None:
         """Return a cursor at or shortly before the end of the server's feed; None if the server has

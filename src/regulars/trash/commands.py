@@ -24,13 +24,15 @@ PURGER = Origin("system", "trash")
 @dataclass(frozen=True, slots=True)
 class RestoreCustomers(SmallCommand):
     """Restores all of the customers or none, at a time in milliseconds since 1970. With
-    `skips_conflicts`, values that another object has now are left out."""
+    `skips_conflicts`, values that another object has now are left out. `updated_at` is the time of
+    the last change on another server, in the same unit; without it, it is `at`."""
 
     customers: tuple[Reference, ...]
     at: int
     skips_conflicts: bool = False
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    updated_at: int | None = None
 
     @property
     def is_large(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.core.commands import Command
 from regulars.core.errors import Rejected, TooMuchWork
 from regulars.customers import history
 from regulars.customers.search import search_document
@@ -49,7 +48,7 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
     return RestoreResult(tuple(ids), tuple(conflicts))
 
 
-def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: Command) -> list[Conflict]:
+def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers) -> list[Conflict]:
     """Restore a customer without the values that others have, and return these. If its email is
     one of them, nothing is restored."""
     customer_id = trash_row["customer_id"]
@@ -66,7 +65,7 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: Command) -> list
     customer = {
         **stored,
         "version": stored["version"] + 1,
-        "updated_at": max(command.at, stored["updated_at"]),
+        "updated_at": max(command.updated_at or command.at, stored["updated_at"]),
         **_totals(restored_orders),
     }
     unit.put_customer(customer)
