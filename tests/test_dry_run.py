@@ -184,7 +184,21 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"id": POSITION, "node": values("email"), "ifVersion": VERSION}
     ),
     "deleteCustomers": st.fixed_dictionaries(
-        {"items": st.lists(POSITION, max_size=2), "ifVersion": VERSION}
+        {
+            "items": st.lists(POSITION, max_size=2),
+            "ifVersion": VERSION,
+            "permanent": st.sampled_from([False, False, True]),
+        }
+    ),
+    "restoreCustomers": st.fixed_dictionaries(
+        {
+            "items": st.lists(POSITION, max_size=2),
+            "conflictPolicy": st.sampled_from(["refuse", "skip"]),
+        }
+    ),
+    "emptyTrash": st.fixed_dictionaries({}, optional={"items": st.lists(POSITION, max_size=1)}),
+    "updateAccountSettings": st.fixed_dictionaries(
+        {"node": st.fixed_dictionaries({"trash_days": st.sampled_from([0, 7, None, -1])})}
     ),
     "setCustomers": st.fixed_dictionaries(
         {

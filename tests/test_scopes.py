@@ -283,6 +283,7 @@ PLAIN = {
     "createToken": "dryRun",
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
+    "updateAccountSettings": "dryRun",
     "updateAccountSettings.node": "trash_days",
     "emptyTrash": "items",
 }
@@ -305,7 +306,8 @@ READS = {
     "updateWebhook.node": "disabled settings skip_missed type url version",
     "retryWebhookDelivery": "id",
     "testWebhook": "id",
-    "restoreCustomers": "items conflictPolicy",
+    "restoreCustomers": "items conflictPolicy dryRun",
+    "emptyTrash": "dryRun",
 }
 
 

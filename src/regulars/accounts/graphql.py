@@ -149,7 +149,7 @@ def settings(_layouts: Layouts) -> Resolve:
     return resolve
 
 
-def update_settings(_layouts: Layouts) -> Resolve:
+def update_settings(layouts: Layouts) -> Resolve:
     """Change settings of the account."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
@@ -157,7 +157,10 @@ def update_settings(_layouts: Layouts) -> Resolve:
         problems = account_settings.problems_of(values)
         if problems:
             raise Rejected(*problems)
-        return await change_settings(env.directory.store, env.account_id, values)
+        is_dry_run = bool(arguments.get(ARGUMENT))
+        if is_dry_run:
+            await report(env, layouts.key)
+        return await change_settings(env.directory.store, env.account_id, values, is_dry_run)
 
     return resolve
 

@@ -22,7 +22,7 @@ async def load_settings(store: Store, account_id: int) -> dict[str, Any]:
 
 
 async def change_settings(
-    store: Store, account_id: int, values: Mapping[str, Any]
+    store: Store, account_id: int, values: Mapping[str, Any], is_dry_run: bool = False
 ) -> dict[str, Any]:
     """Change settings of an account to valid values; return all of them. A smaller `trash_days`
     applies to customers in the trash, too. None resets a setting to
@@ -31,6 +31,8 @@ async def change_settings(
         stored = await _stored(store, account_id)
         merged = account_settings.merge(stored, values)
         settings = account_settings.load(merged)
+        if is_dry_run:
+            return settings
         account = {"account_id": account_id}
         days = {**account, "milliseconds": settings["trash_days"] * _DAY_MS}
         replace = {"changed_account": account_id, "read": stored, "new_settings": merged}

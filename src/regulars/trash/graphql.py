@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from regulars.api.connections import Connection, connection_types
-from regulars.api.context import Context
+from regulars.api.context import Context, require
+from regulars.api.dry_run import ARGUMENT, report
 from regulars.api.guards import WRITE_COST, needs, price_of_page
 from regulars.api.part import ApiPart
 from regulars.api.values import global_id, timestamp_of
-from regulars.api.writing import mutation, write
+from regulars.api.writing import mutation
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.paging import TaggedCursors, page_of
@@ -96,21 +97,31 @@ async def _restored(env: Context, result: Any, layouts: Layouts) -> Any:
     return {"customers": customers, "skipped": [skipped_value(each) for each in result.skipped]}
 
 
-def empty_trash(_layouts: Layouts) -> Resolve:
+def _purge(
+    env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+) -> PurgeCustomers:
+    return PurgeCustomers(_customers(env, arguments), env.now, False, record, env.origin)
+
+
+async def _count(_env: Context, count: int, _layouts: Layouts) -> int:
+    return count
+
+
+def empty_trash(layouts: Layouts) -> Resolve:
     """Purge customers: those of `items` now, or all in the background."""
+    purge = mutation(_purge, render=_count)(layouts)
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        if arguments.get("items") is None:
-            account = {"account_id": env.account_id}
-            mark = (queries.mark_due(), {**account, "now": env.now})
-            return await env.directory.store.execute([(advance_revision(), account), mark])
-        customers = _customers(env, arguments)
-
-        async def execute(record: IdempotencyRecord | None) -> Any:
-            command = PurgeCustomers(customers, env.now, False, record, env.origin)
-            return await env.directory.write(env.account_id, command)
-
-        return await write(env, execute)
+        if arguments.get("items") is not None:
+            return await purge(env, arguments)
+        store, account = env.directory.store, {"account_id": env.account_id}
+        now = {**account, "now": env.now}
+        if arguments.get(ARGUMENT):
+            require(env, READ)
+            await report(env, layouts.key)
+            ((count,),) = await store.fetch(queries.count(with_email=False), now)
+            return count
+        return await store.execute([(advance_revision(), account), (queries.mark_due(), now)])
 
     return resolve
 
