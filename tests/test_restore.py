@@ -255,6 +255,26 @@ def test_an_order_whose_name_is_taken_stays_with_its_customer(
     verify(server)
 
 
+def test_an_external_id_that_is_taken_stays_with_its_customer(
+    server: Server, client: Client
+) -> None:
+    add = """mutation($i: ID!, $e: [InputExternalId!]!) {
+      addExternalIds(id: $i, externalIds: $e) { external_ids { source id } } }"""
+    first = client.create("ana@example.com")["id"]
+    for source in ("crm", "till"):
+        client.data(add, i=first, e=[{"source": source, "id": "7"}])
+    client.delete(first)
+    second = client.create("ben@example.com")["id"]
+    client.data(add, i=second, e=[{"source": "crm", "id": "7"}])
+    error = client.expect_error("errors_restore_conflict", RESTORE, i=[first])
+    (conflict,) = error["extensions"]["conflicts"]
+    assert (conflict["field"], conflict["taken_by"]) == ("external_id", second)
+    assert restore(client, first, policy="skip")["skipped"] == [conflict]
+    ids = client.node(first, "... on Customer { external_ids { source id } }")
+    assert ids == {"external_ids": [{"source": "till", "id": "7"}]}
+    verify(server)
+
+
 def test_a_lower_setting_shortens_the_time_in_the_trash(server: Server) -> None:
     scopes = ("customers", "settings")
     change = "mutation($d: Int) { updateAccountSettings(node: {trash_days: $d}) { trash_days } }"

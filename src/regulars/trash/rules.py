@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from regulars.core.errors import Rejected, TooMuchWork
+from regulars.core.external_ids import ExternalId, dump, load
 from regulars.customers import history
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -60,10 +61,21 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
         return [Conflict(customer_id, EMAIL, stored["email"], holder)]
     all_rows = list(bodies.rows_of(unit.entities, body, *key))
     conflicts, left_out = _find_conflicts(unit, customer_id, [row for _, row in all_rows])
-    rows = [(entity, row) for entity, row in all_rows if id(row) not in left_out]
+    taken = {
+        (row["type"], row["number"], ExternalId(row["source"], row["shop_id"]))
+        for entity, row in all_rows
+        if entity.table is shop_ids and id(row) in left_out
+    }
+    rows = [
+        (entity, _without(taken, "Order", row["order_id"], row) if entity.table is orders else row)
+        for entity, row in all_rows
+        if id(row) not in left_out
+    ]
     restored_orders = [row for entity, row in rows if entity.table is orders]
+    customer = _without(taken, "Customer", customer_id, stored)
     customer = {
-        **stored,
+        **customer,
+        **search_document.derive_columns(customer),
         "version": stored["version"] + 1,
         "updated_at": max(command.updated_at or command.at, stored["updated_at"]),
         **_totals(restored_orders),
@@ -95,7 +107,7 @@ def _find_conflicts(
         holder: Row | None = None
         if "shop_id" in row:
             field, value = SHOP_ID, row["shop_id"]
-            holder = unit.rows[shop_ids].get(value)
+            holder = unit.rows[shop_ids].get(unit.entities.by_table[shop_ids].key_of(row))
         elif "order_id" in row:
             field, value = ORDER, row["name"]
             holder = unit.order(value)
@@ -107,6 +119,13 @@ def _find_conflicts(
         if row.get("type") == "Order" and "shop_id" in row and row["number"] in order_ids:
             left_out.add(id(row))
     return conflicts, left_out
+
+
+def _without(taken: set[tuple[str, int, ExternalId]], type_: str, number: int, row: Row) -> Row:
+    """Return the row of an object without the external ids that another object has."""
+    external_ids = load(row["external_ids"])
+    free_ids = [each for each in external_ids if (type_, number, each) not in taken]
+    return row if len(free_ids) == len(external_ids) else {**row, "external_ids": dump(free_ids)}
 
 
 def _totals(restored_orders: Sequence[Row]) -> dict[str, Any]:
