@@ -268,11 +268,36 @@ def test_an_external_id_that_is_taken_stays_with_its_customer(
     client.data(add, i=second, e=[{"source": "crm", "id": "7"}])
     error = client.expect_error("errors_restore_conflict", RESTORE, i=[first])
     (conflict,) = error["extensions"]["conflicts"]
-    assert (conflict["field"], conflict["taken_by"]) == ("external_id", second)
+    assert conflict == {
+        "customer_id": first,
+        "field": "external_id",
+        "value": "crm:7",
+        "taken_by": second,
+    }
     assert restore(client, first, policy="skip")["skipped"] == [conflict]
     ids = client.node(first, "... on Customer { external_ids { source id } }")
     assert ids == {"external_ids": [{"source": "till", "id": "7"}]}
     verify(server)
+
+
+def test_a_restored_id_of_another_system_is_not_taken_for_that_of_the_shop(shop: Shop) -> None:
+    deleted = {"id": "7", "email": "ana@example.com"}
+    shop.expect_understood("contact/signup", deleted)
+    shop.expect_understood("contact/deleted", {"id": "7"})
+    ids = [{"source": "crm", "id": "7"}]
+    other = shop.client.create("ben@example.com", external_ids=ids)["id"]
+    shop.client.delete(other)
+    restore(shop.client, other)
+    shop.expect_understood("contact/updated", deleted)
+    assert shop.customer("email") == {"email": "ben@example.com"}
+
+
+def test_only_numbers_name_customers_in_the_trash(client: Client) -> None:
+    external = {"source": "crm", "id": "7"}
+    first = client.create("ana@example.com", external_ids=[external])["id"]
+    for name in ("external:crm:7", "cus_1"):
+        error = client.expect_error("errors_customer_not_found", RESTORE, i=[first, name])
+        assert error["extensions"]["ids"] == [name]
 
 
 def test_a_lower_setting_shortens_the_time_in_the_trash(server: Server) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from regulars.core.errors import Rejected, TooMuchWork
-from regulars.core.external_ids import ExternalId, dump, load
+from regulars.core.external_ids import SHOP, ExternalId, dump, load
 from regulars.customers import history
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -27,7 +27,7 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
     rows: dict[int, Row] = {}
     missing = []
     for reference in command.customers:
-        if unit.find(reference) is not None:
+        if reference.customer_id is not None and unit.customer(reference.customer_id) is not None:
             continue
         row = unit.rows[trash].get(reference.customer_id)
         if row is None or row["purge_at"] <= command.at:
@@ -88,7 +88,11 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
         before = unit.rows[entity.table].get(entity.key_of(values))
         if before is not None:
             unit.rows[entity.table].put({**before, **values})
-    restored_ids = [row["shop_id"] for entity, row in rows if entity.table is shop_ids]
+    restored_ids = [
+        row["shop_id"]
+        for entity, row in rows
+        if entity.table is shop_ids and row["source"] == SHOP
+    ]
     if restored_ids:
         unit.run(FORGET_DELETIONS, restored_shop_ids=restored_ids)
     _leave_trash(unit, customer_id)
@@ -106,7 +110,7 @@ def _find_conflicts(
     for row in rows:
         holder: Row | None = None
         if "shop_id" in row:
-            field, value = SHOP_ID, row["shop_id"]
+            field, value = SHOP_ID, str(ExternalId(row["source"], row["shop_id"]))
             holder = unit.rows[shop_ids].get(unit.entities.by_table[shop_ids].key_of(row))
         elif "order_id" in row:
             field, value = ORDER, row["name"]
