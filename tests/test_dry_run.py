@@ -524,6 +524,22 @@ def test_lists_have_a_row_where_the_write_would_move_it(client: Client) -> None:
     assert client.data(document, node=moved) == data
 
 
+def test_a_restore_announces_no_change_that_was_made_before(client: Client) -> None:
+    """The restore gives older entries of the history their values back."""
+    client.create("ada@example.com", phone="1")
+    client.data('mutation { updateCustomer(id: 1, node: {phone: "2"}) { id } }')
+    client.data("mutation { deleteCustomers(items: [1]) }")
+    document = """mutation($dry: Boolean) { restoreCustomers(items: [1], dryRun: $dry) {
+      customers { version changes { edges { node { kind fields { name after } } } } } } }"""
+    data, dry_run = dry_run_of(client, document, dry=True)
+    assert [change["kind"] for change in dry_run["changes"]] == ["restored"]
+    assert [event["type"] for event in dry_run["events"]] == ["contact/restored"]
+    (customer,) = data["restoreCustomers"]["customers"]
+    kinds = [edge["node"]["kind"] for edge in customer["changes"]["edges"]]
+    assert kinds == ["restored", "deleted", "updated", "created"]
+    assert client.data(document, dry=False) == data
+
+
 def test_a_dry_run_is_not_seen_by_the_rest_of_the_document(client: Client) -> None:
     """It sees the real writes before it."""
     body = client.run(

@@ -12,7 +12,6 @@ from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import encoder
 from regulars.customers import history
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
-from regulars.store.tables import history as history_table
 from regulars.webhooks.log import DeliveryLog
 from regulars.webhooks.values import TYPES
 
@@ -24,8 +23,7 @@ async def draft(env: Context, command: Command, key: str) -> tuple[Context, Any]
     which the response is made, and the result. Report the entries and the events that the command
     would cause. Raises Rejected, as the command does."""
     written = await env.directory.write(env.account_id, DryRun(command))
-    entries = written.rows.get(history_table, {}).values()
-    await report(env, key, [entry for entry in entries if entry is not None])
+    await report(env, key, written.entries)
     return env.with_draft(written), written.result
 
 
