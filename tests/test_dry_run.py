@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -115,6 +116,20 @@ class Program:
         assert "errors" not in response, response
         data: dict[str, Any] = response["data"]
         return data
+
+    def rows_read_by(self, document: str, /, **variables: Any) -> int:
+        """Returns how many rows a request reads after its decision."""
+        counts = []
+        fetch = self._store.fetch
+
+        async def counted(query: Query, parameters: dict[str, Any]) -> Any:
+            rows = await fetch(query, parameters)
+            counts.append(len(rows))
+            return rows
+
+        with mock.patch.object(self._store, "fetch", counted):
+            self.data(document, **variables)
+        return sum(counts)
 
     def add_delivery(self, webhook_id: int, number: int) -> None:
         """Adds a pending delivery, as a worker does."""
@@ -538,6 +553,20 @@ def test_a_restore_announces_no_change_that_was_made_before(client: Client) -> N
     kinds = [edge["node"]["kind"] for edge in customer["changes"]["edges"]]
     assert kinds == ["restored", "deleted", "updated", "created"]
     assert client.data(document, dry=False) == data
+
+
+def test_a_dry_run_reads_about_as_many_rows_as_the_write(new_database: str) -> None:
+    """Rows of lists that the draft does not replace are not read."""
+    document = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
+      setCustomers(nodes: $nodes, dryRun: $dry) {
+        rows { customer { changes(first: 1) { edges { node { kind } } } } } } }"""
+    with Program(new_database) as program:
+        for number in range(30):
+            nodes = [{"email": f"{n}@example.com", "phone": str(number)} for n in range(30)]
+            program.data(document, nodes=nodes)
+        nodes = [{**node, "phone": ""} for node in nodes]
+        announced = program.rows_read_by(document, nodes=nodes, dry=True)
+        assert announced < 3 * program.rows_read_by(document, nodes=nodes)
 
 
 def test_a_dry_run_is_not_seen_by_the_rest_of_the_document(client: Client) -> None:

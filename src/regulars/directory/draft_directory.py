@@ -4,6 +4,7 @@ draft."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,11 @@ from regulars.core.dry_run import Draft
 from regulars.core.paging import Cursor
 from regulars.directory.directory import Directory
 from regulars.store import Row, tables
+from regulars.store.large_work import run_large
 from regulars.store.relations import Relation
+
+# Sorting more rows takes some milliseconds.
+_MANY_ROWS = 2_000
 
 
 class DraftDirectory(Directory):
@@ -22,6 +27,7 @@ class DraftDirectory(Directory):
     def __init__(self, directory: Directory, draft: Draft) -> None:
         super().__init__(directory.store, directory.limits)
         self._draft = draft
+        self._grouped: dict[Relation, Mapping[int, Sequence[tuple[Cursor, Row]]]] = {}
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
@@ -45,26 +51,32 @@ class DraftDirectory(Directory):
         after: Cursor | None = None,
     ) -> list[list[Any]]:
         drafts = self._rows(relation.table)
-        read_columns = tuple(dict.fromkeys((*relation.keyset, *columns)))
-        # Drafts replace as many stored rows at most.
-        read_size = None if size is None else size + len(drafts)
+        if not drafts:
+            return await super().rows_of_each(relation, account_id, ids, columns, size, after)
+        by_parent = await self._by_parent(relation)
+        read_columns = tuple(dict.fromkeys((*columns, *relation.keyset)))
+        # The drafts of a parent replace as many stored rows at most.
+        most = max([len(by_parent.get(number, ())) for number in ids], default=0)
+        deleted = sum(row is None for row in drafts.values())
+        read_size = None if size is None else size + most + deleted
         stored = await super().rows_of_each(
             relation, account_id, ids, read_columns, read_size, after
         )
-        result = []
-        for number, rows in zip(ids, stored, strict=True):
-            merged: list[Row] = [dict(zip(read_columns, row, strict=True)) for row in rows]
-            merged = [row for row in merged if row[relation.keyset[-1]] not in drafts]
-            merged += [
-                row
-                for row in drafts.values()
-                if row is not None
-                and row[relation.parent_key] == number
-                and (after is None or _values(row, relation.keyset) < after)
-            ]
-            merged.sort(key=lambda row: _values(row, relation.keyset), reverse=True)
-            result.append([_values(row, columns) for row in merged[:size]])
-        return result
+        keys = [read_columns.index(name) for name in relation.keyset]
+
+        def cursor(row: Sequence[Any]) -> Cursor:
+            return tuple([row[index] for index in keys])
+
+        def merge(number: int, rows: Sequence[Sequence[Any]]) -> list[Any]:
+            merged = [row for row in rows if row[keys[-1]] not in drafts]
+            drafted = by_parent.get(number, ())
+            if drafted:
+                past = [row for row in drafted if after is None or row[0] < after][:size]
+                merged += [_values(row, read_columns) for _, row in past]
+                merged.sort(key=cursor, reverse=True)
+            return [row[: len(columns)] for row in merged[:size]]
+
+        return [merge(number, rows) for number, rows in zip(ids, stored, strict=True)]
 
     async def cursor_of(
         self, relation: Relation, account_id: int, number: int | None
@@ -86,9 +98,30 @@ class DraftDirectory(Directory):
         stored_ids = [number for number in ids if number not in drafts]
         stored = await read(account_id, stored_ids, columns) if stored_ids else []
         rows = dict(zip(stored_ids, stored, strict=True))
-        for number, row in drafts.items():
+        for number in drafts.keys() & ids:
+            row = drafts[number]
             rows[number] = None if row is None else _values(row, columns)
         return [rows[number] for number in ids]
+
+    async def _by_parent(self, relation: Relation) -> Mapping[int, Sequence[tuple[Cursor, Row]]]:
+        """Return the drafts that belong to each row of the parent, newest first, with their
+        cursors."""
+        known = self._grouped.get(relation)
+        if known is None:
+            rows = [row for row in self._rows(relation.table).values() if row is not None]
+
+            def group() -> dict[int, list[tuple[Cursor, Row]]]:
+                grouped: dict[int, list[tuple[Cursor, Row]]] = {}
+                for row in rows:
+                    cursor = _values(row, relation.keyset)
+                    grouped.setdefault(row[relation.parent_key], []).append((cursor, row))
+                for each in grouped.values():
+                    each.sort(key=itemgetter(0), reverse=True)
+                return grouped
+
+            known = await run_large(group) if len(rows) > _MANY_ROWS else group()
+            self._grouped[relation] = known
+        return known
 
     def _rows(self, table: sa.Table) -> Mapping[Any, Row | None]:
         return self._draft.rows.get(table, {})
