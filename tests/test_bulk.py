@@ -176,6 +176,23 @@ def test_two_rows_for_one_customer_are_an_error(client: Client) -> None:
     assert emails(client) == ["Ana@shop.test"]
 
 
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_rejected_request_returns_only_stored_customers(client: Client, dry: bool) -> None:
+    """Earlier rows for the same customers, which were not saved, have no effect on the response."""
+    set_customers(client, [{"email": "ana@shop.test", "first_name": "Ana"}])
+    nodes = [
+        {"email": "ana@shop.test", "first_name": "Changed"},
+        {"email": "new@shop.test"},
+        {"email": "new@shop.test"},
+        {"email": "ana@shop.test"},
+    ]
+    result = set_customers(client, nodes, dry=dry)
+    assert not result["saved"]
+    customers = [row["customer"] for row in result["rows"]]
+    assert [each and each["first_name"] for each in customers] == ["Ana", None, None, "Ana"]
+    assert {each["version"] for each in customers if each} == {1}
+
+
 def test_a_row_sees_the_changes_of_earlier_rows(client: Client) -> None:
     customer_id = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
     result = set_customers(

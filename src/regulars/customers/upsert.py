@@ -318,9 +318,11 @@ def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCust
 def _reject_with_others(
     unit: CustomerUnitOfWork, row: SetRow, outcome: RowOutcome, rejected_index: int
 ) -> RowOutcome:
-    """Return the outcome of a row if another row prevents the save."""
+    """Return the outcome of a row if a row prevents the save, without the rows that the command
+    wrote before: they were rolled back."""
     if outcome.outcome == REJECTED:
-        return outcome
+        before = outcome.row
+        return outcome._replace(row=before and unit.customer(before["customer_id"]))
     return RowOutcome(REJECTED, _find(unit, row), (OtherRows(rejected_index, row.path),))
 
 
