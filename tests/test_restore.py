@@ -352,9 +352,16 @@ def test_deleted_customers_are_listed_restored_and_removed_with_commands(
     assert [row["_id"] for row in run("trash", "list", "--email", "ANA@example.com")] == [1]
     client.data(RECORD, n={"name": "#ana", "email": "other@example.com", "total": 1})
     assert "The order name" in run("trash", "restore", "1", code=1)
-    (skipped,) = run("trash", "restore", "1", "--skip-conflicts")["skipped"]
+    assert "The order name" in run("trash", "restore", "1", "--dry-run", code=1)
+    announced = run("trash", "restore", "1", "--skip-conflicts", "--dry-run")
+    assert [row["_id"] for row in run("trash", "list")] == [2, 1]
+    restored = run("trash", "restore", "1", "--skip-conflicts")
+    assert restored == announced
+    (skipped,) = restored["skipped"]
     assert (skipped["field"], skipped["value"]) == ("order", "#ana")
     assert "--yes" in run("trash", "empty", code=2)
+    assert run("trash", "empty", "--dry-run") == {"removed": 1}
+    assert run("trash", "empty", "2", "--dry-run") == {"removed": 1}
     assert run("trash", "empty", "2", "--yes") == {"removed": 1}
     assert run("trash", "list") == []
     assert run("trash", "empty", "--yes") == {"removed": 0}

@@ -110,6 +110,10 @@ def input_node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
     return node
 
 
+# The argument of a mutation that saves nothing. Others do not send it: older servers lack it.
+DRY_RUN = ", dryRun: true"
+
+
 def print_dry_run(dry_run: bool) -> None:
     """Say that a dry run saved nothing."""
     if dry_run:

@@ -11,6 +11,7 @@ from regulars.cli import options
 from regulars.cli.confirming import confirm
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.customer_fields import (
+    DRY_RUN,
     input_node,
     print_customer,
     print_dry_run,
@@ -46,7 +47,6 @@ _UPDATE = f"""mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {{
   updateCustomer(id: $id, node: $node, ifVersion: $version%s) {{ {_SELECTION} }} }}"""
 _DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items%s) }"
 # An older server lacks these arguments, so other writes do not send them.
-_DRY_RUN = ", dryRun: true"
 _PERMANENT = ", permanent: true"
 _HISTORY = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
@@ -176,7 +176,7 @@ def create(
         raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
 
     async def work(client: Client) -> dict[str, Any]:
-        data = await fetch_data(client, _CREATE % (_DRY_RUN * dry_run), node=node)
+        data = await fetch_data(client, _CREATE % (DRY_RUN * dry_run), node=node)
         created: dict[str, Any] = data["createCustomer"]
         return created
 
@@ -217,7 +217,7 @@ def update(
 
     async def work(client: Client) -> dict[str, Any]:
         customer_id = await resolve(client, customer)
-        document = _UPDATE % (_DRY_RUN * dry_run)
+        document = _UPDATE % (DRY_RUN * dry_run)
         data = await fetch_data(client, document, id=customer_id, node=node, version=if_version)
         updated: dict[str, Any] = data["updateCustomer"]
         return updated
@@ -253,7 +253,7 @@ def delete(
 
     ending = " for good" if permanent else ""
     confirm(f"Delete {count_of(len(customers), 'customer')}{ending}?", yes or dry_run)
-    arguments = _DRY_RUN * dry_run + _PERMANENT * permanent
+    arguments = DRY_RUN * dry_run + _PERMANENT * permanent
 
     async def work(client: Client) -> list[str]:
         ids = [await resolve(client, customer) for customer in customers]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regulars.cli import options
 from regulars.cli.confirming import confirm
 from regulars.cli.connection import Connection, with_connection
+from regulars.cli.customer_fields import DRY_RUN, print_dry_run
 from regulars.cli.customers import Limit
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
@@ -27,9 +29,9 @@ _LIST = """query($email: String, $first: Int!, $after: String) {
       id _id email full_name orders_count deleted_at(format: "ISO") purge_at(format: "ISO")
       deleted_by { kind name } } } } }"""
 _RESTORE = """mutation($items: [ID!]!, $policy: ConflictPolicy!) {
-  restoreCustomers(items: $items, conflictPolicy: $policy) {
+  restoreCustomers(items: $items, conflictPolicy: $policy%s) {
     customers { id _id email } skipped { customer_id field value taken_by } } }"""
-_EMPTY = "mutation($items: [ID!]) { emptyTrash(items: $items) }"
+_EMPTY = "mutation($items: [ID!]) { emptyTrash(items: $items%s) }"
 
 
 @app.command(
@@ -89,6 +91,7 @@ def trash_restore(
             help="Restore without orders and external ids that another customer has now.",
         ),
     ] = False,
+    dry_run: options.DryRun = False,
     *,
     connection: Connection,
     as_json: bool | None,
@@ -102,15 +105,18 @@ def trash_restore(
 
     async def work(client: Client) -> dict[str, Any]:
         policy = "skip" if skip_conflicts else "refuse"
-        data = await fetch_data(client, _RESTORE, items=ids, policy=policy)
+        document = _RESTORE % (DRY_RUN * dry_run)
+        data = await fetch_data(client, document, items=ids, policy=policy)
         result: dict[str, Any] = data["restoreCustomers"]
         return result
 
     result = connection.run(work)
+    print_dry_run(dry_run)
     if wants_json(as_json):
         print_json(result)
         return
-    print(f"Restored {count_of(len(result['customers']), 'customer')}.")
+    verb = "Would restore" if dry_run else "Restored"
+    print(f"{verb} {count_of(len(result['customers']), 'customer')}.")
     if result["skipped"]:
         print("These values were left out, because another customer has them:")
         print_rows(result["skipped"], ("customer_id", "field", "value", "taken_by"), False)
@@ -126,6 +132,7 @@ def trash_empty(
         typer.Argument(metavar="[ID]...", help="Ids of deleted customers. Default: all."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    dry_run: options.DryRun = False,
     *,
     connection: Connection,
     as_json: bool | None,
@@ -138,15 +145,19 @@ def trash_empty(
     from regulars.cli.client import fetch_data
 
     subject = count_of(len(ids), "deleted customer") if ids else "all deleted customers"
-    confirm(f"Remove {subject} for good?", yes)
+    confirm(f"Remove {subject} for good?", yes or dry_run)
+
+    document = _EMPTY % (DRY_RUN * dry_run)
 
     async def work(client: Client) -> int:
         parts = [ids[n : n + _AT_ONCE] for n in range(0, len(ids), _AT_ONCE)] if ids else [None]
-        removed = [(await fetch_data(client, _EMPTY, items=part))["emptyTrash"] for part in parts]
+        removed = [(await fetch_data(client, document, items=part))["emptyTrash"] for part in parts]
         return sum(removed)
 
     removed = connection.run(work)
+    print_dry_run(dry_run)
     if wants_json(as_json):
         print_json({"removed": removed})
     else:
-        print(f"Removed {count_of(removed, 'customer')}.")
+        verb = "Would remove" if dry_run else "Removed"
+        print(f"{verb} {count_of(removed, 'customer')}.")
