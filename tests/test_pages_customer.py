@@ -222,6 +222,7 @@ def test_a_deletion_can_be_undone_on_the_customer_page(ana: Person) -> None:
     page.clock.run_for(11_000)
     assert ana.client.emails() == ["ana@example.com"]
     page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Undo").wait_for()
     with page.expect_response("**/api/v2"):
         page.clock.run_for(10_100)
     page.wait_for_timeout(200)

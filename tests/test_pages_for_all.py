@@ -65,6 +65,7 @@ def list_pages(shop: Person) -> dict[str, str]:
         "/overview": ".tiles",
         "/imports": "table",
         f"/imports?id={run['id']}": ".state.done",
+        "/trash": ".empty-state",
         "/webhooks": ".cards li",
         "/webhooks/1": ".deliveries li",
         "/tokens": "table",

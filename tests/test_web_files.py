@@ -324,6 +324,7 @@ GROUPS: dict[str, set[str] | None] = {
     "timeline.actors": enum_values("ActorKind"),
     "timeline.kinds": enum_values("CustomerChangeKind"),
     "tokens.columns": None,
+    "trash.columns": None,
     "tokens.states": enum_values("TokenState"),
     "webhooks.states": enum_values("WebhookDeliveryState"),
 }

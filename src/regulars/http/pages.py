@@ -35,6 +35,8 @@ _ROUTES = "routes.js"
 # data, which is loaded before the others.
 _ENTRY, _FIRST_PAGE, _FIRST_REQUEST = "app.js", "customers.js", "list-query.js"
 _FIELDS = "fields.js"
+# A comma after the last item of several lines.
+_TRAILING_COMMA = re.compile(rb",(?=\s*\n\s*[)\]}])")
 _ROUTE_PATH = re.compile(r'\bpath:\s*"(/[^"]*)"')
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -164,10 +166,10 @@ def serve(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def minify(name: str, content: bytes) -> bytes:
-    """Returns a script or a stylesheet without comments and needless white space, and any other
-    file as it is."""
+    """Returns a script or a stylesheet without comments, needless white space and trailing commas,
+    and any other file as it is."""
     if name.endswith(".js"):
-        return bytes(rjsmin.jsmin(content))
+        return bytes(rjsmin.jsmin(_TRAILING_COMMA.sub(b"", content)))
     return bytes(rcssmin.cssmin(content)) if name.endswith(".css") else content
 
 

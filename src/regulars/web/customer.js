@@ -6,6 +6,7 @@ import { barChart } from "./chart.js";
 import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
+  actorView,
   avatar,
   displayName,
   formatAmount,
@@ -21,7 +22,7 @@ import { icon } from "./icons.js";
 import { checkValues, customerUrl, KINDS, splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
-import { isDeleted, scheduleDeletion } from "./selection.js";
+import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
 import { t } from "./texts.js";
 import {
   button,
@@ -209,7 +210,9 @@ class CustomerPage {
           ),
         ),
       ),
-      this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null,
+      this.canWrite
+        ? button([icon("trash"), t.delete], (event) => this.remove(event.currentTarget), { class: "danger" })
+        : null,
     );
     for (const editor of this.editors) editor.render();
     replace(
@@ -409,11 +412,14 @@ class CustomerPage {
     );
   }
 
-  remove() {
-    const { customer } = this;
-    for (const editor of this.editors) editor.discard?.();
-    scheduleDeletion([customer.id], t.customer.deleted(displayName(customer)), customer.version);
-    navigate("/customers");
+  remove(control) {
+    const schedule = (trashDays) => {
+      const { customer } = this;
+      for (const editor of this.editors) editor.discard?.();
+      scheduleDeletion([customer.id], displayName(customer), trashDays, customer.version);
+      navigate("/customers");
+    };
+    withBusy(control, readTrashDays).then(schedule, showError);
   }
 
   /** Checks at intervals whether another person has changed the customer. */
@@ -772,12 +778,6 @@ function changeView(change) {
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
     ),
   );
-}
-
-/** The author of a change: the name of the token, or a program with its name in parentheses. */
-function actorView({ kind, name }) {
-  const program = t.timeline.actors[kind];
-  return program ? [program, " (", userText(name), ")"] : userText(name);
 }
 
 /** The changed parts of a field: of an object, each key separately. */

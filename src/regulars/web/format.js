@@ -127,6 +127,12 @@ export function formatValue(value) {
   return userText(String(value));
 }
 
+/** The author of a change: the name of the token, or a program with its name in parentheses. */
+export function actorView({ kind, name }) {
+  const program = t.timeline.actors[kind];
+  return program ? [program, " (", userText(name), ")"] : userText(name);
+}
+
 export function formatBytes(count) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));

@@ -12,6 +12,7 @@ export const ROUTES = [
   { path: "/customers/:id", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
+  { path: "/trash", load: () => import("./trash.js"), icon: "trash", scope: "customers:read" },
   { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks" },
   { path: "/webhooks/:number", load: () => import("./webhooks.js"), parent: "/webhooks" },
   { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin" },

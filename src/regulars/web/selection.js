@@ -7,12 +7,14 @@ import { ROW_FIELDS } from "./fields.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { splitTags } from "./kinds.js";
+import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
 import { showError, checkbox, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
 
 // The maximum of ids in one mutation, and of rows on one page.
 const BATCH_SIZE = 250;
 const UNDO_SECONDS = 10;
+const HIDDEN_SECONDS = 60;
 const EXPORT_COLUMNS = ["regulars_id", ...ROW_FIELDS.map(({ name }) => name)].join();
 
 /** The selected customers: some ids, or all matches of a query with exceptions. */
@@ -182,12 +184,22 @@ const pendingDeletions = new Set();
 const deletedIds = new Set();
 let runningDeletions = 0;
 export const isDeleted = (id) => deletedIds.has(id);
+/** Shows customers again: they were restored, or not deleted. */
+export function revealIds(ids) {
+  for (const id of ids) deletedIds.delete(id);
+}
+/** Returns the days for which deleted customers can be restored. Throws ApiError. */
+export const readTrashDays = async () =>
+  (await runQuery("{ accountSettings { trash_days } }")).accountSettings.trash_days;
 /** The event after which lists are read again. */
 export const DELETED_EVENT = "regulars-deleted";
 const notifyLists = () => document.dispatchEvent(new CustomEvent(DELETED_EVENT));
 
-/** Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. */
-export function scheduleDeletion(ids, text, version = null) {
+/**
+ * Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. The
+ * message has their `name`, and the days for which they stay in the trash.
+ */
+export function scheduleDeletion(ids, name, trashDays, version = null) {
   for (const id of ids) deletedIds.add(id);
   const deletion = { ids, version, run };
   pendingDeletions.add(deletion);
@@ -197,7 +209,7 @@ export function scheduleDeletion(ids, text, version = null) {
     pendingDeletions.delete(deletion);
   };
   const restore = () => {
-    for (const id of ids) deletedIds.delete(id);
+    revealIds(ids);
     notifyLists();
   };
   async function run() {
@@ -209,7 +221,8 @@ export function scheduleDeletion(ids, text, version = null) {
       showError(error);
       return;
     }
-    // The ids stay hidden: a response that is on its way may still contain them.
+    // The ids stay hidden for a while: a response that is on its way may still contain them.
+    setTimeout(() => revealIds(ids), HIDDEN_SECONDS * 1000);
     notifyLists();
   }
   const undo = () => {
@@ -219,7 +232,14 @@ export function scheduleDeletion(ids, text, version = null) {
       toast(t.undone);
     }
   };
-  toast(text, { actions: [[t.undo, undo]], seconds: UNDO_SECONDS });
+  const openTrash = () => {
+    if (pendingDeletions.has(deletion)) run();
+    navigate("/trash");
+  };
+  toast((trashDays ? t.trash.deleted : t.selection.deleted)(name, trashDays), {
+    actions: [[t.undo, undo], ...(trashDays ? [[t.trash.open, openTrash]] : [])],
+    seconds: UNDO_SECONDS,
+  });
   notifyLists();
 }
 
@@ -260,10 +280,12 @@ export async function confirmDeletion(selection) {
   const { size } = selection;
   const shown = formatNumber(size);
   const title = t.selection.deleteTitle(shown, size);
-  if (!(await askConfirmation(title, t.selection.deleteText(size), t.selection.deleteLabel(shown)))) return false;
   try {
+    const trashDays = await readTrashDays();
+    const text = trashDays ? t.trash.text(trashDays) : t.selection.deleteText;
+    if (!(await askConfirmation(title, text, t.selection.deleteLabel(shown)))) return false;
     const ids = await selection.loadIds();
-    scheduleDeletion(ids, t.selection.deleted(formatNumber(ids.length), ids.length));
+    scheduleDeletion(ids, t.list.count(formatNumber(ids.length), ids.length), trashDays);
   } catch (error) {
     showError(error);
     return false;

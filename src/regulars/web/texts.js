@@ -2,6 +2,7 @@
 
 // `shown` is a count as text. The number `count` selects the singular or the plural.
 const plural = (count, one, other) => (count === 1 ? one : other);
+const days = (count) => `${count} ${plural(count, "day", "days")}`;
 const customers = (shown, count) => `${shown} ${plural(count, "customer", "customers")}`;
 
 const fields = {
@@ -99,6 +100,7 @@ export const t = {
     customers: "Customers",
     overview: "Overview",
     imports: "Import",
+    trash: "Trash",
     webhooks: "Webhooks",
     tokens: "Tokens",
     explorer: "Explorer",
@@ -207,10 +209,9 @@ export const t = {
     done: (shown) => `${shown} done …`,
     deleting: (done, all) => `${done} of ${all} deleted …`,
     deleteTitle: (shown, count) => `Delete ${customers(shown, count)}?`,
-    deleteText: (count) =>
-      `This permanently deletes the ${plural(count, "customer", "customers")} with all orders and history. You can undo it for 10 seconds.`,
+    deleteText: "Orders and history are deleted permanently. You can undo this for 10 seconds.",
     deleteLabel: (shown) => `Delete ${shown}`,
-    deleted: (shown, count) => `${customers(shown, count)} will be deleted.`,
+    deleted: (name) => `${name} will be deleted permanently.`,
   },
   exporting: {
     open: "Export",
@@ -254,7 +255,6 @@ export const t = {
     missing: "Customer not found",
     missingText: "It may have been deleted, or the link is wrong.",
     deletedMeanwhile: "Another user has deleted this customer.",
-    deleted: (name) => `${name} will be deleted.`,
     conflict: "Another user changed this while you were editing. Current value:",
     useTheirs: "Use theirs",
     keepMine: "Keep mine",
@@ -300,11 +300,19 @@ export const t = {
     removed: "removed ",
     added: "added ",
     silent: "no webhooks sent",
-    actors: { token: "", command_line: "the command line", inbound: "the shop", import: "an import" },
+    actors: {
+      token: "",
+      command_line: "the command line",
+      inbound: "the shop",
+      import: "an import",
+      system: "Regulars",
+    },
     kinds: {
       created: () => "Created",
       updated: () => "Updated",
       deleted: () => "Deleted",
+      restored: () => "Restored",
+      purged: () => "Deleted permanently",
       order_created: (name) => `Order ${name ?? ""} placed`,
       order_confirmed: (name) => `Order ${name ?? ""} paid`,
       order_updated: (name) => `Order ${name ?? ""} updated`,
@@ -315,6 +323,37 @@ export const t = {
       lead_created: () => "Sent a message",
       visited: () => "Visited the shop",
     },
+  },
+  trash: {
+    text: (count) => `You can restore deleted customers for ${days(count)}, with all orders and history.`,
+    off: "This account has no trash: customers are deleted permanently.",
+    email: "Find by email",
+    columns: ["Customer", "Orders", "Deleted", "Time left"],
+    days,
+    none: "The trash is empty",
+    noneText: "Customers that you delete appear here.",
+    noMatches: "No deleted customer has this email",
+    noMatchesText: "Enter the whole email.",
+    first: "First page",
+    empty: "Empty trash",
+    restore: "Restore",
+    restoreNamed: (name) => `Restore ${name}`,
+    restored: (name) => `Restored: ${name}.`,
+    restoredWithout: (name, count) => `Restored: ${name}. Values left out: ${count}.`,
+    show: "Show",
+    conflict: "Other customers have these values now",
+    conflictText: "You can restore without these values.",
+    emailConflictText: "Change the email of the other customer first.",
+    showOther: "Show the other customer",
+    restoreWithout: "Restore without them",
+    restoreOthers: (count) => `Restore the other ${count}`,
+    purge: "Delete permanently",
+    purgeNamed: (name) => `Delete permanently: ${name}`,
+    purgeTitle: (name) => `Delete ${name} permanently?`,
+    purgeText: "Orders and history are deleted, too. This cannot be undone.",
+    purged: (name) => `Deleted permanently: ${name}.`,
+    deleted: (name, count) => `${name} will move to the trash for ${days(count)}.`,
+    open: "Open trash",
   },
   chart: {
     table: "Show as a table",

@@ -124,6 +124,9 @@ export function openDialog(title, build, { isWide = false } = {}) {
       ),
     );
     element.append(build(close));
+    element.addEventListener("click", ({ target }) => {
+      if (/** @type {Element} */ (target).closest("a")) close();
+    });
     element.addEventListener("cancel", (event) => {
       event.preventDefault();
       close();
@@ -134,18 +137,21 @@ export function openDialog(title, build, { isWide = false } = {}) {
   });
 }
 
-/** Asks for confirmation; `label` and `cancel` name the buttons. Resolves with whether the person confirmed. */
+/**
+ * Asks for confirmation; `label` and `cancel` name the buttons. Without a label, the person can only
+ * cancel. Resolves with whether the person confirmed.
+ */
 export function askConfirmation(title, text, label, cancel = t.cancel) {
   return openDialog(title, (close) =>
     h(
       "div",
       null,
-      h("p", null, text),
+      text,
       h(
         "div",
         { class: "row end" },
         button(cancel, () => close(false), { autofocus: true }),
-        button(label, () => close(true), { class: "danger" }),
+        label ? button(label, () => close(true), { class: "danger" }) : null,
       ),
     ),
   );

@@ -1,0 +1,303 @@
+// The trash: deleted customers, restored or deleted permanently.
+
+import { getViewer, runMutation, runQuery } from "./api.js";
+import { h, replace, setAttribute, userText } from "./dom.js";
+import { selectTimes } from "./fields.js";
+import { actorView, displayName, formatNumber, relativeTime, timeElement } from "./format.js";
+import { icon } from "./icons.js";
+import { navigate } from "./navigation.js";
+import { DELETED_EVENT, revealIds } from "./selection.js";
+import { t } from "./texts.js";
+import {
+  askConfirmation,
+  button,
+  checkbox,
+  emptyState,
+  errorState,
+  headingRow,
+  pageHeader,
+  runAction,
+  showError,
+  tableBox,
+  toast,
+  withBusy,
+} from "./ui.js";
+
+const PAGE_SIZE = 100;
+const SHOWN_CONFLICTS = 20;
+const DAY_MS = 86_400_000;
+const CLOCK_TOLERANCE_MS = 600_000; // a browser whose clock is behind would show one day more
+const READ = `query($email: String, $after: String) { accountSettings { trash_days }
+  trash(email: $email, first: ${PAGE_SIZE}, after: $after) { totalCount pageInfo { hasNextPage endCursor } edges { node {
+    id _id full_name email orders_count ${selectTimes("deleted_at", "purge_at")} deleted_by { kind name } } } } }`;
+const RESTORE = `mutation($items: [ID!]!, $policy: ConflictPolicy) {
+  restoreCustomers(items: $items, conflictPolicy: $policy) { skipped { field } } }`;
+const EMPTY = "mutation($items: [ID!]) { emptyTrash(items: $items) }";
+
+/** Customers as text: the name of one, or their number. */
+const describe = (customers) =>
+  customers.length === 1 ? displayName(customers[0]) : t.list.count(formatNumber(customers.length), customers.length);
+
+export async function show({ main, url, signal, setTitle }) {
+  setTitle(t.nav.trash);
+  const { scopes } = await getViewer();
+  const canWrite = scopes.includes("customers:write");
+  const selectedIds = new Set();
+  let params = url.searchParams;
+  let customers = [];
+  let total = 0;
+  let reading = null; // aborts the last request
+
+  const emptyAll = button(
+    [icon("trash"), t.trash.empty],
+    (event) => purge(null, t.list.count(formatNumber(total), total), event.currentTarget),
+    { class: "danger", hidden: true },
+  );
+  const input = h("input", {
+    type: "search",
+    autocomplete: "off",
+    "aria-label": t.trash.email,
+    placeholder: t.trash.email,
+    value: params.get("email") ?? "",
+  });
+  const search = (event) => {
+    event.preventDefault();
+    navigate(toUrl({ email: input.value.trim() }));
+  };
+  const form = h(
+    "form",
+    { class: "search", role: "search", onsubmit: search },
+    h("div", { class: "search-line" }, icon("search"), input),
+  );
+  const explanation = h("p", { class: "lead-in" });
+  const count = h("p", { class: "count", role: "status" });
+  const all = checkbox(t.list.selectPage, {
+    onchange: () => {
+      for (const { id } of customers) selectedIds[all.input.checked ? "add" : "delete"](id);
+      showSelection();
+    },
+  });
+  const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
+  const body = h("div");
+  const foot = h("div", { class: "pager" });
+  replace(
+    main,
+    pageHeader(t.nav.trash, emptyAll),
+    explanation,
+    form,
+    h("div", { class: "list-head" }, count, all),
+    bar,
+    body,
+    foot,
+  );
+
+  async function read() {
+    reading?.abort();
+    reading = new AbortController();
+    const [email, after] = [params.get("email"), params.get("after")];
+    try {
+      const { trash, accountSettings } = await runQuery(
+        READ,
+        { email, after },
+        { signal: AbortSignal.any([signal, reading.signal]) },
+      );
+      if (after && !trash.edges.length) return navigate(toUrl({ email }), { replace: true });
+      customers = trash.edges.map(({ node }) => node);
+      total = trash.totalCount;
+      render(email, after, trash.pageInfo, accountSettings.trash_days);
+    } catch (error) {
+      if (error.name === "AbortError") return null;
+      if (error.has?.("errors_invalid_cursor")) return navigate(toUrl({ email }), { replace: true });
+      customers = [];
+      replace(count);
+      replace(foot);
+      showSelection();
+      replace(body, errorState(error, read));
+    }
+    return null;
+  }
+
+  function render(email, after, { hasNextPage, endCursor }, days) {
+    replace(explanation, days ? t.trash.text(days) : t.trash.off, canWrite ? null : [" ", t.errors.readOnlyText]);
+    replace(count, email ? t.list.matching(formatNumber(total), total) : t.list.count(formatNumber(total), total));
+    setAttribute(emptyAll, "hidden", !canWrite || Boolean(email) || !total);
+    replace(body, customers.length ? customerTable() : noCustomers(email));
+    replace(
+      foot,
+      after ? h("a", { class: "button", href: toUrl({ email }) }, icon("back"), t.trash.first) : h("span"),
+      hasNextPage
+        ? h(
+            "a",
+            { class: "button", href: toUrl({ email, after: endCursor }), rel: "next" },
+            t.list.next,
+            icon("forward"),
+          )
+        : null,
+    );
+    showSelection();
+    if (document.activeElement === document.body) main.querySelector("h1").focus({ preventScroll: true });
+  }
+
+  const noCustomers = (email) =>
+    email
+      ? emptyState(
+          "search",
+          t.trash.noMatches,
+          t.trash.noMatchesText,
+          h("a", { class: "button", href: "/trash" }, t.search.clear),
+        )
+      : emptyState("trash", t.trash.none, t.trash.noneText);
+
+  const customerTable = () =>
+    tableBox(
+      { class: "card table-wrap", "aria-label": t.nav.trash },
+      "plain-table stack",
+      headingRow(t.trash.columns, canWrite ? h("td") : null),
+      h("tbody", null, customers.map(row)),
+    );
+
+  function row(customer) {
+    const name = displayName(customer);
+    const days = Math.ceil((Date.parse(customer.purge_at_iso) - Date.now() - CLOCK_TOLERANCE_MS) / DAY_MS);
+    const cell = (index, ...content) => h("td", { "data-label": t.trash.columns[index] }, content);
+    const choose = () => {
+      selectedIds[box.input.checked ? "add" : "delete"](customer.id);
+      showSelection();
+    };
+    const box = canWrite
+      ? checkbox(userText(name), { value: customer.id, onchange: choose })
+      : userText(name, { class: "label" });
+    return h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, box, customer.full_name ? h("div", { class: "hint" }, userText(customer.email)) : null),
+      cell(1, formatNumber(customer.orders_count)),
+      cell(
+        2,
+        relativeTime(customer, "deleted_at"),
+        h("div", { class: "hint" }, t.timeline.by, " ", actorView(customer.deleted_by)),
+      ),
+      cell(3, timeElement(t.trash.days(Math.max(1, days)), customer.purge_at_iso)),
+      canWrite
+        ? h(
+            "td",
+            null,
+            h(
+              "div",
+              { class: "row" },
+              button(t.trash.restore, (event) => restore([customer], event.currentTarget), {
+                class: "small",
+                "aria-label": t.trash.restoreNamed(name),
+              }),
+              button(t.trash.purge, (event) => purge([customer], name, event.currentTarget), {
+                class: "danger small",
+                "aria-label": t.trash.purgeNamed(name),
+              }),
+            ),
+          )
+        : null,
+    );
+  }
+
+  function showSelection() {
+    const selected = customers.filter(({ id }) => selectedIds.has(id));
+    selectedIds.clear();
+    for (const { id } of selected) selectedIds.add(id);
+    for (const box of body.querySelectorAll("th input")) box.checked = selectedIds.has(box.value);
+    setAttribute(all, "hidden", !canWrite || !customers.length);
+    all.input.checked = selected.length > 0 && selected.length === customers.length;
+    all.input.indeterminate = selected.length > 0 && selected.length < customers.length;
+    setAttribute(bar, "hidden", !selected.length);
+    replace(
+      bar,
+      h("strong", null, t.selection.count(formatNumber(selected.length))),
+      h(
+        "div",
+        { class: "row" },
+        button(t.trash.restore, (event) => restore(selected, event.currentTarget)),
+        button([icon("trash"), t.trash.purge], (event) => purge(selected, describe(selected), event.currentTarget), {
+          class: "danger",
+        }),
+      ),
+    );
+  }
+
+  /** Restores customers. Values that other customers have are explained in a dialog. */
+  async function restore(chosen, control, policy = "refuse") {
+    const items = chosen.map(({ id }) => id);
+    try {
+      const { restoreCustomers } = await withBusy(control, () => runMutation(RESTORE, { items, policy }));
+      const { length } = restoreCustomers.skipped;
+      const open = () => navigate(`/customers/${chosen[0]._id}`);
+      toast((length ? t.trash.restoredWithout : t.trash.restored)(describe(chosen), formatNumber(length)), {
+        actions: items.length === 1 ? [[t.trash.show, open]] : [],
+      });
+    } catch (error) {
+      const conflicts = error.find?.("errors_restore_conflict")?.extensions.conflicts;
+      if (conflicts) return askAboutConflicts(chosen, conflicts, control);
+      showError(error);
+    }
+    revealIds(items);
+    return read();
+  }
+
+  /** Shows the conflicts, and restores without the values, or without the customers whose emails are taken. */
+  async function askAboutConflicts(chosen, conflicts, control) {
+    const blockedIds = conflicts.filter((conflict) => conflict.field === "email").map(({ customer_id: id }) => id);
+    const others = chosen.filter(({ id }) => !blockedIds.includes(id));
+    const names = Object.fromEntries(chosen.map((customer) => [customer.id, displayName(customer)]));
+    const label = blockedIds.length ? t.trash.restoreOthers(formatNumber(others.length)) : t.trash.restoreWithout;
+    const isConfirmed = await askConfirmation(
+      t.trash.conflict,
+      [
+        blockedIds.length ? t.trash.emailConflictText : t.trash.conflictText,
+        h(
+          "ul",
+          { class: "problems" },
+          conflicts.slice(0, SHOWN_CONFLICTS).map(({ customer_id: id, field, value, taken_by: takenBy }) =>
+            h(
+              "li",
+              null,
+              h("strong", null, userText(names[id])),
+              ` · ${t.fieldName(field)} `,
+              userText(value),
+              " ",
+              // The other one can be a selected customer, which is still in the trash.
+              names[takenBy] ? null : h("a", { href: `/customers/${encodeURIComponent(takenBy)}` }, t.trash.showOther),
+            ),
+          ),
+          conflicts.length > SHOWN_CONFLICTS
+            ? h("li", null, t.list.moreTags(conflicts.length - SHOWN_CONFLICTS))
+            : null,
+        ),
+      ],
+      others.length ? label : null,
+    );
+    return isConfirmed ? restore(others, control, blockedIds.length ? "refuse" : "skip") : null;
+  }
+
+  /** Deletes customers permanently after a confirmation; null are all in the trash. */
+  async function purge(chosen, name, control) {
+    if (!(await askConfirmation(t.trash.purgeTitle(name), t.trash.purgeText, t.trash.purge))) return;
+    const items = chosen?.map(({ id }) => id) ?? null;
+    if (await runAction(control, () => runMutation(EMPTY, { items }))) toast(t.trash.purged(name));
+    await read();
+  }
+
+  document.addEventListener(DELETED_EVENT, read, { signal });
+  await read();
+  return {
+    update: async (newUrl) => {
+      params = newUrl.searchParams;
+      input.value = params.get("email") ?? "";
+      await read();
+      window.scrollTo(0, 0);
+    },
+  };
+}
+
+/** The URL of a page of the trash, with its `email` and `after`. */
+function toUrl(parts) {
+  const params = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
+  return params.size ? `/trash?${params}` : "/trash";
+}
