@@ -311,7 +311,7 @@ def test_an_operation_is_completed_and_run(person: Person) -> None:
     query.fill("")
     query.press_sequentially("{ cust")
     options = page.get_by_role("listbox").get_by_role("option")
-    expect(options).to_have_count(2)
+    expect(options).to_have_count(4)
     expect(options.first).to_contain_text("customers")
     expect(options.first).to_contain_text("CustomerConnection!")
     query.press("Enter")
