@@ -32,6 +32,8 @@ COLUMNS = (
     "email,phone,first_name,last_name,accepts_marketing,notes,tags,custom,shipping_address,"
     "billing_address"
 )
+CONFLICTS = {"errors_dup_email", "errors_customer_not_found", "errors_restore_conflict"}
+RESTORE = "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { id } } }"
 WRITES = 1_000
 WAIT_SECONDS = 120
 # The retry time makes the first retry after a second.
@@ -68,6 +70,11 @@ def export_rows(server: Server, folder: Path) -> list[dict[str, Any]]:
     return sorted(comparable_rows, key=lambda row: str(row["email"]))
 
 
+def numbers_by_email(client: Client) -> dict[str, int]:
+    edges = client.page("_id email", first=250)["edges"]
+    return {edge["node"]["email"]: edge["node"]["_id"] for edge in edges}
+
+
 async def erase_late_attempts(store: Store) -> None:
     await store.execute([(blank_late_attempts(), {"since": 0})])
 
@@ -78,6 +85,7 @@ class Writer:
     def __init__(self, client: Client, seed: int) -> None:
         self.client = client
         self.draw = random.Random(seed)
+        self.deleted: list[str] = []
 
     def email(self) -> str:
         return f"u{self.draw.randrange(120)}@example.com"
@@ -120,10 +128,14 @@ class Writer:
             update = """mutation($i: ID!, $n: InputUpdateCustomer!) {
               updateCustomer(id: $i, node: $n) { id } }"""
             self.write_ignoring_conflicts(update, i=chosen, n=node)
-        elif kind < 0.8:
+        elif kind < 0.75:
             self.write_ignoring_conflicts(
                 "mutation($i: [ID!]!) { deleteCustomers(items: $i) }", i=[chosen]
             )
+            self.deleted.append(chosen)
+        elif kind < 0.8:
+            restored = self.deleted[-1:] if draw.random() < 0.5 else self.deleted[:1]
+            self.write_ignoring_conflicts(RESTORE, i=restored)
         elif kind < 0.9:
             nodes = [{**self.node(), "email": self.email()} for _ in range(3)]
             many = """mutation($n: [InputSetCustomer!]!) {
@@ -137,10 +149,10 @@ class Writer:
             run("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
 
     def write_ignoring_conflicts(self, document: str, **variables: Any) -> None:
-        """Write, and ignore conflicts with concurrent writes: a deleted customer, a used email."""
+        """Write, and ignore conflicts with other writes: a deleted customer, a used email."""
         response = self.client.run(document, **variables)
         keys = {error["key"] for error in response.get("errors", ())}
-        assert keys <= {"errors_dup_email", "errors_customer_not_found"}, response
+        assert keys <= CONFLICTS, response
 
 
 @pytest.mark.slow
@@ -159,8 +171,9 @@ def test_a_server_mirrors_another_by_webhooks(
     result = run_regulars("inbox", "secret", *options, second.database_url)
     assert result.returncode == 0, result.stderr
     with Client(first, tokens[0]) as client:
-        for type_ in ("contact/signup", "contact/updated", "contact/deleted"):
-            node = {"type": type_, "url": f"{second.url}/in/shop/{type_}"}
+        for type_ in ("signup", "updated", "deleted", "restored"):
+            url = f"{second.url}/in/shop/contact/{type_}"
+            node = {"type": f"contact/{type_}", "url": url}
             client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=node)
 
         def write(seed: int) -> None:
@@ -172,17 +185,31 @@ def test_a_server_mirrors_another_by_webhooks(
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
         inbox_command = ("inbox", "list", "--json", *options, second.database_url)
-        source_rows = export_rows(first, tmp_path)
-        assert len(source_rows) > 20
-        start_seconds = time.monotonic()
-        while (mirrored_rows := export_rows(second, tmp_path)) != source_rows:
-            if time.monotonic() > start_seconds + WAIT_SECONDS:
-                break
-            time.sleep(1)
-        assert json.loads(run_regulars(*inbox_command).stdout) == []
-        assert [row for row in mirrored_rows if row not in source_rows] == []
-        assert [row for row in source_rows if row not in mirrored_rows] == []
-        assert mirrored_rows == source_rows
+
+        def expect_equal_customers() -> None:
+            source_rows = export_rows(first, tmp_path)
+            assert len(source_rows) > 20
+            start_seconds = time.monotonic()
+            while (mirrored_rows := export_rows(second, tmp_path)) != source_rows:
+                if time.monotonic() > start_seconds + WAIT_SECONDS:
+                    break
+                time.sleep(1)
+            assert json.loads(run_regulars(*inbox_command).stdout) == []
+            assert [row for row in mirrored_rows if row not in source_rows] == []
+            assert [row for row in source_rows if row not in mirrored_rows] == []
+            assert mirrored_rows == source_rows
+
+        expect_equal_customers()
+        # Most events of a restore came before those of its deletion, which were then late.
+        ids = [edge["node"]["id"] for edge in client.page("id", first=5)["edges"]]
+        with Client(second, tokens[1]) as mirror:
+            before = numbers_by_email(mirror)
+            client.delete(*ids)
+            expect_equal_customers()
+            assert len(numbers_by_email(mirror)) == len(before) - len(ids)
+            client.data(RESTORE, i=ids)
+            expect_equal_customers()
+            assert numbers_by_email(mirror) == before
     for server in servers:
         # The server does this every ten minutes.
         with_store(server.database_url, erase_late_attempts)

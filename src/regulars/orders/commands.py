@@ -88,7 +88,8 @@ class RecordContact(SmallCommand):
     email. With `should_fill_empty` only its empty fields are set; without, its fields are updated
     and its custom fields replaced. `delivery` is present if another Regulars sent the event.
     `sender_customer_id` is the `_id` in the event. `mirrored_customer_id` is the same id if the
-    account mirrors the sender: then it identifies the customer here.
+    account mirrors the sender: then it identifies the customer here. `restored_ids` are customers
+    that may have the shop id in the trash.
     """
 
     values: Values
@@ -101,16 +102,22 @@ class RecordContact(SmallCommand):
     delivery: Delivery | None = None
     sender_customer_id: int | None = None
     mirrored_customer_id: int | None = None
+    restored_ids: frozenset[int] = frozenset()
+
+    @property
+    def shop_id(self) -> str | None:
+        """The id that the shop uses for the customer."""
+        return self.shop_ids.customer
 
     @property
     def is_large(self) -> bool:
-        return is_large(self.values)
+        return bool(self.restored_ids) or is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
         emails, idempotency_records = email_keys(self.values), record_keys(self.idempotency_record)
-        ids = one_id(self.mirrored_customer_id)
         return LookupKeys(
-            customer_ids=ids,
+            customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
+            restored_ids=self.restored_ids,
             email_keys=emails,
             shop_ids=self.shop_ids.all_ids,
             idempotency_keys=idempotency_records,
@@ -118,22 +125,34 @@ class RecordContact(SmallCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreContact(RecordContact):
+    """Restore the customer with a shop id from the trash, with values as in RecordContact."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteContact(SmallCommand):
-    """Delete the customer with a shop id, if it exists. `sender_customer_id` and
-    `mirrored_customer_id` are as in RecordContact."""
+    """Delete the customer with a shop id, if it exists. `delivery`, `sender_customer_id`,
+    `mirrored_customer_id` and `restored_ids` are as in RecordContact."""
 
     at: int
     shop_id: str | None
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    delivery: Delivery | None = None
     sender_customer_id: int | None = None
     mirrored_customer_id: int | None = None
+    restored_ids: frozenset[int] = frozenset()
+
+    @property
+    def is_large(self) -> bool:
+        return bool(self.restored_ids)
 
     def lookup_keys(self) -> LookupKeys:
         shop_ids = frozenset([self.shop_id] if self.shop_id else [])
         ids = one_id(self.mirrored_customer_id)
         return LookupKeys(
             customer_ids=ids,
+            restored_ids=self.restored_ids,
             shop_ids=shop_ids,
             moved_ids=ids,
             moved_shop_ids=shop_ids,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from regulars.orders import rules, shop_ids
+from regulars.orders import contacts, rules, shop_ids
 from regulars.orders.commands import (
     DeleteContact,
     RecordContact,
     RecordLead,
     RecordOrder,
     RecordVisit,
+    RestoreContact,
 )
 from regulars.store import queries, tables
 from regulars.store.entity import CASCADE, Entity, Load, Lookup, OnCustomerDelete, delete_rows
@@ -23,8 +24,9 @@ ORDERS = Entity(
     on_customer_delete=CASCADE,
     rules={
         RecordOrder: rules.record_order,
-        RecordContact: rules.record_contact,
-        DeleteContact: rules.delete_contact,
+        RecordContact: contacts.record_contact,
+        RestoreContact: contacts.restore_contact,
+        DeleteContact: contacts.delete_contact,
         RecordVisit: rules.record_visit,
     },
 )

@@ -1,4 +1,4 @@
-"""The rules of orders, leads, visits and contact events.
+"""The rules of orders, leads and visits.
 
 They update the customer's totals in the same transaction. An order belongs to the customer that
 had its email when it was first recorded, and stays with that customer. A customer that is matched
@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from regulars.core.commands import Command, Values
 from regulars.core.errors import (
     CustomerNotFound,
-    DuplicateEmail,
-    HeldEmail,
     InvalidInput,
     Problem,
     Rejected,
@@ -24,10 +20,8 @@ from regulars.core.external_ids import MAX_IDS, load
 from regulars.customers import history
 from regulars.customers.field_rules import EMPTY, FILLABLE
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.customers.values import new_row, replacement_patch, with_values
+from regulars.customers.values import new_row, with_values
 from regulars.orders.commands import (
-    DeleteContact,
-    RecordContact,
     RecordLead,
     RecordOrder,
     RecordVisit,
@@ -43,15 +37,8 @@ from regulars.orders.values import (
 )
 from regulars.store import Row
 from regulars.store.tables import leads, orders
-from regulars.trash.moving import delete_customers
-
-_NO_EMAIL = "No customer has this shop id, and a new customer needs an email. Send the email."
 
 _NO_ORDER = "No order has this name, and a new order needs `%s`. Send it."
-
-# Another Regulars makes these attempts within 13 minutes. An earlier event may arrive meanwhile.
-# After that, the event is applied as it is.
-_EARLY_ATTEMPTS = 4
 
 _NEW_ORDER = {
     "email": "",
@@ -97,7 +84,7 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
             "account_id": unit.account_id,
             "order_id": unit.next_id("orders"),
         }
-        customer = _find_or_create(unit, command, identified)
+        customer = _find_orcreate_customer(unit, command, identified)
         row |= {"customer_id": customer["customer_id"]}
         row["email"] = values.get("email") or customer["email"]
     else:
@@ -127,83 +114,6 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
         unit.record(kind, customer_id, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
-
-
-def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
-    """Create or update a customer, and return its row: empty if the event is too late. Raises
-    Rejected."""
-    shop_id, values = command.shop_ids.customer, command.values
-    if unit.shop_ids.deleted_at(shop_id, CUSTOMER) is not None or _is_late(unit, command):
-        return {}
-    customer_id = unit.shop_ids.find(shop_id, CUSTOMER)
-    if (
-        customer_id is None
-        and command.mirrored_customer_id is not None
-        and unit.customer(command.mirrored_customer_id)
-    ):
-        customer_id = command.mirrored_customer_id
-    holder = unit.holder(values.get("email_key", ""))
-    problems = list(command.problems)
-    if holder not in (None, customer_id):
-        if _is_retried(command) and (
-            customer_id is not None or unit.shop_ids.has_customer(holder or 0)
-        ):
-            raise Rejected(HeldEmail(("node", "email")))
-        if customer_id is not None:
-            problems.append(DuplicateEmail(("node", "email")))
-    if customer_id is None and holder is None and "email" not in values:
-        problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
-    if problems:
-        raise Rejected(*problems)
-    stored = unit.customer(customer_id if customer_id is not None else holder or 0)
-    ids = unit.shop_ids.added(stored["external_ids"] if stored else None, shop_id, CUSTOMER)
-    if ids is not None and (stored is None or ids != stored["external_ids"]):
-        values = {**values, "external_ids": load(ids)}
-    if stored is None:
-        row = _create(unit, values, command)
-    elif command.should_fill_empty:
-        row = _fill_values(unit, stored, values, command)
-    else:
-        updated, problems = with_values(stored, _replace_custom(stored, values), ("node",))
-        if problems:
-            raise Rejected(*problems)
-        row = unit.save(stored, updated, command)
-    if command.delivery:
-        unit.shop_ids.record_event(shop_id, command.delivery.event)
-    return row
-
-
-def _is_late(unit: CustomerUnitOfWork, command: RecordContact) -> bool:
-    """Whether a later event of another Regulars about the customer was applied. It sends the
-    events of one type in order. Repeated attempts and other types can overtake each other."""
-    delivery = command.delivery
-    if delivery is None or not (command.should_fill_empty or delivery.attempt > 1):
-        return False
-    return delivery.event < unit.shop_ids.last_event(command.shop_ids.customer)
-
-
-def _is_retried(command: RecordContact) -> bool:
-    """Whether the sender will repeat the event soon, so that an earlier one can arrive first."""
-    return command.delivery is not None and command.delivery.attempt <= _EARLY_ATTEMPTS
-
-
-def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
-    """Return the values with a patch of custom fields that replaces all stored ones."""
-    if values.get("custom") is None or not stored["custom"]:
-        return dict(values)
-    return {**values, "custom": replacement_patch(orjson.loads(stored["custom"]), values["custom"])}
-
-
-def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
-    """Delete the customer with a shop id. Record the id even if it is unknown, because late events
-    of the customer may follow."""
-    customer_id = unit.shop_ids.find(command.shop_id, CUSTOMER)
-    if customer_id is None:
-        customer_id = command.mirrored_customer_id
-    if customer_id is not None and unit.customer(customer_id) is not None:
-        delete_customers(unit, [customer_id], command)
-    if command.shop_id:
-        unit.shop_ids.record_deleted(command.shop_id, command.at)
 
 
 def _order_problems(stored: Row | None, values: Any, has_customer: bool) -> list[Problem]:
@@ -263,7 +173,7 @@ def record_lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
         "created_at": command.at,
         **command.values,
     }
-    customer = _find_or_create(unit, command, identified)
+    customer = _find_orcreate_customer(unit, command, identified)
     row["customer_id"] = customer["customer_id"]
     unit.rows[leads].put(row)
     unit.touch(customer, command)
@@ -282,7 +192,7 @@ def record_visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
     return updated
 
 
-def _find_or_create(
+def _find_orcreate_customer(
     unit: CustomerUnitOfWork, command: RecordOrder | RecordLead, identified: Row | None
 ) -> Row:
     """Return the customer who is identified, or has the shop id, or else the email, with empty
@@ -300,13 +210,13 @@ def _find_or_create(
         customer_id = unit.holder(values["email_key"])
     if customer_id is None:
         ids = load(unit.shop_ids.added(None, shop_id, CUSTOMER))
-        return _create(unit, {**values, "external_ids": ids} if ids else values, command)
+        return create_customer(unit, {**values, "external_ids": ids} if ids else values, command)
     customer = unit.customer(customer_id)
     assert customer is not None  # emails and shop ids always have a customer
-    return _fill_values(unit, customer, values, command)
+    return fill_values(unit, customer, values, command)
 
 
-def _create(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
+def create_customer(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
     keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
@@ -327,10 +237,10 @@ def _with_shop_id(unit: CustomerUnitOfWork, customer: Row, shop_id: str | None) 
 
 def _fill(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
     """Set the empty fields of a customer from the person in the command."""
-    return _fill_values(unit, row, command.person, command)
+    return fill_values(unit, row, command.person, command)
 
 
-def _fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
+def fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
     missing_values = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }

@@ -27,6 +27,7 @@ from regulars.orders.commands import (
     RecordContact,
     RecordLead,
     RecordOrder,
+    RestoreContact,
     ShopIds,
 )
 from regulars.orders.shop_input import (
@@ -56,7 +57,8 @@ ORDERS = (
     *("order/created", "order/confirmed", "order/updated", "order/refunded", "order/cancelled"),
     *("order/fulfilled", "order/uncancelled"),
 )
-CONTACTS = ("contact/signup", "contact/updated")
+RESTORED = "contact/restored"
+CONTACTS = ("contact/signup", "contact/updated", RESTORED)
 DELETED = "contact/deleted"
 FORM = "contact-form/created"
 CHECKOUT = "checkout/created"
@@ -103,9 +105,12 @@ def parse_event(
         return _parse_order(type_, node, at, idempotency_record, origin)
     if type_ in CONTACTS:
         should_fill_empty = type_ == "contact/signup"
-        return _parse_contact(node, at, should_fill_empty, idempotency_record, origin, delivery)
+        command = RestoreContact if type_ == RESTORED else RecordContact
+        return _parse_contact(
+            node, at, should_fill_empty, idempotency_record, origin, delivery, command
+        )
     if type_ == DELETED:
-        return _parse_deletion(node, at, idempotency_record, origin)
+        return _parse_deletion(node, at, idempotency_record, origin, delivery)
     if type_ == FORM:
         return _parse_lead(node, at, idempotency_record, origin)
     if type_ == CHECKOUT:
@@ -127,7 +132,11 @@ def _has_content(value: Any) -> bool:
 
 
 def _parse_deletion(
-    node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
+    node: Node,
+    at: int,
+    idempotency_record: IdempotencyRecord | None,
+    origin: Origin,
+    delivery: Delivery | None,
 ) -> DeleteContact:
     shop_id, sender_customer_id = read_shop_id(node), read_regulars_id(node)
     if shop_id is None and sender_customer_id is None:
@@ -135,7 +144,7 @@ def _parse_deletion(
             f"The event identifies no customer: `id` is not a string of 1 to {SHOP_ID_LENGTH} "
             "characters."
         )
-    return DeleteContact(at, shop_id, idempotency_record, origin, sender_customer_id)
+    return DeleteContact(at, shop_id, idempotency_record, origin, delivery, sender_customer_id)
 
 
 def _parse_order(
@@ -257,6 +266,7 @@ def _parse_contact(
     idempotency_record: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
+    command: type[RecordContact] = RecordContact,
 ) -> RecordContact:
     raw: dict[str, Any] = read_names(node)
     raw |= {name: node[name] for name in _TEXTS if read_text(node, name) is not None}
@@ -284,7 +294,7 @@ def _parse_contact(
         raw.pop("email", None)
     values, problems = clean_values(raw, ("node",))
     ids = (ShopIds(read_shop_id(node)), delivery, read_regulars_id(node))
-    return RecordContact(
+    return command(
         values,
         at,
         should_fill_empty,

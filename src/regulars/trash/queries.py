@@ -55,6 +55,22 @@ def conflicting_rows(table: sa.Table, kind: str, column: sa.Column[Any]) -> Quer
     return Query(sa.select(*table.c).where(of_account(table), among(column, values)))
 
 
+@cache
+def with_shop_id() -> Query:
+    """The ids of at most 10 customers with the external id `shop_id` in any system, in the trash or
+    not, newest first. It may be an id of their orders."""
+    id_ = sa.bindparam("shop_id", type_=trash_keys.c.value.type)
+    keys = sa.select(trash_keys.c.customer_id.label("customer_id")).where(
+        of_account(trash_keys),
+        trash_keys.c.kind == sa.literal_column(f"'{SHOP_ID}'"),
+        trash_keys.c.value == id_,
+    )
+    rows = sa.select(shop_ids.c.customer_id).where(of_account(shop_ids), shop_ids.c.shop_id == id_)
+    found = sa.union_all(keys, rows).subquery("found")
+    ids = sa.select(found.c.customer_id).distinct()
+    return Query(ids.order_by(found.c.customer_id.desc()).limit(sa.literal_column("10")))
+
+
 def _delete_keys(where: Where) -> Change:
     is_key = any_of(trash_keys.c.customer_id, "left_trash")
     return trash_keys.delete().where(where(trash_keys.c.account_id == batch_account(), is_key))

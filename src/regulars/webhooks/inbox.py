@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.core.commands import IdempotencyRecord, Origin
+from regulars.core.commands import IdempotencyRecord, Origin, one_id
 from regulars.core.errors import HeldEmail, Rejected
-from regulars.orders.commands import DeleteContact, Delivery, RecordContact
+from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
 from regulars.orders.inbox_keys import find_keys
 from regulars.orders.shop_events import parse_event
 from regulars.orders.shop_node import UnparseableEvent
 from regulars.store import Row, Store, StoreError, imports, queries
 from regulars.store.large_work import run_large
+from regulars.trash import queries as trash_queries
 from regulars.webhooks import inbox_queries
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.signatures import Secrets, decode_signature, is_signed
@@ -39,7 +40,7 @@ _EVENT_ID = re.compile(r"event-[0-9]{1,18}-([0-9]{1,18})")
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 # Event types whose body may repeat that of an earlier event.
 _REPEATABLE = (
-    *("contact/updated", "contact/deleted"),
+    *("contact/updated", "contact/deleted", "contact/restored"),
     *("order/updated", "order/fulfilled", "order/cancelled", "order/uncancelled"),
 )
 
@@ -173,6 +174,8 @@ class Inbox:
             if isinstance(command, RecordContact | DeleteContact) and command.sender_customer_id:
                 mirrored_id = await self._find_mirrored(account_id, command.sender_customer_id)
                 command = replace(command, mirrored_customer_id=mirrored_id)
+            if isinstance(command, RecordContact | DeleteContact) and _needs_trash(command):
+                command = replace(command, restored_ids=await self._find_ids(account_id, command))
             if command is not None:
                 await self._store.write(account_id, command)
         except UnparseableEvent as error:
@@ -190,6 +193,15 @@ class Inbox:
             _log.error("An event could not be applied.", exc_info=error)
             return f"Internal error ({type(error).__name__}). Request id: {request_id or 'none'}."
         return None
+
+    async def _find_ids(
+        self, account_id: int, command: RecordContact | DeleteContact
+    ) -> frozenset[int]:
+        """Return the customers that may have the shop id of an event in the trash, or when the
+        event is applied: another event may delete the customer meanwhile."""
+        parameters = {"account_id": account_id, "shop_id": command.shop_id or ""}
+        rows = await self._store.fetch(trash_queries.with_shop_id(), parameters)
+        return frozenset(number for (number,) in rows) | one_id(command.mirrored_customer_id)
 
     async def _find_mirrored(self, account_id: int, customer_id: int) -> int | None:
         """Return `customer_id` if `regulars pull` created that customer and keeps the `_id`s of the
@@ -214,6 +226,15 @@ def _idempotency_record(
         return IdempotencyRecord("inbox", digest.hex(), 0, digest, at, of_refusals=False)
     key = f"{digest.hex()} {delivery.event}"
     return IdempotencyRecord("inbox", key, 0, digest, at, of_refusals=False)
+
+
+def _needs_trash(command: RecordContact | DeleteContact) -> bool:
+    """Return whether the customer of an event may be in the trash: an event restores it, or another
+    Regulars updates or deletes a customer."""
+    if isinstance(command, DeleteContact):
+        return command.delivery is not None
+    is_update = command.delivery is not None and not command.should_fill_empty
+    return is_update or isinstance(command, RestoreContact)
 
 
 def _message(problem: Any) -> str:
