@@ -24,6 +24,7 @@ from regulars.store.columns import key, number, text
 from regulars.store.entity import Entity, Lookup, delete_rows
 from regulars.store.queries import of_account
 from regulars.store.query import Query
+from regulars.trash.commands import RestoreCustomers
 from tests.support import run_regulars
 
 pytestmark = pytest.mark.both_databases
@@ -194,10 +195,21 @@ def test_invented_entity_needs_only_its_description(new_database: str) -> None:
         await store.write(one, DeleteNotice("", notice_id=3))
         assert await stored(store, one) == [(1, 1, "First"), (2, 1, "Other"), (4, 2, "Second")]
 
-        # Erased with its customer, though nothing else names it; the other account keeps its own.
-        await store.write(one, DeleteCustomers((Reference("1", 1),), 5))
+        # It moves to the trash with its customer, though nothing else names it, and comes back. The
+        # other account keeps its own.
+        reference = Reference("1", 1)
+        await store.write(one, DeleteCustomers((reference,), 5))
         assert await stored(store, one) == [(4, 2, "Second")]
         assert await stored(store, two) == [(1, 1, "First")]
+        assert (await store.write(one, CreateNotice("Third", 2)))["notice_id"] == 5
+        await store.write(one, RestoreCustomers((reference,), 6))
+        restored = [(1, 1, "First"), (2, 1, "Other"), (4, 2, "Second"), (5, 2, "Third")]
+        assert await stored(store, one) == restored
+        # Without the trash it is erased.
+        await store.write(one, DeleteCustomers((reference,), 7, permanent=True))
+        assert await stored(store, one) == restored[2:]
+        with pytest.raises(Rejected):
+            await store.write(one, RestoreCustomers((reference,), 8))
         await store.close()
 
     asyncio.run(run())

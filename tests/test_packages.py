@@ -176,6 +176,7 @@ API = ApiPart(
 LINE = '"customers", "orders", "webhooks", "accounts"'
 CREATE = """mutation($customer: ID!, $title: String!) {
     createNotice(customer: $customer, title: $title) { id title customer { email } } }"""
+RESTORE = "mutation($items: [ID!]!) { restoreCustomers(items: $items) { customers { id } } }"
 LIST = "{ notices { id title customer { _id } } }"
 
 
@@ -232,7 +233,9 @@ def test_a_package_a_line_and_a_migration_are_an_entity(program: Program, copy: 
 
         client.delete(customer["id"])
         assert [each["title"] for each in client.data(LIST)["notices"]] == ["Second"]
-    assert "notices 1." in program.run_regulars(copy.database_url, "verify")
+        client.data(RESTORE, items=[customer["id"]])
+        assert client.data(LIST)["notices"] == listed
+    assert "notices 2." in program.run_regulars(copy.database_url, "verify")
     target = f"sqlite:///{program.folder / 'target.db'}"
     program.run_regulars(copy.database_url, "copy", copy.database_url, target)
-    assert "notices 1." in program.run_regulars(target, "verify")
+    assert "notices 2." in program.run_regulars(target, "verify")
