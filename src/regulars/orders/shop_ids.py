@@ -73,7 +73,7 @@ class ShopIdMap:
         return row["event"] if row else 0
 
     def record_event(self, shop_id: str | None, number: int) -> None:
-        """Record the number of an event for a customer's shop id, unless a later one is recorded."""
+        """Record the number of an event for a customer's shop id, unless it has a later one."""
         row = self._row(shop_id, CUSTOMER, SHOP)
         if row is not None and row["event"] < number:
             self._unit.rows[shop_ids].put({**row, "event": number})
