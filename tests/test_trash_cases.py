@@ -77,7 +77,7 @@ def read_everything(client: Client, folder: Path) -> dict[str, Any]:
     file.unlink()
     queries = [*ORDERS, *SEARCHES]
     first_pages = {query: client.page(CUSTOMER, query=query, first=7) for query in queries}
-    results = {
+    results: dict[str, Any] = {
         "pages": {query: [e["node"] for e in page["edges"]] for query, page in first_pages.items()},
         "more": {query: page["pageInfo"]["hasNextPage"] for query, page in first_pages.items()},
         "searches": {query: client.emails(query, first=100) for query in queries},

@@ -56,19 +56,21 @@ def conflicting_rows(table: sa.Table, kind: str, column: sa.Column[Any]) -> Quer
 
 
 @cache
-def with_shop_id() -> Query:
-    """The ids of at most 10 customers with the external id `shop_id` in any system, in the trash or
-    not, newest first. It may be an id of their orders."""
+def with_shop_id(with_present: bool) -> Query:
+    """The ids of at most 10 customers with the external id `shop_id` in any system, newest first:
+    those in the trash and, `with_present`, others. It may be an id of their orders."""
     id_ = sa.bindparam("shop_id", type_=trash_keys.c.value.type)
-    keys = sa.select(trash_keys.c.customer_id.label("customer_id")).where(
+    ids: sa.SelectBase = sa.select(trash_keys.c.customer_id.label("customer_id")).where(
         of_account(trash_keys),
         trash_keys.c.kind == sa.literal_column(f"'{SHOP_ID}'"),
         trash_keys.c.value == id_,
     )
-    rows = sa.select(shop_ids.c.customer_id).where(of_account(shop_ids), shop_ids.c.shop_id == id_)
-    found = sa.union_all(keys, rows).subquery("found")
-    ids = sa.select(found.c.customer_id).distinct()
-    return Query(ids.order_by(found.c.customer_id.desc()).limit(sa.literal_column("10")))
+    if with_present:
+        present = sa.select(shop_ids.c.customer_id)
+        present = present.where(of_account(shop_ids), shop_ids.c.shop_id == id_)
+        ids = sa.union_all(ids, present)
+    found = ids.subquery("found").c.customer_id
+    return Query(sa.select(found).distinct().order_by(found.desc()).limit(sa.literal_column("10")))
 
 
 def _delete_keys(where: Where) -> Change:

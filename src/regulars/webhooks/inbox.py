@@ -197,11 +197,13 @@ class Inbox:
     async def _find_ids(
         self, account_id: int, command: RecordContact | DeleteContact
     ) -> frozenset[int]:
-        """Return the customers that may have the shop id of an event in the trash, or when the
-        event is applied: another event may delete the customer meanwhile."""
+        """Return the customers that may have the shop id of an event in the trash. For a restore,
+        they include those that another event may delete before this one is applied."""
+        is_restore = isinstance(command, RestoreContact)
         parameters = {"account_id": account_id, "shop_id": command.shop_id or ""}
-        rows = await self._store.fetch(trash_queries.with_shop_id(), parameters)
-        return frozenset(number for (number,) in rows) | one_id(command.mirrored_customer_id)
+        rows = await self._store.fetch(trash_queries.with_shop_id(is_restore), parameters)
+        mirrored_ids = one_id(command.mirrored_customer_id if is_restore else None)
+        return frozenset(number for (number,) in rows) | mirrored_ids
 
     async def _find_mirrored(self, account_id: int, customer_id: int) -> int | None:
         """Return `customer_id` if `regulars pull` created that customer and keeps the `_id`s of the
