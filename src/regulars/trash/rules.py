@@ -89,9 +89,7 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
         if before is not None:
             unit.rows[entity.table].put({**before, **values})
     restored_ids = [
-        row["shop_id"]
-        for entity, row in rows
-        if entity.table is shop_ids and row["source"] == SHOP
+        row["shop_id"] for entity, row in rows if entity.table is shop_ids and row["source"] == SHOP
     ]
     if restored_ids:
         unit.run(FORGET_DELETIONS, restored_shop_ids=restored_ids)
