@@ -386,7 +386,11 @@ def _(target: Target, number: int, token: str | None) -> None:
 # Headers
 
 
-@case("headers", "request line and headers", routes=("/api/v2", "/healthz", "/"))
+@case(
+    "headers",
+    "request line and headers",
+    routes=("/api/v2", "/healthz", "/", "/trash", "/customers/{id}"),
+)
 def _(target: Target, number: int, token: str | None) -> None:
     max_bytes = HEADERS - 800
     header_sets = [
@@ -414,7 +418,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     body = b'{"query": "{ __typename }"}'
     for headers in header_sets:
         target.ask("POST", "/api/v2", body, {**JSON, **headers}, token)
-        for path in ("/healthz", "/", "/customers"):
+        for path in ("/healthz", "/", "/customers", "/trash"):
             target.ask("GET", path, headers=headers, token=token)
 
 
@@ -1433,6 +1437,44 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.graphql(delete, {"i": [str(10**9 - n) for n in range(PAGE)]}, token)
     target.graphql(delete, {"i": ["x" * 7_000] * PAGE}, token)
     target.graphql(delete, {"i": [str(n) for n in range(LIST)]}, token)
+
+
+@case("nodes", "ids of `nodes`", VALUES, stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    """All forms of ids, which several statements look up."""
+    query = (
+        f"query($i: [ID!]!) {{ a{number}: nodes(ids: $i) {{ id ... on Customer {{ notes }} }} }}"
+    )
+    unknown = [f"external:s{n % 30}:{'x' * 200}{number}{n}" for n in range(PAGE)]
+    for ids in (
+        target.ids["heavy"],
+        unknown,
+        [*unknown, "x"],
+        ["é" * 7_000] * PAGE,
+        [f"external:{':' * 5_000}"] * PAGE,
+        [str(10**9 - n) for n in range(PAGE)],
+        ["1"] * LIST,
+        ["1"] * 100_000,
+    ):
+        target.graphql(query, {"i": ids}, token)
+
+
+@case(
+    "dry runs with long changes",
+    "characters of the changes of dry runs in a response",
+    COST,
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    """Changes of customers of the largest possible size: all of a request exceed the limit."""
+    row = {"notes": f"{number} " * (NOTES // 4), "custom": {f"k{n}": "w" * 140 for n in range(400)}}
+    for rows, times in ((1, 1), (2, 30), (2, 50)):
+        nodes = [{"id": customer_id, **row} for customer_id in target.ids["heavy"][:rows]]
+        write = "setCustomers(nodes: $n, dryRun: true) { saved }"
+        roots = join(times, lambda n: f"a{n}: {write}")  # noqa: B023  # called at once
+        target.graphql(f"mutation($n: [InputSetCustomer!]!) {{ {roots} }}", {"n": nodes}, token)
+    delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i, dryRun: true) }"
+    target.graphql(delete, {"i": target.ids["heavy"]}, token)
 
 
 @case("writes with an Idempotency-Key", ROWS, "request line and headers", stranger=False)

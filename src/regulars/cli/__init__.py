@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import threading
 
 _INTERRUPTED = 130
 # The imports of a command create up to 180,000 objects, and no garbage. With Python's threshold of
@@ -28,7 +29,8 @@ def main() -> None:
         print(f"{start}regulars: Stopped by Ctrl-C.", file=sys.stderr)
         code = _INTERRUPTED
     # While Python ends, it reports Ctrl-C with a traceback. Nothing is left that it could stop.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
 
 
