@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.flaky import run_flaky_proxy
 from tests.support import Client, create_token, run_regulars
 from tests.test_inbound import Shop, order
 from tests.test_inbound import shop as shop
@@ -130,6 +133,29 @@ def test_events_of_another_regulars_arrive_in_any_order(shop: Shop) -> None:
     assert shop.list_inbox() == []
 
 
+@pytest.mark.parametrize("days", [0, 30])
+def test_a_deletion_overtakes_a_restore(shop: Shop, days: int) -> None:
+    """With and without a trash here, and for a customer that is not known here yet."""
+    settings = ("account", "settings", "--account", shop.name, "--set", f"trash_days={days}")
+    assert run_regulars(*settings, *shop.database).returncode == 0
+    expect_event_understood(shop, "contact/signup", WHOLE, 1)
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 2)
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 4)
+    expect_event_understood(shop, RESTORED, WHOLE, 3)
+    assert shop.client.emails() == []
+    expect_event_understood(shop, RESTORED, WHOLE, 5)
+    assert shop.client.emails() == [WHOLE["email"]]
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 4, attempt=2)
+    assert shop.client.emails() == [WHOLE["email"]]
+    other = {**WHOLE, "id": "cus_2", "_id": 2, "email": "other@example.com"}
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_2"}, 9)
+    expect_event_understood(shop, RESTORED, other, 8)
+    assert shop.client.emails() == [WHOLE["email"]]
+    expect_event_understood(shop, RESTORED, other, 10)
+    assert sorted(shop.client.emails()) == [WHOLE["email"], other["email"]]
+    assert run_regulars("verify", *shop.database).returncode == 0
+
+
 def test_a_restore_waits_until_its_email_is_free(shop: Shop) -> None:
     expect_event_understood(shop, "contact/signup", WHOLE, 1)
     expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 2)
@@ -150,10 +176,42 @@ def test_a_mirrored_customer_is_restored_by_its_id_on_the_sender(shop: Shop) -> 
         assert run_regulars("pull", server.url, "--account", shop.name, env=env).returncode == 0
     ids = {"id": customer["id"], "_id": customer["_id"]}
     shop.client.update(str(customer["_id"]), notes="A note of the mirror.")
-    shop.expect_understood("contact/deleted", ids)
+    for event in (10, 12):
+        expect_event_understood(shop, "contact/deleted", ids, event)
+    expect_event_understood(shop, RESTORED, {**ids, "email": "c@example.com"}, 11)
     assert shop.client.emails() == []
     shop.expect_understood(RESTORED, {**ids, "email": "c@example.com"})
     assert shop.customer("_id notes") == {
         "_id": customer["_id"],
         "notes": "A note of the mirror.",
     }
+
+
+def test_a_deletion_during_a_pull_overtakes_the_restore_in_its_page(shop: Shop) -> None:
+    server = shop.client.server
+    with Client(server, create_token(server)) as sender, run_flaky_proxy(server) as proxy:
+        customer = sender.create("c@example.com")
+        ids = {"id": customer["id"], "_id": customer["_id"]}
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": sender.token}
+        pull = ("pull", proxy.url, "--account", shop.name)
+        assert run_regulars(*pull, env=env).returncode == 0
+        sender.delete(ids["id"])
+        assert run_regulars(*pull, "--since", "last", "--delete", env=env).returncode == 0
+        restore = "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { _id } } }"
+        sender.data(restore, i=[ids["id"]])
+
+        def delete_first(_request: Any, answer: Any) -> Any:
+            if "customerChanges" in answer["data"]:
+                expect_event_understood(shop, "contact/deleted", ids, 4)
+            return answer
+
+        proxy.transform_response = delete_first
+        done = run_regulars(*pull, "--since", "last", env=env)
+        assert "ids are never reused" in done.stdout
+        assert shop.client.emails() == []
+        # Without a later deletion, it is restored.
+        sender.delete(ids["id"])
+        sender.data(restore, i=[ids["id"]])
+        proxy.transform_response = lambda _request, answer: answer
+        assert run_regulars(*pull, "--since", "last", env=env).returncode == 0
+        assert shop.client.emails() == ["c@example.com"]

@@ -131,8 +131,8 @@ class RestoreContact(RecordContact):
 
 @dataclass(frozen=True, slots=True)
 class DeleteContact(SmallCommand):
-    """Delete the customer with a shop id, if it exists. `delivery`, `sender_customer_id`,
-    `mirrored_customer_id` and `restored_ids` are as in RecordContact."""
+    """Delete the customer with a shop id, if it exists. `delivery`, `sender_customer_id` and
+    `mirrored_customer_id` are as in RecordContact."""
 
     at: int
     shop_id: str | None
@@ -141,18 +141,12 @@ class DeleteContact(SmallCommand):
     delivery: Delivery | None = None
     sender_customer_id: int | None = None
     mirrored_customer_id: int | None = None
-    restored_ids: frozenset[int] = frozenset()
-
-    @property
-    def is_large(self) -> bool:
-        return bool(self.restored_ids)
 
     def lookup_keys(self) -> LookupKeys:
         shop_ids = frozenset([self.shop_id] if self.shop_id else [])
         ids = one_id(self.mirrored_customer_id)
         return LookupKeys(
             customer_ids=ids,
-            restored_ids=self.restored_ids,
             shop_ids=shop_ids,
             moved_ids=ids,
             moved_shop_ids=shop_ids,

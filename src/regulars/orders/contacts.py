@@ -81,9 +81,7 @@ class _Trashed(NamedTuple):
         return self.by_event and 0 < self.event < delivery.event
 
 
-def _find_in_trash(
-    unit: CustomerUnitOfWork, command: RecordContact | DeleteContact
-) -> _Trashed | None:
+def _find_in_trash(unit: CustomerUnitOfWork, command: RecordContact) -> _Trashed | None:
     """Return the customer with the shop id that was deleted last, or else the mirrored customer."""
     mirrored, found = None, []
     for row in unit.rows[trash].all():
@@ -91,7 +89,8 @@ def _find_in_trash(
             continue
         events = [r["event"] for r in _ids_of(bodies.unpack(bytes(row["body"])), command)]
         by_event = (row["actor_kind"], row["actor"]) == ("inbound", "contact/deleted")
-        trashed = _Trashed(row, max(events, default=0), by_event)
+        deleted_by = unit.shop_ids.last_event(command.shop_id)
+        trashed = _Trashed(row, max([*events, deleted_by]), by_event)
         if events:
             found.append(trashed)
         elif row["customer_id"] == command.mirrored_customer_id:
@@ -99,20 +98,11 @@ def _find_in_trash(
     return max(found, key=lambda each: each.row["deleted_at"], default=mirrored)
 
 
-def _ids_of(body: bodies.Body, command: RecordContact | DeleteContact) -> list[dict[str, Any]]:
+def _ids_of(body: bodies.Body, command: RecordContact) -> list[dict[str, Any]]:
     """Return the rows of a body for the shop id of a command."""
     key = (command.shop_id, SHOP, CUSTOMER)
     rows = body.rows.get(str(shop_ids.name), ())
     return [row for row in rows if (row["shop_id"], row["source"], row["type"]) == key]
-
-
-def _record_in_trash(unit: CustomerUnitOfWork, trashed: _Trashed, command: DeleteContact) -> None:
-    """Record the number of an event about a customer that is in the trash already."""
-    body = bodies.unpack(bytes(trashed.row["body"]))
-    for row in _ids_of(body, command):
-        row["event"] = max(row["event"], command.delivery.event if command.delivery else 0)
-    packed = bodies.pack(body)
-    unit.rows[trash].put({**trashed.row, "body": packed.content, "size": packed.size})
 
 
 def _restore(unit: CustomerUnitOfWork, command: RecordContact, trashed: _Trashed) -> Row:
@@ -199,16 +189,16 @@ def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     """Delete the customer with a shop id, unless a later event of another Regulars has restored it.
     Record the id even if it is unknown, because late events of the customer may follow."""
     customer_id = unit.shop_ids.find(command.shop_id, CUSTOMER)
+    event = command.delivery.event if command.delivery else 0
     if command.delivery:
-        if command.delivery.event < unit.shop_ids.last_event(command.shop_id):
+        if event < unit.shop_ids.last_event(command.shop_id):
             return
-        # It goes to the trash with the customer, and a restore compares its number.
-        unit.shop_ids.record_event(command.shop_id, command.delivery.event)
+        # It goes to the trash with the customer.
+        unit.shop_ids.record_event(command.shop_id, event)
     if customer_id is None:
         customer_id = command.mirrored_customer_id
     if customer_id is not None and unit.customer(customer_id) is not None:
         delete_customers(unit, [customer_id], command)
-    elif command.delivery and (trashed := _find_in_trash(unit, command)):
-        _record_in_trash(unit, trashed, command)
     if command.shop_id:
-        unit.shop_ids.record_deleted(command.shop_id, command.at)
+        # A restore compares the number of its event.
+        unit.shop_ids.record_deleted(command.shop_id, command.at, event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from regulars.core.external_ids import MAX_IDS, SHOP, ExternalId, ExternalIds, dump, load
@@ -68,9 +69,13 @@ class ShopIdMap:
                 )
 
     def last_event(self, shop_id: str | None) -> int:
-        """Return the number of the last event for a customer's shop id; 0 if there is none."""
+        """Return the number of the last event for a customer's shop id; 0 if there is none. It may
+        have deleted the customer."""
         row = self._row(shop_id, CUSTOMER, SHOP)
-        return row["event"] if row else 0
+        rows = [
+            each for each in self._unit.rows[deleted_shop_ids].all() if each["shop_id"] == shop_id
+        ]
+        return max([each["event"] for each in (*rows, *([row] if row else []))], default=0)
 
     def record_event(self, shop_id: str | None, number: int) -> None:
         """Record the number of an event for a customer's shop id, unless it has a later one."""
@@ -86,11 +91,12 @@ class ShopIdMap:
         key = self._unit.rows[deleted_shop_ids].find(("shop_id",), shop_id)
         return None if key is None else key[1]
 
-    def record_deleted(self, shop_id: str, at: int) -> None:
-        """Record the shop id of a deleted customer, so that no late event creates it again."""
+    def record_deleted(self, shop_id: str, at: int, event: int = 0) -> None:
+        """Record the shop id of a deleted customer, so that no late event creates it again. `event`
+        is the number of the event that deleted it."""
         deleted = self._unit.rows[deleted_shop_ids]
-        if deleted.find(("shop_id",), shop_id) is None:
-            deleted.put(self._deleted(shop_id, at))
+        if deleted.find(("shop_id",), shop_id) is None or event > self.last_event(shop_id):
+            deleted.put(self._deleted(shop_id, at, event))
 
     def delete_customer(self, customer_id: int, at: int) -> None:
         """Record the shop ids of a deleted customer. A statement of the batch records those in the
@@ -101,7 +107,7 @@ class ShopIdMap:
                 shop_id = row["shop_id"]
                 if not rows.is_loaded((shop_id, SHOP, row["type"])):
                     self.record_deleted(shop_id, at)
-                if deleted.find(("shop_id",), shop_id) != (shop_id, at):
+                if not deleted.is_known((shop_id, at, 0)):
                     deleted.assume_stored(self._deleted(shop_id, at))
 
     def _remove(self, type_: str, customer_id: int, ids: Sequence[ExternalId]) -> None:
@@ -117,8 +123,13 @@ class ShopIdMap:
     def _row(self, id_: str | None, type_: str, source: str) -> Row | None:
         return self._unit.rows[shop_ids].get((id_, source, type_)) if id_ else None
 
-    def _deleted(self, shop_id: str, at: int) -> Row:
-        return {"account_id": self._unit.account_id, "shop_id": shop_id, "deleted_at": at}
+    def _deleted(self, shop_id: str, at: int, event: int = 0) -> Row:
+        return {
+            "account_id": self._unit.account_id,
+            "shop_id": shop_id,
+            "deleted_at": at,
+            "event": event,
+        }
 
 
 def merged(stored: str | None, added: Iterable[ExternalId]) -> ExternalIds:
@@ -127,16 +138,18 @@ def merged(stored: str | None, added: Iterable[ExternalId]) -> ExternalIds:
 
 
 def split(rows: Sequence[Sequence[Any]]) -> LoadedRows:
-    """Split the rows of `queries.named_shop_ids` into ids in use and the newest deletion of each
-    deleted id."""
+    """Split the rows of `queries.named_shop_ids` into ids in use and the deletions of deleted ids,
+    the newest last."""
     id_rows = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
     used_ids = [row for row in id_rows if row["type"] != queries.DELETED_ID]
-    newest: dict[str, Row] = {}
-    for row in sorted(id_rows, key=lambda row: row["number"]):
-        if row["type"] == queries.DELETED_ID:
-            newest[row["shop_id"]] = {
-                "account_id": row["account_id"],
-                "shop_id": row["shop_id"],
-                "deleted_at": row["number"],
-            }
-    return {shop_ids.name: used_ids, deleted_shop_ids.name: list(newest.values())}
+    deletions = [
+        {
+            "account_id": row["account_id"],
+            "shop_id": row["shop_id"],
+            "deleted_at": row["number"],
+            "event": row["event"],
+        }
+        for row in sorted(id_rows, key=itemgetter("number"))
+        if row["type"] == queries.DELETED_ID
+    ]
+    return {shop_ids.name: used_ids, deleted_shop_ids.name: deletions}

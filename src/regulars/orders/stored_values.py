@@ -35,7 +35,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "leads": {"lead_id": ID, "custom": OBJECT, "created_at": TIME},
     "shop_ids": {"shop_id": NOT_EMPTY, "type": one_of("Customer", "Order", "Lead")},
-    "deleted_shop_ids": {"shop_id": NOT_EMPTY, "deleted_at": TIME},
+    "deleted_shop_ids": {"shop_id": NOT_EMPTY, "deleted_at": TIME, "event": COUNT},
     "inbox": {"problem": NOT_EMPTY, "received_at": TIME, "times": POSITIVE},
     "inbox_keys": {"inbox_id": NOT_EMPTY},
 }

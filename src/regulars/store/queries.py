@@ -272,7 +272,8 @@ DELETED_ID = "Deleted"
 def named_shop_ids() -> Query:
     """Whole rows of `shop_ids`: those of the ids `shop_ids` in any system; those of the customers
     with the emails `email_keys`; and, with the type `DELETED_ID` and the time of the deletion as
-    the number, a row for each of the ids that a deleted customer had. An id may occur twice."""
+    the number, the deletions of each of the ids that a deleted customer had. An id may
+    occur twice."""
     rows = sa.select(*shop_ids.columns).where(of_account(shop_ids))
     holders = sa.select(customers.c.customer_id).where(of_account(customers))
     holders = holders.where(any_of(customers.c.email_key, "email_keys"))
@@ -281,7 +282,7 @@ def named_shop_ids() -> Query:
     source: sa.ColumnElement[Any] = sa.literal_column("'shop'")
     zero: sa.ColumnElement[Any] = sa.literal_column("0")
     deletions = sa.select(
-        columns.account_id, columns.shop_id, source, type_, columns.deleted_at, zero, zero
+        columns.account_id, columns.shop_id, source, type_, columns.deleted_at, zero, columns.event
     ).where(of_account(deleted_shop_ids))
     return Query(
         sa.union_all(

@@ -246,12 +246,14 @@ shop_ids = table(
 )
 
 # The shop ids of deleted customers, with the time of the deletion, so that a late event does not
-# create such a customer again. They are stored as long as events of the inbox.
+# create such a customer again. They are stored as long as events of the inbox. `event` is the
+# number of the event of another Regulars that deleted the customer, or 0.
 deleted_shop_ids = table(
     "deleted_shop_ids",
     key("account_id"),
     sa.Column("shop_id", Text, primary_key=True),
     key("deleted_at"),
+    sa.Column("event", Number, primary_key=True, server_default="0"),
     sa.Index("deleted_shop_ids_deleted_at", "deleted_at"),
 )
 

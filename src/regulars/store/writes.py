@@ -105,7 +105,8 @@ def _record_deleted_shop_ids(where: Where) -> Change:
     )
     is_new = ~existing.correlate(shop_ids).exists()
     # A customer and an order can have the same id.
-    rows = sa.select(shop_ids.c.account_id, shop_ids.c.shop_id, at).distinct()
+    no_event: sa.ColumnElement[int] = sa.literal_column("0")
+    rows = sa.select(shop_ids.c.account_id, shop_ids.c.shop_id, at, no_event).distinct()
     rows = rows.where(where(*of_deleted_customers(shop_ids), _IS_OF_SHOP, is_new))
     return deleted_shop_ids.insert().from_select([c.name for c in deleted_shop_ids.c], rows)
 

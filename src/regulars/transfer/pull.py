@@ -276,7 +276,7 @@ class Pull:
         # Delete first: another customer may have the email of a deleted one by now.
         await self._handle_gone(gone)
         if self._options.keep_ids and not self._options.dry_run:
-            await self._restore([n for n in page.nodes if n["_id"] in set(page.restored)])
+            await self._restore(page)
         checkpoint.after = page.after
         if checkpoint.by == FEED:
             checkpoint.feed = checkpoint.next_feed = page.after
@@ -378,18 +378,22 @@ class Pull:
             if local_ids and self._options.delete and not self._options.dry_run:
                 await write_in_halves(local_ids, self._delete)
 
-    async def _restore(self, nodes: Sequence[Node]) -> None:
+    async def _restore(self, page: Page) -> None:
         """Restore the customers in the trash that returned from the trash of the server. What
         remains different is written with the page."""
-        for node in nodes:
+        for node in page.nodes:
+            if node["_id"] not in page.restored:
+                continue
             command = RestoreCustomers(
                 (Reference(node["id"], node["_id"]),),
                 now_ms(),
                 skips_conflicts=True,
                 origin=self._origin,
                 updated_at=timestamp_of(node.get("updated_at")),
+                event=page.restored[node["_id"]],
             )
-            # It is not in the trash here, or another customer has its email.
+            # It is not in the trash here, a later event of the server has deleted it, or another
+            # customer has its email.
             with suppress(Rejected):
                 await self._throttle.write(self._account_id, command)
 

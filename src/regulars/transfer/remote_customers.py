@@ -103,7 +103,7 @@ _LIST = """query ($query: String!, $first: Int, $after: String) {
   customers(query: $query, first: $first, after: $after) {
     edges { node { FIELDS } cursor } pageInfo { endCursor hasNextPage } } }"""
 _FEED = """query ($first: Int, $after: String) { customerChanges(first: $first, after: $after) {
-    edges { node { kind customer_id customer { FIELDS } } cursor }
+    edges { node { kind sequence customer_id customer { FIELDS } } cursor }
     pageInfo { endCursor hasNextPage } } }"""
 _HEAD = """query ($query: String!) { customers(query: $query, first: 25) {
     edges { node { changes(first: 1) { edges { node { sequence } cursor } } } } } }"""
@@ -113,13 +113,14 @@ _CHECKED_AT_ONCE = 20
 
 class Page(NamedTuple):
     """A page of a list or of the feed: its customers, the `_id`s of deleted ones (`gone`), the
-    cursor of the next page, and the `_id`s of customers that returned from the server's trash."""
+    cursor of the next page, and the `_id`s of customers that returned from the server's trash, each
+    with the number of its last entry in the feed."""
 
     nodes: list[Node]
     gone: list[int]
     after: str | None
     more: bool
-    restored: Sequence[int] = ()
+    restored: Mapping[int, int] = {}
 
 
 class Customers:
@@ -175,7 +176,10 @@ class Customers:
             for edge in connection["edges"]
             if edge["node"]["kind"] == RESTORED
         }
-        restored = [node["_id"] for node in nodes if node["id"] in restored_ids]
+        last_numbers = {
+            edge["node"]["customer_id"]: edge["node"]["sequence"] for edge in connection["edges"]
+        }
+        restored = {n["_id"]: last_numbers[n["id"]] for n in nodes if n["id"] in restored_ids}
         return Page(nodes, gone, info["endCursor"] or after, info["hasNextPage"], restored)
 
     async def feed_cursor(self) -> str | None:

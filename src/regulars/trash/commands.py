@@ -25,7 +25,9 @@ PURGER = Origin("system", "trash")
 class RestoreCustomers(SmallCommand):
     """Restores all of the customers or none, at a time in milliseconds since 1970. With
     `skips_conflicts`, values that another object has now are left out. `updated_at` is the time of
-    the last change on another server, in the same unit; without it, it is `at`."""
+    the last change on another server, in the same unit; without it, it is `at`. `event` is the
+    number of the restore in the feed of another Regulars: customers that a later event has deleted
+    are not found."""
 
     customers: tuple[Reference, ...]
     at: int
@@ -33,6 +35,7 @@ class RestoreCustomers(SmallCommand):
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     updated_at: int | None = None
+    event: int | None = None
 
     @property
     def is_large(self) -> bool:
@@ -44,6 +47,7 @@ class RestoreCustomers(SmallCommand):
         return LookupKeys(
             customer_ids=ids,
             restored_ids=ids,
+            shop_ids=[each.id_text for each in self.customers if self.event is not None],
             idempotency_keys=record_keys(self.idempotency_record),
         )
 

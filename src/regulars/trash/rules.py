@@ -30,7 +30,8 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
         if reference.customer_id is not None and unit.customer(reference.customer_id) is not None:
             continue
         row = unit.rows[trash].get(reference.customer_id)
-        if row is None or row["purge_at"] <= command.at:
+        deleted_by = 0 if command.event is None else unit.shop_ids.last_event(reference.id_text)
+        if row is None or row["purge_at"] <= command.at or deleted_by > (command.event or 0):
             missing.append(reference.id_text)
         else:
             rows[row["customer_id"]] = row

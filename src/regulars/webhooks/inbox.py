@@ -174,7 +174,7 @@ class Inbox:
             if isinstance(command, RecordContact | DeleteContact) and command.sender_customer_id:
                 mirrored_id = await self._find_mirrored(account_id, command.sender_customer_id)
                 command = replace(command, mirrored_customer_id=mirrored_id)
-            if isinstance(command, RecordContact | DeleteContact) and _needs_trash(command):
+            if isinstance(command, RecordContact) and _needs_trash(command):
                 command = replace(command, restored_ids=await self._find_ids(account_id, command))
             if command is not None:
                 await self._store.write(account_id, command)
@@ -194,9 +194,7 @@ class Inbox:
             return f"Internal error ({type(error).__name__}). Request id: {request_id or 'none'}."
         return None
 
-    async def _find_ids(
-        self, account_id: int, command: RecordContact | DeleteContact
-    ) -> frozenset[int]:
+    async def _find_ids(self, account_id: int, command: RecordContact) -> frozenset[int]:
         """Return the customers that may have the shop id of an event in the trash. For a restore,
         they include those that another event may delete before this one is applied."""
         is_restore = isinstance(command, RestoreContact)
@@ -230,11 +228,9 @@ def _idempotency_record(
     return IdempotencyRecord("inbox", key, 0, digest, at, of_refusals=False)
 
 
-def _needs_trash(command: RecordContact | DeleteContact) -> bool:
+def _needs_trash(command: RecordContact) -> bool:
     """Return whether the customer of an event may be in the trash: an event restores it, or another
-    Regulars updates or deletes a customer."""
-    if isinstance(command, DeleteContact):
-        return command.delivery is not None
+    Regulars updates it."""
     is_update = command.delivery is not None and not command.should_fill_empty
     return is_update or isinstance(command, RestoreContact)
 

@@ -1,4 +1,8 @@
-"""Settings of accounts, and the trash of deleted customers."""
+"""Settings of accounts, and the trash of deleted customers.
+
+The key of `deleted_shop_ids` has the number of an event, so that an older program still inserts its
+rows.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +14,9 @@ works_with = "0008"
 
 number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+DELETED_KEY = ("account_id", "shop_id", "deleted_at", "event")
 
 
 def upgrade() -> None:
@@ -42,3 +49,33 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("trash_keys_of_customer", "trash_keys", ["account_id", "customer_id"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.add_column("deleted_shop_ids", _event())
+        op.drop_constraint("deleted_shop_ids_pkey", "deleted_shop_ids")
+        op.create_primary_key("deleted_shop_ids_pkey", "deleted_shop_ids", list(DELETED_KEY))
+    else:
+        _create_again()
+
+
+def _event() -> sa.Column[int]:
+    return sa.Column("event", number, nullable=False, server_default="0")
+
+
+def _create_again() -> None:
+    """SQLite cannot change the key of a table."""
+    names = DELETED_KEY[:-1]
+    op.drop_index("deleted_shop_ids_deleted_at", "deleted_shop_ids")
+    op.rename_table("deleted_shop_ids", "former_deleted_shop_ids")
+    table = op.create_table(
+        "deleted_shop_ids",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("shop_id", text, nullable=False),
+        sa.Column("deleted_at", number, nullable=False),
+        _event(),
+        sa.PrimaryKeyConstraint(*DELETED_KEY),
+        sqlite_strict=True,
+    )
+    former = sa.table("former_deleted_shop_ids", *map(sa.column, names))
+    op.get_bind().execute(table.insert().from_select(names, sa.select(former)))
+    op.drop_table("former_deleted_shop_ids")
+    op.create_index("deleted_shop_ids_deleted_at", "deleted_shop_ids", ["deleted_at"])
