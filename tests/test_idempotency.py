@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.commands import IdempotencyRecord, Replay
@@ -14,7 +15,9 @@ from regulars.core.idempotency_records import RETENTION_MS
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.values import clean_values
 from regulars.directory.decide import decide
-from regulars.store import Changes, LookupKeys, Row, State, Store, queries
+from regulars.store import Changes, LookupKeys, Row, State, Store
+from regulars.store.query import Query
+from regulars.store.tables import idempotency_records
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import Client, Server, create_token, run_server, scratch_database, with_store
@@ -107,10 +110,10 @@ def test_idempotency_records_of_a_deleted_customer_contain_no_personal_data(clie
 
     async def stored(store: Store) -> str:
         account = max(a.account_id for a in await Accounts(store).all())
-        parameters = {"account_id": account, "idempotency_keys": ["k"]}
-        return str(
-            [tuple(row) for row in await store.fetch(queries.idempotency_records_of(), parameters)]
-        )
+        of_account = idempotency_records.c.account_id == account
+        query = Query(sa.select(*idempotency_records.c).where(of_account))
+        ((*row,),) = await store.fetch(query, {})
+        return str(row)
 
     assert "secret@example.com" not in with_store(client.server.database_url, stored)
     answer = send_with_key(client, "k", CREATE, e="secret@example.com")
@@ -184,7 +187,9 @@ def decide_one(
 
 def test_a_key_is_stored_for_a_day() -> None:
     assert command(5).lookup_keys() == LookupKeys(
-        email_keys=frozenset(["a@example.com"]), idempotency_keys=frozenset("k")
+        email_keys=frozenset(["a@example.com"]),
+        idempotency_keys=frozenset("k"),
+        idempotency_tokens=frozenset("t"),
     )
     _, first = decide_one(command(5), [])
     (idempotency_record,) = first.of("receipts").inserted
@@ -195,6 +200,7 @@ def test_a_key_is_stored_for_a_day() -> None:
     fresh, changes = decide_one(command(5 + RETENTION_MS, b"2"), [idempotency_record])
     assert not isinstance(fresh, Replay)
     assert changes.statements[REPLACE_IDEMPOTENCY_RECORDS] == {
+        "replaced_tokens": ["t"],
         "replaced_keys": ["k"],
         "replaced_before": 5,
     }

@@ -38,7 +38,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regulars.core.commands import (
-    COMMAND_LINE, IdempotencyRecord, Origin, SmallCommand, record_keys
+    COMMAND_LINE, IdempotencyRecord, Origin, SmallCommand, record_lookups
 )
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.customers.commands import Reference, customer_ids
@@ -56,8 +56,8 @@ class CreateNotice(SmallCommand):
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
-        keys = record_keys(self.idempotency_record)
-        return LookupKeys(customer_ids=customer_ids(self.customer), idempotency_keys=keys)
+        records = record_lookups(self.idempotency_record)
+        return LookupKeys(customer_ids=customer_ids(self.customer), **records)
 
 
 def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:

@@ -38,9 +38,14 @@ class IdempotencyRecord:
     of_refusals: bool = True
 
 
-def record_keys(idempotency_record: IdempotencyRecord | None) -> frozenset[str]:
-    """Return the key of an idempotency record, or nothing if there is none."""
-    return frozenset([idempotency_record.key]) if idempotency_record else frozenset()
+def record_lookups(record: IdempotencyRecord | None) -> dict[str, frozenset[str]]:
+    """Return the lookups of an idempotency record, or nothing if there is none."""
+    if record is None:
+        return {}
+    return {
+        "idempotency_tokens": frozenset([record.token_id]),
+        "idempotency_keys": frozenset([record.key]),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ def record(unit: UnitOfWork, idempotency_record: IdempotencyRecord, outcome: Any
     records of the same key that are older than 24 hours."""
     before = idempotency_record.at - RETENTION_MS
     unit.run(
-        REPLACE_IDEMPOTENCY_RECORDS, replaced_keys=[idempotency_record.key], replaced_before=before
+        REPLACE_IDEMPOTENCY_RECORDS,
+        replaced_tokens=[idempotency_record.token_id],
+        replaced_keys=[idempotency_record.key],
+        replaced_before=before,
     )
     rows = unit.rows[idempotency_records]
     rows.assume_deleted(

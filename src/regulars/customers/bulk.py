@@ -13,7 +13,7 @@ from regulars.core.commands import (
     Origin,
     SmallCommand,
     SummarizedResult,
-    record_keys,
+    record_lookups,
 )
 from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalIds
@@ -130,7 +130,7 @@ class SetCustomers(SmallCommand):
             shop_ids=frozenset(_shop_ids(rows)),
             phone_terms=frozenset(map(phone_term, rows)) - {""} if self.phone_identifies else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -217,7 +217,7 @@ class ChangeTags(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(*self.customers),
             shop_ids=named_shop_ids(*self.customers),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 

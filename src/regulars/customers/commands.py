@@ -11,7 +11,7 @@ from regulars.core.commands import (
     IdempotencyRecord,
     Origin,
     SmallCommand,
-    record_keys,
+    record_lookups,
 )
 from regulars.core.errors import Problem
 from regulars.core.external_ids import ExternalId, ExternalIds, parse
@@ -128,7 +128,7 @@ class CreateCustomer(SmallCommand):
             email_keys=email_keys(self.values),
             order_names=order_names,
             shop_ids=shop_ids_of(self.values),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -163,12 +163,11 @@ class UpdateCustomer(SmallCommand):
         return is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
-        emails, idempotency_records = email_keys(self.values), record_keys(self.idempotency_record)
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
-            email_keys=emails,
+            email_keys=email_keys(self.values),
             shop_ids=named_shop_ids(self.customer) | shop_ids_of(self.values),
-            idempotency_keys=idempotency_records,
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -189,7 +188,7 @@ class ChangeExternalIds(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
             shop_ids=named_shop_ids(self.customer) | frozenset(e.id for e in self.add),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -212,5 +211,5 @@ class DeleteCustomers(SmallCommand):
             shop_ids=shop_ids,
             moved_ids=() if self.permanent else ids,
             moved_shop_ids=() if self.permanent else shop_ids,
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )

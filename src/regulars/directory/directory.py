@@ -174,13 +174,10 @@ class Directory:
         """Return the fingerprint of the request that a token sent with an idempotency key in the
         last day; None if no write of it was executed or rejected."""
         query = queries.idempotency_records_of()
-        rows = await self._store.fetch(query, {"account_id": account_id, "idempotency_keys": [key]})
-        for row in rows:
+        named = {"idempotency_tokens": [token_id], "idempotency_keys": [key]}
+        for row in await self._store.fetch(query, {"account_id": account_id, **named}):
             idempotency_record = dict(zip(queries.IDEMPOTENCY_RECORD_COLUMNS, row, strict=True))
-            if (
-                idempotency_record["token_id"] == token_id
-                and idempotency_record["created_at"] > now - RETENTION_MS
-            ):
+            if idempotency_record["created_at"] > now - RETENTION_MS:
                 return bytes(idempotency_record["fingerprint"])
         return None
 

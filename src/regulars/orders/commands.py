@@ -12,7 +12,7 @@ from regulars.core.commands import (
     SmallCommand,
     Values,
     one_id,
-    record_keys,
+    record_lookups,
 )
 from regulars.core.errors import Problem
 from regulars.core.external_ids import ExternalId
@@ -76,7 +76,7 @@ class RecordOrder(SmallCommand):
         return LookupKeys(
             **_with_identifier(self.customer, email_keys(self.person), shop_ids),
             order_names=frozenset([name]) if name else frozenset(),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -114,13 +114,12 @@ class RecordContact(SmallCommand):
         return bool(self.restored_ids) or is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
-        emails, idempotency_records = email_keys(self.values), record_keys(self.idempotency_record)
         return LookupKeys(
             customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
             restored_ids=self.restored_ids,
-            email_keys=emails,
+            email_keys=email_keys(self.values),
             shop_ids=self.shop_ids.all_ids,
-            idempotency_keys=idempotency_records,
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -150,7 +149,7 @@ class DeleteContact(SmallCommand):
             shop_ids=shop_ids,
             moved_ids=ids,
             moved_shop_ids=shop_ids,
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -169,7 +168,7 @@ class RecordLead(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             **_with_identifier(self.customer, email_keys(self.person)),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -200,5 +199,5 @@ class RecordVisit(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
             shop_ids=named_shop_ids(self.customer),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )

@@ -31,9 +31,7 @@ class Entities:
         self._loads += map(load_whole_rows, self.with_rows_of_customers)
         self._loads += [load_blanked_rows(e) for e in self.with_rows_of_customers if e.blank_column]
         names = [lookup.name for entity in entities for lookup in entity.lookups]
-        self._lookups = frozenset(
-            [*names, *(name for load in self._loads for name in load.lookups)]
-        )
+        self.lookups = frozenset([*names, *(name for load in self._loads for name in load.lookups)])
         # The root's lookups: by its own columns, and by those of other tables.
         self._direct = [lookup.name for lookup in self.root.lookups if not lookup.via]
         self._direct_names = frozenset(self._direct)
@@ -60,8 +58,8 @@ class Entities:
         for keys in lookup_keys:
             for name, values in keys.items():
                 merged.setdefault(name, set()).update(values)
-        if not merged.keys() <= self._lookups:
-            raise LookupError(f"No lookup is named {merged.keys() - self._lookups}.")
+        if not merged.keys() <= self.lookups:
+            raise LookupError(f"No lookup is named {merged.keys() - self.lookups}.")
         return LookupKeys(**merged)
 
     def count_customers(self, keys: LookupKeys) -> int:

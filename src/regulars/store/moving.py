@@ -63,7 +63,9 @@ def _whole_rows(table: sa.Table) -> Query:
         if column.type is Text
     ]
     size = sum(sizes[1:], start=sizes[0])
-    previous = sa.func.sum(size).over(order_by=list(table.primary_key.columns)) - size
+    # Not in the order of the key alone: SQLite would read all rows of the account along it.
+    order = [table.c.customer_id, *table.primary_key.columns]
+    previous = sa.func.sum(size).over(order_by=order) - size
     rows = sa.select(*table.c, previous.label("previous_bytes")).where(
         queries.of_account(table), among(table.c.customer_id, queries.moved_customers())
     )

@@ -343,10 +343,14 @@ IDEMPOTENCY_RECORD_COLUMNS = tuple(str(column.name) for column in idempotency_re
 
 @cache
 def idempotency_records_of() -> Query:
-    """The idempotency records with the keys `idempotency_keys`, of all tokens of the account."""
-    has_key = any_of(idempotency_records.c.key, "idempotency_keys")
+    """The idempotency records of the tokens `idempotency_tokens` with the keys
+    `idempotency_keys`."""
+    is_named = (
+        any_of(idempotency_records.c.token_id, "idempotency_tokens"),
+        any_of(idempotency_records.c.key, "idempotency_keys"),
+    )
     return Query(
-        sa.select(*idempotency_records.columns).where(of_account(idempotency_records), has_key)
+        sa.select(*idempotency_records.columns).where(of_account(idempotency_records), *is_named)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.store.columns import Text
 from regulars.store.entity import (
     DELETED_AT,
     BatchStatement,
@@ -138,10 +139,10 @@ def delete_from_inbox(table: sa.Table) -> BatchStatement:
         emails = sa.select(customers.c.email_key).where(*of_deleted_customers(customers))
         ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids), _IS_OF_SHOP)
         keys = inbox_keys.alias("keys")
-        names_customer = [among(keys.c.key, selected) for selected in (emails, ids)]
+        # An event with the empty key names every customer.
+        named = sa.union_all(emails, ids, sa.select(sa.literal_column("''", Text)))
         events = sa.select(keys.c.inbox_id).where(
-            keys.c.account_id == batch_account(),
-            sa.or_(*names_customer, keys.c.key == sa.literal_column("''")),
+            keys.c.account_id == batch_account(), among(keys.c.key, named)
         )
         return table.delete().where(
             where(table.c.account_id == batch_account(), among(table.c.inbox_id, events))
@@ -154,14 +155,15 @@ def _replace_idempotency_records(where: Where) -> Change:
     return idempotency_records.delete().where(
         where(
             idempotency_records.c.account_id == batch_account(),
+            any_of(idempotency_records.c.token_id, "replaced_tokens"),
             any_of(idempotency_records.c.key, "replaced_keys"),
             idempotency_records.c.created_at <= number("replaced_before"),
         )
     )
 
 
-# Deletes the records that new ones replace: those of the keys `replaced_keys` that were created at
-# `replaced_before` or earlier.
+# Deletes the records that new ones replace: those of the tokens `replaced_tokens` with the keys
+# `replaced_keys` that were created at `replaced_before` or earlier.
 REPLACE_IDEMPOTENCY_RECORDS = BatchStatement("replaced", _replace_idempotency_records)
 
 

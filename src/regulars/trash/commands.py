@@ -12,7 +12,7 @@ from regulars.core.commands import (
     Origin,
     SmallCommand,
     SummarizedResult,
-    record_keys,
+    record_lookups,
 )
 from regulars.customers.commands import Reference, customer_ids
 from regulars.store import LookupKeys
@@ -48,7 +48,7 @@ class RestoreCustomers(SmallCommand):
             customer_ids=ids,
             restored_ids=ids,
             shop_ids=[each.id_text for each in self.customers if self.event is not None],
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -98,5 +98,5 @@ class PurgeCustomers(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             purged_ids=customer_ids(*self.customers),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from regulars.store.entity import BatchStatement, Change, Where, batch_account
 from regulars.store.moving import MAX_BYTES
 from regulars.store.queries import columns_named, of_account
-from regulars.store.query import Query, among, any_of, number
+from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import customers, deleted_shop_ids, orders, shop_ids
 from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
@@ -100,7 +100,10 @@ def page(columns: tuple[str, ...], with_email: bool, after: bool) -> Query:
     if after:
         position = sa.tuple_(number("after_time"), number("after_id"))
         statement = statement.where(sa.tuple_(trash.c.deleted_at, trash.c.customer_id) < position)
-    order = (trash.c.deleted_at.desc(), trash.c.customer_id.desc())
+    deleted_at: sa.ColumnElement[Any] = trash.c.deleted_at
+    if with_email:  # along its index, SQLite would read the trash of the account
+        deleted_at = unindexed(deleted_at)
+    order = (deleted_at.desc(), trash.c.customer_id.desc())
     return Query(statement.order_by(*order).limit(number("limit")))
 
 

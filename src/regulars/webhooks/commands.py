@@ -11,7 +11,7 @@ from regulars.core.commands import (
     SmallCommand,
     Values,
     one_id,
-    record_keys,
+    record_lookups,
 )
 from regulars.core.errors import Problem
 from regulars.store import LookupKeys
@@ -29,7 +29,7 @@ class CreateWebhook(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            webhook_urls=_urls(self.values), idempotency_keys=record_keys(self.idempotency_record)
+            webhook_urls=_urls(self.values), **record_lookups(self.idempotency_record)
         )
 
 
@@ -53,7 +53,7 @@ class UpdateWebhook(SmallCommand):
         return LookupKeys(
             webhook_ids=one_id(self.webhook_id),
             webhook_urls=_urls(self.values),
-            idempotency_keys=record_keys(self.idempotency_record),
+            **record_lookups(self.idempotency_record),
         )
 
 
@@ -68,8 +68,8 @@ class DeleteWebhook(SmallCommand):
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
-        keys = record_keys(self.idempotency_record)
-        return LookupKeys(webhook_ids=one_id(self.webhook_id), idempotency_keys=keys)
+        records = record_lookups(self.idempotency_record)
+        return LookupKeys(webhook_ids=one_id(self.webhook_id), **records)
 
 
 def _urls(values: Values) -> frozenset[str]:

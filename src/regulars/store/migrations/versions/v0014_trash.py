@@ -55,6 +55,7 @@ def upgrade() -> None:
         op.create_primary_key("deleted_shop_ids_pkey", "deleted_shop_ids", list(DELETED_KEY))
     else:
         _create_again()
+        _describe_history()
 
 
 def _event() -> sa.Column[int]:
@@ -79,3 +80,18 @@ def _create_again() -> None:
     op.get_bind().execute(table.insert().from_select(names, sa.select(former)))
     op.drop_table("former_deleted_shop_ids")
     op.create_index("deleted_shop_ids_deleted_at", "deleted_shop_ids", ["deleted_at"])
+
+
+def _describe_history() -> None:
+    """Tell SQLite that an account has many changes. Without statistics it takes all accounts for
+    small, and reads the whole history for the changes of a few customers. The statistics of a
+    database that was analyzed stay."""
+    op.execute("ANALYZE trash")  # creates the table of the statistics
+    for index, statistics in (
+        ("history", "1000000 100000 1"),
+        ("history_of_customer", "1000000 100000 10 1"),
+    ):
+        op.execute(
+            f"INSERT INTO sqlite_stat1 SELECT 'history', '{index}', '{statistics}' WHERE NOT "  # noqa: S608
+            f"EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = 'history' AND idx = '{index}')"
+        )
