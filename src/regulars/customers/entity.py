@@ -51,6 +51,7 @@ HISTORY = Entity(
     load=Load(("taken_ids",), queries.used_customer_ids, _used_ids, ("taken_ids",)),
     editable=("fields",),
     on_customer_delete=blank(tables.history, "fields"),
+    is_log=True,
 )
 
 ENTITIES = (CUSTOMERS, HISTORY)

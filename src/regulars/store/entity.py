@@ -136,7 +136,8 @@ class Entity:
     the query that is made of them, and `more_loads` are further queries. `unique` are the columns,
     besides the key, by which a unit of work finds rows. `editable` are the columns that `updates`
     may write. `rules` are the functions that decide commands, by the class of the command.
-    `long_texts` are columns whose text takes long to index.
+    `long_texts` are columns whose text takes long to index. No command reads the rows of a log
+    (`is_log`).
     """
 
     table: sa.Table
@@ -150,6 +151,7 @@ class Entity:
     on_customer_delete: OnCustomerDelete | None = None
     rules: Mapping[type, Callable[[Any, Any], Any]] = field(default_factory=dict)
     long_texts: tuple[str, ...] = ()
+    is_log: bool = False
 
     @cached_property
     def name(self) -> str:

@@ -28,6 +28,7 @@ ATTEMPTS = Entity(
     tables.attempts,
     editable=("exchange",),
     on_customer_delete=blank(tables.attempts, "exchange"),
+    is_log=True,
 )
 
 ENTITIES = (WEBHOOKS, ATTEMPTS)

@@ -33,6 +33,8 @@ from regulars.store.writer import (
 
 # A batch that names more customers takes milliseconds to decide.
 _LARGE_BATCH = 50
+# So many rows take some milliseconds, too.
+_MANY_ROWS = 1_000
 # A batch with more new rows is copied. A smaller one is one statement, with fewer round trips.
 _MIN_COPIED = 1_000
 _NONE_INSERTED = "INSERT 0 0"
@@ -164,7 +166,8 @@ class BatchWriter:
         entities = self._entities
         state = predicted or await _load(connection, entities, account_id, keys)
         # In a thread, so that other requests continue.
-        is_large = entities.count_customers(keys) > _LARGE_BATCH
+        row_count = sum(map(len, state.rows.values()))
+        is_large = entities.count_customers(keys) > _LARGE_BATCH or row_count > _MANY_ROWS
         try:
             if is_large or _has_much_text(commands, entities, state):
                 outcomes, changes = await run_large(
@@ -192,7 +195,7 @@ class BatchWriter:
             )
         shape = saving.shape_of(entities, rest, keys if predicted else ())
         to_save = (entities, account_id, state, rest)
-        if is_large:
+        if is_large or _count_inserted(rest) > _MANY_ROWS:
             parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
             parameters = saving.save_parameters(*to_save)
@@ -264,4 +267,6 @@ async def _load(connection: Any, entities: Entities, account_id: int, keys: Look
         (load, await fetch_rows(connection, load.query(), parameters))
         for load, parameters in entities.loads(account_id, keys)
     ]
+    if sum(len(loaded) for _, loaded in loads) > _MANY_ROWS:
+        return await run_large(lambda: entities.build_state(rows, loads))
     return entities.build_state(rows, loads)
