@@ -689,12 +689,12 @@ def test_a_dry_run_shows_no_value_to_a_token_that_only_writes(client: Client) ->
 
 
 def test_the_changes_of_a_dry_run_have_a_limit(new_database: str) -> None:
-    with Program(new_database, response_characters=100) as program:
+    with Program(new_database, response_bytes=100) as program:
         program.data('mutation { createCustomer(node: {email: "a@example.com"}) { id } }')
         update = """mutation($notes: String) {
           updateCustomer(id: 1, node: {notes: $notes}, dryRun: true) { id } }"""
         assert program.data(update, notes="x" * 50)
-        (error,) = program.run(update, notes="x" * 100)["errors"]
+        (error,) = program.run(update, notes="\u00e9" * 50)["errors"]
         assert error["key"] == "errors_invalid_input"
         assert "REGULARS_MAX_RESPONSE_BYTES" in error["message"]
         field = "updateCustomer(id: 1, node: {notes: $notes}, dryRun: true) { id }"

@@ -66,6 +66,25 @@ def test_a_conflict_waits_in_the_inbox(shop: Shop) -> None:
     assert shop.list_inbox() == []
 
 
+def test_a_conflict_of_an_order_names_the_commands_that_help(shop: Shop) -> None:
+    shop.expect_understood("contact/signup", WHOLE)
+    bought = order(name="#1", customer={"id": "cus_1"}, email=WHOLE["email"])
+    shop.expect_understood("order/created", bought)
+    number = shop.customer("_id")["_id"]
+    shop.expect_understood("contact/deleted", {"id": "cus_1"})
+    again = order(id="order_2", name="#1", email="b@example.com", customer=None)
+    shop.expect_understood("order/created", again)
+    problem = shop.send(RESTORED, WHOLE)["problem"]
+    assert "conflictPolicy" not in problem
+    assert "regulars inbox retry" in problem
+    restore = ("trash", "restore", str(number), "--skip-conflicts")
+    assert f"`regulars {' '.join(restore)}`" in problem
+    account = ("--account", shop.name, *shop.database)
+    assert run_regulars(*restore, *account).returncode == 0
+    assert "Processed 1 event." in run_regulars("inbox", "retry", *account).stdout
+    assert sorted(shop.client.emails()) == [WHOLE["email"], "b@example.com"]
+
+
 def test_a_value_that_cannot_be_stored_restores_nothing(shop: Shop) -> None:
     shop.client.create("taken@example.com")
     shop.expect_understood("contact/signup", WHOLE)

@@ -44,5 +44,5 @@ def directory_limits(settings: Settings) -> DirectoryLimits:
         settings.max_search_characters,
         settings.webhook_private_targets,
         list_rows=settings.max_cost,
-        response_characters=settings.max_response_bytes,
+        response_bytes=settings.max_response_bytes,
     )

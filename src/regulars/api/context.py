@@ -40,7 +40,7 @@ class Context:
     the time of the request, and `now` the time of all parts of the response, in milliseconds since
     1970. For a repeated write, `now` is the time of the first response. `change` is the number of
     the account's last change, if it was read with the rows. `extensions` are those of the response,
-    and `extension_characters` the length of their texts. `draft` is what the field would write, in
+    and `extension_bytes` the size of their texts in UTF-8. `draft` is what the field would write, in
     a dry run."""
 
     __slots__ = (
@@ -48,7 +48,7 @@ class Context:
         "change",
         "directory",
         "draft",
-        "extension_characters",
+        "extension_bytes",
         "extensions",
         "idempotency",
         "now",
@@ -81,7 +81,7 @@ class Context:
         self.token_id = token_id
         self.change: int | None = None
         self.extensions: dict[str, Any] = {}
-        self.extension_characters = 0
+        self.extension_bytes = 0
         self.draft: Draft | None = None
 
     def with_draft(self, draft: Draft) -> Self:

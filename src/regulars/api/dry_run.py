@@ -31,12 +31,12 @@ async def report(env: Context, key: str, entries: Sequence[Mapping[str, Any]] = 
     """Add what a dry run of the root field `key` would write to the history, and the events of
     that, to the extensions of the response. Raises Rejected if they are too large."""
     dry_run = env.extensions.setdefault("dry_run", {"changes": [], "events": []})
-    characters = sum(len(entry["fields"] or "") for entry in entries)
-    env.extension_characters += characters
-    max_characters = env.directory.limits.response_characters
-    if env.extension_characters > max_characters:
+    size = sum(len((entry["fields"] or "").encode()) for entry in entries)
+    env.extension_bytes += size
+    max_bytes = env.directory.limits.response_bytes
+    if env.extension_bytes > max_bytes:
         message = (
-            f"The changes of the dry run have more than {max_characters:,} characters "
+            f"The changes of the dry run have more than {max_bytes:,} bytes "
             "(`REGULARS_MAX_RESPONSE_BYTES`). Send fewer customers."
         )
         raise Rejected(InvalidInput(message, (ARGUMENT,)))
@@ -44,7 +44,7 @@ async def report(env: Context, key: str, entries: Sequence[Mapping[str, Any]] = 
     def render() -> list[dict[str, Any]]:
         return [_change(key, entry) for entry in entries]
 
-    dry_run["changes"] += await run_large(render) if characters > LARGE_CHARACTERS else render()
+    dry_run["changes"] += await run_large(render) if size > LARGE_CHARACTERS else render()
     sent = [entry for entry in entries if not entry["silent"]]
     counts = await DeliveryLog(env.directory.store).count_webhooks(env.account_id) if sent else {}
     dry_run["events"] += [

@@ -21,6 +21,8 @@ class Origin(NamedTuple):
     silent: bool = False
 
 
+# The kind of an event of a shop.
+INBOUND = "inbound"
 COMMAND_LINE = Origin("command_line", "regulars")
 
 

@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     # Rows in the lists of all customers of a page together, where a list has no `first`.
     list_rows: int = 20_000
     # In the extensions of a response.
-    response_characters: int = 16 * 1024**2
+    response_bytes: int = 16 * 1024**2
 
 
 DEFAULTS = Limits()

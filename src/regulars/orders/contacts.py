@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.core.commands import Values
+from regulars.core.commands import INBOUND, Values
 from regulars.core.errors import DuplicateEmail, HeldEmail, InvalidInput, Rejected
 from regulars.core.external_ids import SHOP, load
 from regulars.customers.commands import Reference
@@ -88,7 +88,7 @@ def _find_in_trash(unit: CustomerUnitOfWork, command: RecordContact) -> _Trashed
         if row["purge_at"] <= command.at or row["customer_id"] not in command.restored_ids:
             continue
         events = [r["event"] for r in _ids_of(bodies.unpack(bytes(row["body"])), command)]
-        by_event = (row["actor_kind"], row["actor"]) == ("inbound", "contact/deleted")
+        by_event = (row["actor_kind"], row["actor"]) == (INBOUND, "contact/deleted")
         deleted_by = unit.shop_ids.last_event(command.shop_id)
         trashed = _Trashed(row, max([*events, deleted_by]), by_event)
         if events:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from regulars.core import account_settings
-from regulars.core.commands import Command
+from regulars.core.commands import INBOUND, Command
 from regulars.core.errors import Rejected
 from regulars.core.text import full_name
 from regulars.customers import history
@@ -36,7 +36,12 @@ def delete_customers(
     if days:
         if OVERSIZED in unit.state.rows:
             is_single = len(customer_ids) == 1
-            raise Rejected(TooLargeForTrash(str(*customer_ids)) if is_single else TooMuchData())
+            by_event = command.origin.kind == INBOUND
+            raise Rejected(
+                TooLargeForTrash(str(*customer_ids), by_event=by_event)
+                if is_single
+                else TooMuchData()
+            )
         for customer_id in customer_ids:
             trash_rows.append(_trash_row(unit, customer_id, command, days))
             key_rows += _keys(unit, customer_id)
@@ -62,7 +67,8 @@ def _trash_row(unit: CustomerUnitOfWork, customer_id: int, command: Command, day
     assert customer is not None
     packed = bodies.pack(bodies.of_customer(unit, customer))
     if packed.size > MAX_BYTES:
-        raise Rejected(TooLargeForTrash(str(customer_id), packed.size))
+        by_event = command.origin.kind == INBOUND
+        raise Rejected(TooLargeForTrash(str(customer_id), packed.size, by_event))
     return {
         "account_id": unit.account_id,
         "customer_id": customer_id,

@@ -28,13 +28,19 @@ class TooMuchData(TooMuchWork):
 
 class TooLargeForTrash(InvalidInput):
     """A customer has more data than the trash takes. `size` is in bytes, or None for an unknown
-    size above the maximum."""
+    size above the maximum. An event of a shop (`by_event`) has no arguments to change."""
 
-    def __init__(self, id_text: str, size: int | None = None) -> None:
+    def __init__(self, id_text: str, size: int | None = None, by_event: bool = False) -> None:
+        fix = (
+            f"Delete it with `regulars customers delete {id_text[:50]} --permanent`, and then the "
+            "event."
+            if by_event
+            else "Pass `permanent: true` to delete it immediately."
+        )
         amount = f"{size / _MIB:.0f} MiB" if size else f"more than {MAX_BYTES // _MIB} MiB"
         super().__init__(
             f"The customer `{id_text[:50]}` has {amount} of data; the trash takes "
-            f"{MAX_BYTES // _MIB} MiB. Pass `permanent: true` to delete it immediately.",
+            f"{MAX_BYTES // _MIB} MiB. {fix}",
             ("items",),
         )
 
@@ -48,19 +54,24 @@ class NotInTrash(CustomerNotFound):
 
 
 class RestoreConflict(Problem):
-    """Other objects have values of customers in the trash."""
+    """Other objects have values of customers in the trash. An event of a shop (`by_event`) has no
+    arguments to change."""
 
     key = "errors_restore_conflict"
 
-    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+    def __init__(self, conflicts: Sequence[Conflict], by_event: bool = False) -> None:
         first = conflicts[0]
         rest = f" {len(conflicts) - 1} more values are taken." if len(conflicts) > 1 else ""
         noun = _NOUNS[first.field]
-        fix = (
-            "Change the email of that customer, and try again."
-            if first.field == EMAIL
-            else "Restore without it (`conflictPolicy: skip`), or change that customer."
-        )
+        if first.field == EMAIL:
+            fix = "Change the email of that customer, and try again."
+        elif by_event:
+            fix = (
+                f"Restore without it (`regulars trash restore {first.customer_id} "
+                "--skip-conflicts`) or change that customer, and run `regulars inbox retry`."
+            )
+        else:
+            fix = "Restore without it (`conflictPolicy: skip`), or change that customer."
         super().__init__(
             f'The {noun} "{first.value[:100]}" belongs to another customer now, '
             f"`{first.taken_by}`.{rest} {fix}",

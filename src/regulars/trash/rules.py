@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from regulars.core.commands import INBOUND
 from regulars.core.errors import Rejected, TooMuchWork
 from regulars.core.external_ids import SHOP, ExternalId, dump, load
 from regulars.customers import history
@@ -45,7 +46,8 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
     refused = [c for c in conflicts if c.field == EMAIL or not command.skips_conflicts]
     if refused or (work > search_document.MAX_WORK and len(rows) > 1):
         unit.roll_back(savepoint)
-        raise Rejected(RestoreConflict(refused) if refused else TooMuchWork())
+        by_event = command.origin.kind == INBOUND
+        raise Rejected(RestoreConflict(refused, by_event) if refused else TooMuchWork())
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
     return RestoreResult(tuple(ids), tuple(conflicts))
 

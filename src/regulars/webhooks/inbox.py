@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.core.commands import IdempotencyRecord, Origin, one_id
+from regulars.core.commands import INBOUND, IdempotencyRecord, Origin, one_id
 from regulars.core.errors import HeldEmail, Rejected
 from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
 from regulars.orders.inbox_keys import find_keys
@@ -168,7 +168,7 @@ class Inbox:
         delivery: Delivery | None = None,
     ) -> str | None:
         """Apply an event; return the problem if that fails."""
-        origin = Origin("inbound", type_, request_id)
+        origin = Origin(INBOUND, type_, request_id)
         try:
             command = parse_event(type_, body, at, idempotency_record, origin, delivery)
             if isinstance(command, RecordContact | DeleteContact) and command.sender_customer_id:
