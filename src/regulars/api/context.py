@@ -40,8 +40,8 @@ class Context:
     the time of the request, and `now` the time of all parts of the response, in milliseconds since
     1970. For a repeated write, `now` is the time of the first response. `change` is the number of
     the account's last change, if it was read with the rows. `extensions` are those of the response,
-    and `extension_bytes` the size of their texts in UTF-8. `draft` is what the field would write, in
-    a dry run."""
+    and `extension_bytes` the size of their texts in UTF-8. `draft` is what the field would write,
+    in a dry run."""
 
     __slots__ = (
         "account_id",

@@ -61,7 +61,9 @@ class RestoreConflict(Problem):
 
     def __init__(self, conflicts: Sequence[Conflict], by_event: bool = False) -> None:
         first = conflicts[0]
-        rest = f" {len(conflicts) - 1} more values are taken." if len(conflicts) > 1 else ""
+        others = len(conflicts) - 1
+        are = "value is" if others == 1 else "values are"
+        rest = f" {others} more {are} taken." if others else ""
         noun = _NOUNS[first.field]
         if first.field == EMAIL:
             fix = "Change the email of that customer, and try again."
