@@ -1461,7 +1461,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case(
     "dry runs with long changes",
-    "characters of the changes of dry runs in a response",
+    "bytes of the changes of dry runs in a response",
     COST,
     stranger=False,
 )
