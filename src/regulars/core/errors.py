@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 log = logging.getLogger("regulars")
@@ -322,6 +323,12 @@ class InvalidQuery(Problem):
         if self._suggestion:
             result["suggestion"] = self._suggestion
         return result
+
+    def at(self, input_path: InputPath) -> InvalidQuery:
+        """Return the problem of the same query at another path of the input."""
+        moved = copy(self)
+        moved.input_path = input_path
+        return moved
 
 
 class InvalidCursor(Problem):

@@ -114,6 +114,8 @@ _ORDER = {
     "details": _JSON,
     "external_ids": _LIST,
 }
+# The names of the fields in the entries of customers and of orders.
+FIELD_NAMES, ORDER_FIELD_NAMES = tuple(_CUSTOMER), tuple(_ORDER)
 # Before the name of a field of the order that a change is about.
 _OF_ORDER = "order."
 

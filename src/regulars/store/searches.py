@@ -34,7 +34,7 @@ from regulars.store.queries import (
     of_account,
     sorted_by,
 )
-from regulars.store.query import Query, among, in_set, number, position_in, unindexed
+from regulars.store.query import Query, among, any_of, in_set, number, position_in, unindexed
 from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
 # A walk looks up so many customers in a hash table. PostgreSQL plans 32 bytes for each of a fifth
@@ -194,6 +194,21 @@ def count(
     """Count the customers that all unions contain (without any, all of the account) and that meet
     the condition: at most `limit` if the count is limited."""
     return Query(lambda: _count(unions, condition, is_limited))
+
+
+@lru_cache(maxsize=500)
+def matches_among(condition: Condition) -> Query:
+    """The ids of the customers among `ids` that meet a condition. It reads their rows alone,
+    whatever the indexes of the condition contain."""
+    return Query(lambda: _matches_among(condition))
+
+
+def _matches_among(condition: Condition) -> sa.SelectBase:
+    return sa.select(customers.c.customer_id).where(
+        of_account(customers),
+        any_of(customers.c.customer_id, "ids"),
+        _meets(condition, customers, without_index=True),
+    )
 
 
 def _count(

@@ -157,7 +157,8 @@ leads = table(
 # A subscription to events of one type. The delivery worker writes the columns from `position` on:
 # `position` is the last change of the history that it has read; `next_at`, when a delivery is due;
 # `claimed_by` and `claimed_until`, the claim of a worker. A webhook is disabled if `disabled_at` is
-# later than `enabled_at`; `paused` says that a client disabled it.
+# later than `enabled_at`; `paused` says that a client disabled it. `filtered` says that the filters
+# in `settings` were checked and apply.
 webhooks = table(
     "webhooks",
     key("account_id"),
@@ -175,6 +176,7 @@ webhooks = table(
     number("disabled_at", nullable=True),
     text("disabled_reason", nullable=True),
     flag("paused", server_default=sa.false()),
+    flag("filtered", server_default=sa.false()),
     sa.Index("webhook_targets", "account_id", "url", "type", unique=True),
 )
 

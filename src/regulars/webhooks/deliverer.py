@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from regulars import __version__
+from regulars.core.errors import Rejected
 from regulars.store import Conflict, Row, Store, queries
 from regulars.store.query import Statement
 from regulars.webhooks import delivery_queries, payloads
 from regulars.webhooks.deliveries import WebhookKey, event_id, new_delivery
+from regulars.webhooks.filters import Change, WebhookFilters
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.ledger import Ledger
 from regulars.webhooks.signatures import secrets_of, signature_headers
@@ -98,8 +100,8 @@ class Deliverer:
         return {**_key_parameters(key), "worker_id": self._worker_id}
 
     async def _create_deliveries(self, key: WebhookKey, webhook: Row) -> bool:
-        """Create a delivery for each new change of the webhook's type; return whether there are
-        more changes."""
+        """Create a delivery for each new change of the webhook's type that passes its filters;
+        return whether there are more changes."""
         account = {"account_id": key[0]}
         ((last_sequence,),) = await self._store.fetch(queries.last_change(), account)
         if last_sequence <= webhook["position"]:
@@ -112,10 +114,20 @@ class Deliverer:
             "kinds": list(TYPES[webhook["type"]]),
             "limit": BATCH,
         }
-        rows = await self._store.fetch(delivery_queries.new_changes(), parameters)
+        filters = await self._read_filters(key, webhook)
+        if filters is None:
+            return False
+        is_filtered = filters.are_of_changes
+        rows = await self._store.fetch(delivery_queries.new_changes(is_filtered), parameters)
         position = rows[-1][0] if len(rows) == BATCH else end_sequence
         now = self._clock()
-        expected_values = {"type": webhook["type"], "after": webhook["position"]}
+        if is_filtered:
+            changes = [Change(*row) for row in rows]
+            rows = [
+                change[:2] for change in await filters.passing(self._store, key[0], changes, now)
+            ]
+        # The deliveries and the position are committed together, unless the filters have changed.
+        expected_values = {"after": webhook["position"], **_named(webhook, "type", "settings")}
         claim = {**self._claim_parameters(key), **expected_values, "now": now}
         deliveries = [new_delivery(key, number, customer_id, now) for number, customer_id in rows]
         insert = delivery_queries.insert_delivery(if_unchanged=True)
@@ -128,6 +140,17 @@ class Deliverer:
         )
         return bool(moved_rows) and position < last_sequence
 
+    async def _read_filters(self, key: WebhookKey, webhook: Row) -> WebhookFilters | None:
+        """Return the filters of a webhook. If one is invalid, disable the webhook: its events
+        wait."""
+        try:
+            return WebhookFilters(webhook)
+        except Rejected as rejected:
+            reason = f"A filter is invalid, so no events are sent. {rejected.problems[0].message}"
+            parameters = {**self._claim_parameters(key), "now": self._clock(), "reason": reason}
+            await self._ledger.write([(delivery_queries.disable_webhook(), parameters)])
+            return None
+
     async def _send_due(self, key: WebhookKey, sender: Sender) -> bool:
         """Send the deliveries that are due; return whether there may be more."""
         parameters = {**_key_parameters(key), "now": self._clock(), "limit": BATCH}
@@ -139,7 +162,10 @@ class Deliverer:
             webhook = await self._extend_claim(key, delivery)
             if webhook is None:
                 return False
-            await self._attempt(key, webhook, delivery, sender)
+            filters = await self._read_filters(key, webhook)
+            if filters is None:
+                return False
+            await self._attempt(key, webhook, filters, delivery, sender)
         return len(rows) == BATCH
 
     async def _extend_claim(self, key: WebhookKey, delivery: Row | None = None) -> Row | None:
@@ -153,9 +179,16 @@ class Deliverer:
         rows = await self._ledger.write([(delivery_queries.lock_claimed(), claim), (extend, claim)])
         return dict(zip(queries.WHOLE_WEBHOOK, rows[0], strict=True)) if rows else None
 
-    async def _attempt(self, key: WebhookKey, webhook: Row, delivery: Row, sender: Sender) -> None:
+    async def _attempt(
+        self,
+        key: WebhookKey,
+        webhook: Row,
+        filters: WebhookFilters,
+        delivery: Row,
+        sender: Sender,
+    ) -> None:
         """Send a delivery once, and record the attempt."""
-        body = stringify(await self._read_body(key[0], webhook, delivery))
+        body = stringify(filters.limit(await self._read_body(key[0], webhook, delivery)))
         at = self._clock()
         headers = {
             "content-type": "application/json",
@@ -240,6 +273,10 @@ class Deliverer:
             parameters = {**self._claim_parameters(key), "now": now, "reason": reason}
             statements.append((delivery_queries.disable_webhook(), parameters))
         await self._ledger.write(statements)
+
+
+def _named(row: Row, *names: str) -> dict[str, Any]:
+    return {name: row[name] for name in names}
 
 
 def _key_parameters(key: WebhookKey) -> dict[str, Any]:

@@ -42,10 +42,12 @@ def _worker_id() -> sa.BindParameter[str]:
 
 
 def _is_unchanged() -> sa.ColumnElement[bool]:
-    """Select the webhook, if the worker has its claim, it is enabled, and it has the `type` and the
-    position `after` that the worker has read."""
-    type_ = sa.bindparam("type", type_=webhooks.c.type.type)
-    has_read_values = sa.and_(webhooks.c.type == type_, webhooks.c.position == number("after"))
+    """Select the webhook, if the worker has its claim, it is enabled, and it has the `type`, the
+    `settings` and the position `after` that the worker has read."""
+    texts = (sa.bindparam(name, type_=webhooks.c[name].type) for name in ("type", "settings"))
+    has_read_values = sa.and_(
+        *(webhooks.c[text.key] == text for text in texts), webhooks.c.position == number("after")
+    )
     return sa.and_(_is_claimed(), is_enabled(), has_read_values)
 
 
@@ -148,9 +150,11 @@ def changes_to_deliver(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 
 @cache
-def new_changes() -> Query:
-    """At most `limit` changes to deliver, in their order: number, customer."""
-    statement = changes_to_deliver(history.c.sequence, history.c.customer_id)
+def new_changes(with_fields: bool = False) -> Query:
+    """At most `limit` changes to deliver, in their order: number, customer; `with_fields`, also the
+    kind and the changed fields."""
+    names = ("sequence", "customer_id", *(("kind", "fields") if with_fields else ()))
+    statement = changes_to_deliver(*columns_named(history, names))
     return Query(statement.order_by(history.c.sequence).limit(number("limit")))
 
 

@@ -37,6 +37,7 @@ from regulars.store.relations import DELIVERIES
 from regulars.store.writes import SKIP_DELIVERIES
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 from regulars.webhooks.deliveries import DELIVERY_CURSORS
+from regulars.webhooks.filters import find_misspelt
 from regulars.webhooks.log import DeliveryLog, with_status
 from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 from regulars.webhooks.values import TYPES as EVENT_TYPES
@@ -157,6 +158,8 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     """Return a webhook's columns and the problems of its input. The host must be allowed, and the
     token must be able to read what the events contain."""
     values, problems = clean_webhook(node, ("node",))
+    if values.get("settings", "{}") != "{}":
+        problems.extend(find_misspelt(node["settings"]))
     if (
         EVENT_TYPES.get(values.get("type", ""), True)
         and READ not in env.scopes

@@ -43,6 +43,16 @@ def count_webhooks() -> Query:
 
 
 @cache
+def unfiltered_webhooks() -> Query:
+    """At most `limit` webhooks of all accounts that have settings and no filters that apply:
+    account, webhook, settings."""
+    statement = sa.select(webhooks.c.account_id, webhooks.c.webhook_id, webhooks.c.settings)
+    statement = statement.where(webhooks.c.filtered.is_(sa.false()), webhooks.c.settings != "{}")
+    ordered = statement.order_by(webhooks.c.account_id, webhooks.c.webhook_id)
+    return Query(ordered.limit(number("limit")))
+
+
+@cache
 def delivery_by_number() -> Query:
     """A delivery, whole."""
     return Query(sa.select(*deliveries.columns).where(of_delivery()))

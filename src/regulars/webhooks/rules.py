@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from regulars.core.errors import Problem, Rejected
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 from regulars.store.tables import webhooks
 from regulars.store.writes import SKIP_DELIVERIES
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
+from regulars.webhooks.filters import check_filters, filter_names
 from regulars.webhooks.values import DuplicateWebhook, WebhookNotFound, is_disabled
 
 
 def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
     """Create a webhook and return its row. Raises Rejected."""
     values, problems = command.values, list(command.problems)
+    if not problems:
+        problems.extend(check_filters(values["type"], orjson.loads(values["settings"])))
     if not problems and _find_duplicate(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
@@ -23,8 +28,8 @@ def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
     row = {
         "account_id": unit.account_id,
         "webhook_id": unit.next_id("webhooks"),
-        "settings": "{}",
         **values,
+        "filtered": _has_filters(values),
         "created_at": command.at,
         "updated_at": command.at,
         "enabled_at": command.at,
@@ -49,6 +54,11 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
     values = {**command.values, **_pause_columns(row, command)}
     updated = {**row, **values}
     problems: list[Problem] = list(command.problems)
+    # Settings from before there were filters stay without effect until they are updated.
+    if not problems and ("settings" in values or ("type" in values and row["filtered"])):
+        problems.extend(check_filters(updated["type"], orjson.loads(updated["settings"])))
+        values["filtered"] = _has_filters(updated)
+        updated = {**row, **values}
     duplicate_id = _find_duplicate(unit, updated)
     if duplicate_id is not None and duplicate_id != row["webhook_id"]:
         problems.append(DuplicateWebhook(updated["type"]))
@@ -64,6 +74,10 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
         updated = {**row, **values}
         unit.rows[webhooks].put(updated, values)
     return updated
+
+
+def _has_filters(webhook: Row) -> bool:
+    return bool(filter_names(orjson.loads(webhook["settings"])))
 
 
 def _pause_columns(row: Row, command: UpdateWebhook) -> dict[str, Any]:

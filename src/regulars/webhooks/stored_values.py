@@ -29,6 +29,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "position": COUNT,
         "claimed_until": COUNT,
         "paused": FLAG,
+        "filtered": FLAG,
         **dict.fromkeys(("created_at", "updated_at", "enabled_at", "next_at", "disabled_at"), TIME),
     },
     "deliveries": {

@@ -50,6 +50,8 @@ UNSUPPORTED: Mapping[str, str] = {
 }
 URL_LENGTH = 2_048
 SETTINGS_BYTES = 4_096
+# The setting that adds the values before a change to a body.
+CHANGES = "changes"
 
 # The states of a delivery.
 STATES = PENDING, DELIVERED, FAILED, SKIPPED = "pending", "delivered", "failed", "skipped"
@@ -165,7 +167,7 @@ def _clean_url(text: str) -> tuple[str, str | None]:
 
 def _clean_settings(settings: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the settings as JSON, and the predicate of an error message or None."""
-    if not isinstance(settings.get("changes", False), bool):
+    if not isinstance(settings.get(CHANGES, False), bool):
         return "{}", "have a value of `changes` that is neither true nor false."
     try:
         stored = orjson.dumps(settings)
@@ -178,7 +180,7 @@ def _clean_settings(settings: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def wants_changes(webhook: Row) -> bool:
     """Return whether the settings request the values before a change."""
-    return orjson.loads(webhook["settings"]).get("changes") is True
+    return orjson.loads(webhook["settings"]).get(CHANGES) is True
 
 
 def is_disabled(disabled_at: int | None, enabled_at: int) -> bool:

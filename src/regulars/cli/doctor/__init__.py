@@ -19,6 +19,7 @@ from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
 from regulars.cli.doctor.host import check_port, check_settings
 from regulars.cli.doctor.postgresql import check_postgresql, check_replica
 from regulars.cli.doctor.sqlite import check_sqlite
+from regulars.cli.doctor.webhooks import check_webhooks
 from regulars.core.clock import now_ms
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, NotMigrated, StoreError, Unreachable, parse_url
@@ -59,6 +60,7 @@ def _check_database(url: DatabaseUrl, settings: Settings, tools: Path | None) ->
     if tables[0].state != FAIL:
         findings += _run("accounts", lambda: check_accounts(url, settings))
         findings += _run("tokens", lambda: _check_tokens(settings))
+        findings += _run("webhooks", lambda: check_webhooks(settings))
     return findings
 
 
