@@ -52,6 +52,7 @@ ON_DATABASE = {
     "webhook retry": ("1",),
     "webhook pause": ("1",),
     "webhook resume": ("1",),
+    "webhook filter": ("1", "--query", "ana"),
     "webhook-secret show": (),
     "webhook-secret rotate": (),
     "inbox list": (),

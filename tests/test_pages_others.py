@@ -231,10 +231,25 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(failing.locator("details")).to_have_attribute("open", "")
         page.get_by_role("button", name="Edit").click()
         dialog.get_by_label("Include the previous values").check()
+        dialog.get_by_label("Only customers of this search").fill("contry:MA tag:vip")
+        dialog.get_by_label("Only these keys in the body").fill("id, emial")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.locator(".problem", has_text="country")).to_be_visible()
+        expect(dialog.locator(".problem", has_text="Did you mean `email`?")).to_be_visible()
+        dialog.get_by_label("Only customers of this search").fill("country:MA tag:vip")
+        dialog.get_by_label("Only these keys in the body").fill("id, email")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_have_count(0)
-        webhooks = person.client.data("{ webhooks { settings } }")["webhooks"]
-        assert webhooks == [{"settings": {"changes": True}}]
+        read = "{ webhooks { settings } }"
+        settings = {"changes": True, "query": "country:MA tag:vip", "include": ["id", "email"]}
+        assert person.client.data(read)["webhooks"] == [{"settings": settings}]
+        page.get_by_role("button", name="Edit").click()
+        expect(dialog.get_by_label("Only these keys in the body")).to_have_value("id, email")
+        dialog.get_by_label("Only customers of this search").fill("")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_have_count(0)
+        settings = {"changes": True, "include": ["id", "email"]}
+        assert person.client.data(read)["webhooks"] == [{"settings": settings}]
         page.get_by_role("button", name="Delete").click()
         dialog.get_by_role("button", name="Delete").click()
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()

@@ -17,6 +17,7 @@ from tests.receiver import Receiver
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
+    CommandResult,
     Server,
     create_token,
     find_account_name,
@@ -360,6 +361,27 @@ def test_settings_from_before_the_upgrade_apply_when_they_are_updated(
     settle_resumed(client)
     emails = [request.json["node"]["email"] for request in receiver.requests]
     assert emails[4:] == ["a@example.com"]
+
+
+def test_the_command_line_sets_and_removes_filters(client: Client) -> None:
+    settings = {"mine": 1, "query": "tag:vip"}
+    webhook = create_webhook(client, "contact/updated", "http://127.0.0.1:1/", settings=settings)
+    options, env = ("--url", client.server.url), {"REGULARS_TOKEN": client.token}
+
+    def run(*arguments: str) -> CommandResult:
+        return run_regulars("webhook", "filter", str(webhook["_id"]), *arguments, *options, env=env)
+
+    assert (
+        run("--fields", "phone, custom.a", "--include", "id,email", "--query", "").returncode == 0
+    )
+    filters = {"fields": ["phone", "custom.a"], "include": ["id", "email"]}
+    assert client.data(STATES)["webhooks"][0]["settings"] == {"mine": 1, **filters}
+    refused = run("--query", "gone:1")
+    assert "gone" in refused.stderr
+    assert run("--include", "").returncode == 0
+    stored = client.data(STATES)["webhooks"][0]["settings"]
+    assert stored == {"mine": 1, "fields": filters["fields"]}
+    assert "--query" in run().stderr
 
 
 def test_filters_read_the_customers_of_their_account_alone(

@@ -117,7 +117,7 @@ ENTRIES = (
     CommandEntry("token list", ACCOUNTS, "List the tokens and their state.", "accounts:token_app"),
     CommandEntry("token revoke", ACCOUNTS, "Revoke a token.", "accounts:token_app"),
     CommandEntry("token rename", ACCOUNTS, "Rename a token.", "account_changes"),
-    CommandEntry("webhook", WEBHOOKS, "List, test, retry, pause and resume webhooks."),
+    CommandEntry("webhook", WEBHOOKS, "List, test, retry, pause, resume and filter webhooks."),
     CommandEntry("webhook list", WEBHOOKS, "List the webhooks of an account.", "webhook_commands"),
     CommandEntry(
         "webhook show",
@@ -141,6 +141,7 @@ ENTRIES = (
         "Resume a webhook that is paused or disabled.",
         "webhook_commands",
     ),
+    CommandEntry("webhook filter", WEBHOOKS, "Set the filters of a webhook.", "webhook_filters"),
     CommandEntry("webhook-secret", WEBHOOKS, "Manage the secret that signs events."),
     CommandEntry("webhook-secret show", WEBHOOKS, "Show the secret of an account.", "webhooks"),
     CommandEntry(

@@ -38,7 +38,7 @@ _STATES = """query($id: ID!, $first: Int!, $after: String) { webhook(id: $id) {
 _TEST = f"mutation($id: ID!) {{ testWebhook(id: $id) {{ {_DELIVERY} }} }}"
 _RETRY = f"mutation($id: ID!) {{ retryWebhookDelivery(id: $id) {{ {_DELIVERY} }} }}"
 _LOAD = f"query($id: ID!) {{ node(id: $id) {{ ... on WebhookDelivery {{ {_DELIVERY} }} }} }}"
-_UPDATE = f"""mutation($id: ID!, $node: WebhookUpdateInput!) {{
+UPDATE = f"""mutation($id: ID!, $node: WebhookUpdateInput!) {{
   updateWebhook(id: $id, node: $node) {{ {_WEBHOOK} }} }}"""
 
 _PAGE_SIZE = 100
@@ -96,7 +96,7 @@ def webhook_show(
 
     async def work(client: Client) -> dict[str, Any]:
         data = await fetch_data(client, _SHOW, id=webhook, first=limit)
-        return _require(data["webhook"], webhook)
+        return require_webhook(data["webhook"], webhook)
 
     loaded = connection.run(work)
     deliveries = [edge["node"] for edge in loaded["deliveries"]["edges"]]
@@ -244,7 +244,7 @@ def webhook_resume(
 def _update(connection: Connection, webhook: str, **node: bool) -> dict[str, Any]:
     from regulars.cli.client import fetch_data
 
-    data = connection.run(lambda client: fetch_data(client, _UPDATE, id=webhook, node=node))
+    data = connection.run(lambda client: fetch_data(client, UPDATE, id=webhook, node=node))
     changed: dict[str, Any] = data["updateWebhook"]
     return changed
 
@@ -257,7 +257,7 @@ async def failed_deliveries(client: Client, webhook: str) -> list[str]:
     ids, after = [], None
     while True:
         data = await fetch_data(client, _STATES, id=webhook, first=_PAGE_SIZE, after=after)
-        page = _require(data["webhook"], webhook)["deliveries"]
+        page = require_webhook(data["webhook"], webhook)["deliveries"]
         nodes = [edge["node"] for edge in page["edges"]]
         ids += [node["id"] for node in nodes if node["state"] == "failed"]
         if not page["pageInfo"]["hasNextPage"]:
@@ -265,7 +265,8 @@ async def failed_deliveries(client: Client, webhook: str) -> list[str]:
         after = page["pageInfo"]["endCursor"]
 
 
-def _require(webhook: dict[str, Any] | None, webhook_id: str) -> dict[str, Any]:
+def require_webhook(webhook: dict[str, Any] | None, webhook_id: str) -> dict[str, Any]:
+    """Return a webhook that the server found. Raises APIError if there is none."""
     if webhook is None:
         raise APIError(
             f"No webhook has the id {webhook_id!r}. List them with `regulars webhook list`."

@@ -508,6 +508,11 @@ export const t = {
     type: "Event",
     url: "URL",
     changes: "Include the previous values in updates",
+    filters: {
+      query: ["Only customers of this search", "Such as country:MA. Empty for all customers."],
+      fields: ["Only changes of these fields", "For updates, such as phone, custom.loyalty. Empty for all changes."],
+      include: ["Only these keys in the body", "Such as id, email. Empty for all keys."],
+    },
     create: "Create",
     edit: "Edit",
     test: "Send a test event",

@@ -95,16 +95,30 @@ function edit(webhook, types) {
       placeholder: "https://example.com/hook",
     }),
   );
+  // Text or a list of names: the server checks them, and older settings may have other values.
+  const filters = Object.fromEntries(
+    Object.entries(t.webhooks.filters).map(([name, [label, hint]]) => {
+      const value = [webhook?.settings[name] ?? []].flat().join(", ");
+      const input = h("input", { type: "text", value, autocomplete: "off", spellcheck: "false" });
+      return [name, formField(label, input, { hint })];
+    }),
+  );
   const changes = checkbox(t.webhooks.changes, { checked: Boolean(webhook?.settings.changes) });
   return openFormDialog(
     webhook ? t.webhooks.edit : t.webhooks.new,
     webhook ? t.save : t.webhooks.create,
-    [type, url, changes],
-    { url, type },
+    [type, url, changes, Object.values(filters)],
+    { url, type, ...filters },
     async () => {
       const settings = { ...webhook?.settings };
       if (changes.input.checked) settings.changes = true;
       else delete settings.changes;
+      for (const [name, field] of Object.entries(filters)) {
+        const text = field.input.value.trim();
+        const names = text.split(/[\s,]+/).filter(Boolean);
+        if (names.length) settings[name] = name === "query" ? text : names;
+        else delete settings[name];
+      }
       const node = { type: type.input.value, url: url.input.value.trim(), settings };
       const data = webhook
         ? await runMutation(UPDATE, { id: webhook.id, node })
