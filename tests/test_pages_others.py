@@ -209,7 +209,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("URL").fill("nonsense")
         dialog.get_by_role("button", name="Create").click()
-        expect(dialog.locator(".problem").last).to_contain_text("URL")
+        expect(dialog.locator(".problem", has_text="URL")).to_be_visible()
         dialog.get_by_label("Event").select_option("contact/signup")
         dialog.get_by_label("URL").fill(f"{receiver.url}/hook")
         dialog.get_by_role("button", name="Create").click()

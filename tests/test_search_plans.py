@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from regulars.accounts.accounts import Accounts
@@ -25,6 +27,7 @@ from regulars.store.query import Query
 from regulars.store.searches import MAX_WALK_SET
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
+from regulars.webhooks.filters import Change, WebhookFilters
 from tests.support import RecordingStore, run_regulars, scratch_database
 
 pytestmark = pytest.mark.both_databases
@@ -262,3 +265,59 @@ def test_every_search_uses_an_index_on_postgresql(on_postgresql: str) -> None:
         bitmap = "on terms_pkey" if column is None else f"on {index}"
         direct = "using terms_pkey" if column is None else f"using {index}"
         assert bitmap in plan or direct in plan, (query, plan)
+
+
+def filter_statements(url: str) -> dict[str, tuple[Query, Mapping[str, Any]]]:
+    """Return the statement with which each search, as the filter of a webhook, reads a batch."""
+
+    async def run() -> dict[str, tuple[Query, Mapping[str, Any]]]:
+        store = store_for(url)
+        await store.open()
+        account = await Accounts(store).resolve(None)
+        changes = [Change(n, n % 80 + 1, "created", None) for n in range(100)]
+        by_query = {}
+        for query in (*KINDS, *ALONG):
+            settings = orjson.dumps({"query": query}).decode()
+            webhook = {"type": "contact/signup", "settings": settings, "filtered": True}
+            listening: Any = RecordingStore(store)
+            filters = WebhookFilters(webhook)
+            await filters.passing(listening, account.account_id, changes, LAST_TIMESTAMP)
+            (by_query[query],) = listening.queries
+        await store.close()
+        return by_query
+
+    return asyncio.run(run())
+
+
+def test_a_filter_of_webhooks_reads_a_batch_by_id_on_sqlite(on_sqlite: str) -> None:
+    path = parse_url(on_sqlite).path
+    assert path
+    connection = connect(path)
+    for kind, (query, parameters) in filter_statements(on_sqlite).items():
+        compiled = query.compiled("sqlite")
+        arguments = compiled.arguments(parameters)
+        values = [orjson.dumps(v).decode() if isinstance(v, list) else v for v in arguments]
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall()
+        (plan,) = [str(row[3]) for row in rows if "customers" in str(row[3])]
+        assert plan.startswith("SEARCH customers USING"), (kind, plan)
+        assert "(account_id=? AND customer_id=?)" in plan, (kind, plan)
+    connection.close()
+
+
+def test_a_filter_of_webhooks_reads_a_batch_by_an_index_on_postgresql(on_postgresql: str) -> None:
+    async def plans() -> dict[str, str]:
+        connection = await open_connection(on_postgresql, 10.0)
+        texts = {}
+        for kind, (query, parameters) in statements.items():
+            compiled = query.compiled("postgresql")
+            rows = await connection.fetch(
+                f"EXPLAIN {compiled.text}", *compiled.arguments(parameters)
+            )
+            texts[kind] = "\n".join(row[0] for row in rows)
+        await connection.close()
+        return texts
+
+    statements = filter_statements(on_postgresql)
+    for kind, plan in asyncio.run(plans()).items():
+        assert re.search("Index (Only )?Scan using customers_", plan), (kind, plan)
+        assert "Seq Scan on customers" not in plan, (kind, plan)
