@@ -235,7 +235,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         dialog.get_by_label("Only these keys in the body").fill("id, emial")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog.locator(".problem", has_text="country")).to_be_visible()
-        expect(dialog.locator(".problem", has_text="Did you mean `email`?")).to_be_visible()
+        expect(dialog.locator(".problem", has_text="Did you mean “email”?")).to_be_visible()
         dialog.get_by_label("Only customers of this search").fill("country:MA tag:vip")
         dialog.get_by_label("Only these keys in the body").fill("id, email")
         dialog.get_by_role("button", name="Save").click()
