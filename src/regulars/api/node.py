@@ -21,6 +21,7 @@ MAX_NODES = 250
 
 # The type and the `_id` of an object.
 _Name = tuple[str, int]
+_Target = _Name | DeliveryId | ExternalId | None
 _TOGETHER = {"Customer": Directory.customers, "Order": Directory.orders}
 
 
@@ -32,8 +33,11 @@ def node(nodes: Mapping[str, Node]) -> Callable[[Layouts], Resolve]:
         loader = _Loader(nodes, layouts)
 
         async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-            (found,) = await loader.load(env, [arguments["id"]])
-            return found
+            text = arguments["id"]
+            target = _target(text)
+            if isinstance(target, ExternalId):
+                (target,) = await loader.look_up(env, [target])
+            return await loader.load_one(env, text, target)
 
         return resolve
 
@@ -74,17 +78,22 @@ class _Loader:
 
     async def load(self, env: Context, texts: Sequence[str]) -> list[Any]:
         """Return for each id the type of its object and its row, or None."""
-        targets = list(map(_target, texts))
-        external_ids = [target for target in targets if isinstance(target, ExternalId)]
-        if external_ids:
-            require(env, READ)
-            found = await env.directory.with_external_ids(env.account_id, external_ids)
-            targets = [found.get(t) if isinstance(t, ExternalId) else t for t in targets]
+        targets = await self.look_up(env, list(map(_target, texts)))
         rows = await self._load_together(env, targets) if len(texts) > 1 else {}
         return [
-            rows[target] if target in rows else await self._load_one(env, text, target)
+            rows[target] if target in rows else await self.load_one(env, text, target)
             for text, target in zip(texts, targets, strict=True)
         ]
+
+    @staticmethod
+    async def look_up(env: Context, targets: Sequence[_Target]) -> Sequence[_Target]:
+        """Return the targets, with the objects that have the external ids in place of these."""
+        external_ids = [target for target in targets if isinstance(target, ExternalId)]
+        if not external_ids:
+            return targets
+        require(env, READ)
+        found = await env.directory.with_external_ids(env.account_id, external_ids)
+        return [found.get(t) if isinstance(t, ExternalId) else t for t in targets]
 
     async def _load_together(self, env: Context, targets: Sequence[Any]) -> dict[_Name, Any]:
         """Load customers and orders with one statement for each type."""
@@ -102,7 +111,8 @@ class _Loader:
                 rows[name] = None if row is None else (type_name, row)
         return rows
 
-    async def _load_one(self, env: Context, text: str, target: Any) -> Any:
+    async def load_one(self, env: Context, text: str, target: Any) -> Any:
+        """Return the type and the row of what an id names, or None."""
         type_name, row = "", None
         if isinstance(target, DeliveryId):
             require(env, WEBHOOKS)
@@ -121,7 +131,7 @@ class _Loader:
         return None if row is None else (type_name, row)
 
 
-def _target(text: str) -> _Name | DeliveryId | ExternalId | None:
+def _target(text: str) -> _Target:
     """Return what an id names, in the order in which the forms of ids take precedence."""
     named = decode(text) or DeliveryId.decode(text)
     if named is not None:
