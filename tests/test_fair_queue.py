@@ -82,6 +82,21 @@ def test_an_account_alone_never_waits() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
+def test_requests_that_wait_begin_together_when_the_contention_is_over() -> None:
+    async def run() -> None:
+        queue = FairQueue(2, ContentionDetector())
+        turns = [queue.enter(1, 0) for _ in range(20)]
+        waiting = [asyncio.ensure_future(turn) for turn in turns if turn is not None]
+        await asyncio.sleep(1.1)  # until other accounts count as gone
+        assert queue.waiting_count > 0
+        assert queue.enter(1, 0) is None
+        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+        assert queue.waiting_count == 0
+
+    asyncio.run(run())
+
+
 def test_cancelled_requests_free_their_slots() -> None:
     async def run() -> None:
         queue, log = FairQueue(1, ContentionDetector()), list[int]()

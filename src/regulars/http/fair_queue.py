@@ -71,7 +71,9 @@ class FairQueue:
         awaitable that is done when it begins. Call `leave` when the request ends."""
         slots = 1 + cost // _POINTS_PER_SLOT
         is_alone = self._contention is not None and self._contention.is_alone(account_id)
-        if is_alone and not self._waiting:
+        if is_alone and self._waiting.keys() <= {account_id}:
+            while self._waiting:  # since the contention; a client that never pauses would add more
+                self._begin_first_of(account_id)
             self._begin(account_id, slots)
             return None
         if self._waiting or self._is_scheduled or not self._can_begin(account_id, slots):
