@@ -71,4 +71,4 @@ def test_a_server_imports_what_few_requests_need_when_it_is_ready(new_database: 
         assert "sqlalchemy.dialects.postgresql.asyncpg" in ready["modules"]
     # The objects of the start are not collected, and others are.
     assert 0 < ready["frozen"] < late["frozen"]
-    assert ready["limits"] == late["limits"] == [700, 10, 100]
+    assert ready["limits"] == late["limits"] == [5_000, 10, 100]

@@ -70,10 +70,9 @@ def mutation(
             prepared = await prepare(env, arguments)
 
             async def build(idempotency_record: IdempotencyRecord | None) -> Command:
-                def build_now() -> Command:
-                    return build_command(env, prepared, idempotency_record)
-
-                return await run_large(build_now) if is_large(arguments) else build_now()
+                if is_large(arguments):
+                    return await run_large(lambda: build_command(env, prepared, idempotency_record))
+                return build_command(env, prepared, idempotency_record)
 
             async def execute(idempotency_record: IdempotencyRecord | None) -> Any:
                 return await env.directory.write(env.account_id, await build(idempotency_record))
