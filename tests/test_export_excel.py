@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.clock import now_ms
+from regulars.customers.search.parser import Order, Search
 from regulars.store import Store
 from regulars.transfer import export as export_module
 from regulars.transfer.cells import original
@@ -224,7 +225,9 @@ def test_more_customers_than_a_sheet_has_rows_are_an_error(
     def export(**options: Any) -> bytes:
         async def work(store: Store) -> bytes:
             owner = await Accounts(store).resolve("shop")
-            export = Export(owner.account_id, "xlsx", "", ["email"], now_ms(), **options)
+            export = Export(
+                owner.account_id, "xlsx", Search(Order()), ["email"], now_ms(), **options
+            )
             return b"".join([chunk async for _, chunk in export.pages(store)])
 
         return with_store(local.url, work)

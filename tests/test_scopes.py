@@ -65,6 +65,8 @@ SHOWS_MORE = {
     ("customers:write", "removeTags"),
     ("customers:write", "addExternalIds"),
     ("customers:write", "removeExternalIds"),
+    ("customers:write", "createSegment"),
+    ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
     ("customers:write", "restoreCustomers"),
     ("orders:write", "recordOrder"),
@@ -286,6 +288,10 @@ PLAIN = {
     "updateAccountSettings": "dryRun",
     "updateAccountSettings.node": "trash_days",
     "emptyTrash": "items",
+    "createSegment.node": "description name query settings",
+    "updateSegment": "id",
+    "updateSegment.node": "description name query settings",
+    "deleteSegments": "items",
 }
 READS = {
     "createCustomer": "dryRun",
@@ -308,6 +314,7 @@ READS = {
     "testWebhook": "id",
     "restoreCustomers": "items conflictPolicy dryRun",
     "emptyTrash": "dryRun",
+    **dict.fromkeys(("createSegment", "updateSegment", "deleteSegments"), "dryRun"),
 }
 
 

@@ -59,6 +59,8 @@ def use(url: str, receiver: Receiver) -> None:
         client.data("mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }", n=order)
         lead = {"email": "user1@example.com", "message": "Hello"}
         client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
+        segment = 'name: "Tags", settings: {include: {tags: ["a"]}}'
+        client.data(f"mutation {{ createSegment(node: {{{segment}}}) {{ id }} }}")
         name = client.data("{ viewer { account { name } } }")["viewer"]["account"]["name"]
         secret = with_store(url, lambda store: _secret(store, name))
         event = {"node": {"id": "cus_abc", "email": "shop@example.com"}}
@@ -207,6 +209,13 @@ DAMAGE = {
         ("UPDATE trash_keys SET kind = 'x'", "kind is not one of"),
         ("DELETE FROM trash_keys", "the keys do not match the values"),
         ("UPDATE trash_keys SET customer_id = 77", "customer 77, who is not in it"),
+    ],
+    "segments": [
+        ("UPDATE segments SET language = 0", "language is not positive"),
+        ("UPDATE segments SET segment_id = 9", "the id was never assigned"),
+        ("UPDATE segments SET name = 'Other'", "`name_key` does not match the name"),
+        ("UPDATE segments SET query = 'tag:b'", "the query does not match the settings"),
+        ("UPDATE segments SET updated_at = 0", "it was updated before it was created"),
     ],
 }
 # SQLite keeps its buckets in the process.

@@ -224,6 +224,28 @@ ERRORS = {
         "A page of another site, or a program, sent a request with the cookie of a session.",
         "In a program, send a token: `Authorization: Bearer TOKEN`.",
     ),
+    "segments_not_found": (
+        "200",
+        "An id belongs to no segment of the account. `extensions.ids` lists these ids. The option "
+        "`segment` of an export answers 400.",
+        "Read the ids with the query `segments`.",
+    ),
+    "segments_duplicated": (
+        "200",
+        "Another segment of the account has this name. Case and accents are ignored.",
+        "Choose a different name, or update that segment.",
+    ),
+    "errors_in_use": (
+        "200",
+        "`deleteSegments`: other segments use a segment. `extensions.used_by` lists the `id`, "
+        "`type` and `name` of each.",
+        "Nothing was deleted. Change or delete the others first, or in the same request.",
+    ),
+    "errors_limit": (
+        "200",
+        "`createSegment`: the account has 500 segments.",
+        "Delete a segment first.",
+    ),
     "tokens_not_found": (
         "200",
         "No valid token of the account has this id.",

@@ -28,11 +28,13 @@ CODES.update(
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
                 "tokens_not_found",
+                "segments_not_found",
             ),
             "CONFLICT": (
                 *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
                 *("errors_dup_external_id", "errors_ambiguous"),
                 *("errors_version_conflict", "errors_import_stopped", "webhooks_duplicated"),
+                *("segments_duplicated", "errors_in_use"),
                 "errors_restore_conflict",
                 *("errors_idempotency_key", "errors_idempotency_running"),
             ),
@@ -44,6 +46,7 @@ CODES.update(
                 *("errors_header_limit", "errors_receive_timeout", "errors_method"),
                 *("errors_invalid_query", "errors_invalid_cursor", "errors_page_size"),
                 "webhooks_version_error",
+                "errors_limit",
             ),
         }.items()
         for key in keys

@@ -18,6 +18,7 @@ from regulars.cli.customer_fields import (
     select_customer,
     with_field_options,
 )
+from regulars.cli.customer_list import print_customers, search_customers
 from regulars.cli.errors import APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
@@ -34,9 +35,6 @@ app = typer.Typer()
 _PAGE_SIZE = 100
 _MAX_ROWS = 10_000
 _SELECTION = select_customer()
-_SEARCH = f"""query($query: String!, $first: Int!, $after: String) {{
-  customers(query: $query, first: $first, after: $after) {{
-    totalCount pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_SELECTION} }} }} }} }}"""
 _GET = f"query($id: ID!) {{ node(id: $id) {{ ... on Customer {{ {_SELECTION} }} }} }}"
 _BY_EMAIL = (
     "query($query: String!) { customers(query: $query, first: 2) { edges { node { id email } } } }"
@@ -94,41 +92,8 @@ def search(
     The newest come first, unless the search says otherwise. The language of searches is described
     in docs/reference/search.md.
     """
-    result = connection.run(lambda client: _search(client, query, limit, after))
-    if wants_json(as_json):
-        print_json(result)
-        return
-    customers = result["customers"]
-    if not customers:
-        print("No customers match this search.")
-        return
-    rows = [
-        {
-            "_id": row["_id"],
-            "email": row["email"],
-            "name": row["full_name"],
-            "orders": row["orders_count"],
-            "spent": display(row["expenses"]),
-        }
-        for row in customers
-    ]
-    print_rows(rows, ("_id", "email", "name", "orders", "spent"), False)
-    print(f"{len(customers):,} of {count_of(result['total'], 'customer')}.", end="")
-    print(f" Next page: --after {result['next']}" if result["next"] else "")
-
-
-async def _search(client: Client, query: str, limit: int, after: str | None) -> dict[str, Any]:
-    from regulars.cli.client import fetch_data
-
-    customers: list[Any] = []
-    while True:
-        first = min(_PAGE_SIZE, limit - len(customers))
-        data = await fetch_data(client, _SEARCH, query=query, first=first, after=after)
-        page = data["customers"]
-        customers += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
-        if after is None or len(customers) >= limit:
-            return {"total": page["totalCount"], "customers": customers, "next": after}
+    result = connection.run(lambda client: search_customers(client, query, limit, after))
+    print_customers(result, as_json, "No customers match this search.")
 
 
 @app.command("customers get", epilog=examples("regulars customers get ada@example.com"))

@@ -15,6 +15,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.cli.database import with_store
 from regulars.cli.progress import counting
 from regulars.core.clock import now_ms
+from regulars.segments.searching import parse_search
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.errors import BadFile, BadOption
@@ -33,9 +34,11 @@ def run(
     query: str,
     columns: Sequence[str],
     delimiter: str | None = None,
+    segment: str | None = None,
 ) -> dict[str, Any]:
     """Export the customers of an account to a file, or to `-`, standard output. Return their number
-    and the duration. The file appears when it is complete. Raises TransferError."""
+    and the duration. The file appears when it is complete. `segment` is a name or an id. Raises
+    TransferError and Rejected."""
     chosen = form or _format_of(target)
     if chosen == WORKBOOK and target.endswith(".gz"):
         raise BadOption(
@@ -44,7 +47,8 @@ def run(
 
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
-        export = Export(owner.account_id, chosen, query, columns, now_ms(), delimiter=delimiter)
+        search = await parse_search(store, owner.account_id, query, segment=segment)
+        export = Export(owner.account_id, chosen, search, columns, now_ms(), delimiter=delimiter)
         began, count = time.monotonic(), 0
         with _written(target) as file, counting() as progress:
             total = await export.count(store) if not progress.disable else None

@@ -68,6 +68,32 @@ ENTRIES = (
     CommandEntry("trash list", CUSTOMERS, "List deleted customers.", "trash"),
     CommandEntry("trash restore", CUSTOMERS, "Restore deleted customers.", "trash"),
     CommandEntry("trash empty", CUSTOMERS, "Remove deleted customers for good.", "trash"),
+    CommandEntry("segments", CUSTOMERS, "Save searches, and list their customers."),
+    CommandEntry("segments list", CUSTOMERS, "List the segments, by name.", "segments"),
+    CommandEntry(
+        "segments show", CUSTOMERS, "Print a segment and its number of customers.", "segments"
+    ),
+    CommandEntry("segments create", CUSTOMERS, "Create a segment.", "segments"),
+    CommandEntry("segments update", CUSTOMERS, "Update a segment.", "segments"),
+    CommandEntry("segments delete", CUSTOMERS, "Delete segments.", "segments"),
+    CommandEntry(
+        "segments members",
+        CUSTOMERS,
+        "List the customers of a segment, the newest first.",
+        "segments",
+    ),
+    CommandEntry(
+        "segments export",
+        CUSTOMERS,
+        "Export the definitions of all segments to a file.",
+        "segment_files",
+    ),
+    CommandEntry(
+        "segments load",
+        CUSTOMERS,
+        "Create or update segments from a file of `segments export`.",
+        "segment_files",
+    ),
     CommandEntry("query", CUSTOMERS, "Execute a GraphQL document.", "query"),
     CommandEntry("import", CUSTOMERS, "Import customers from files.", "transfer"),
     CommandEntry("imports", CUSTOMERS, "List imports of files."),

@@ -17,6 +17,7 @@ from regulars.cli.progress import stopping, transfer_progress
 from regulars.core.clock import now_ms
 from regulars.core.counts import count_of
 from regulars.core.dates import parse_timestamp
+from regulars.segments.searching import parse_search
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.import_repository import COUNTS
@@ -95,9 +96,10 @@ def push(
 
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
+        search = await parse_search(store, owner.account_id, query)
         async with Remote(address, server.token, _paused) as remote:
             customers = Customers(remote)
-            transfer = Push(store, owner.account_id, remote, customers, query, dry_run, now_ms())
+            transfer = Push(store, owner.account_id, remote, customers, search, dry_run, now_ms())
             began = time.monotonic()
             await _go(transfer, address)
         result = _result(address, owner.name, dry_run, transfer.tally, began)

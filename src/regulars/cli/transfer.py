@@ -232,6 +232,12 @@ def export(
         ),
     ] = "-",
     query: options.Query = "",
+    segment: Annotated[
+        str | None,
+        typer.Option(
+            "--segment", metavar="NAME", help="Only the customers of this segment: its name or id."
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -274,7 +280,7 @@ def export(
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     settings = options.settings(database_url=database_url)
-    result = run(settings, account, target, form, query, chosen, delimiter)
+    result = run(settings, account, target, form, query, chosen, delimiter, segment)
     if target == "-":
         return
     if as_json:

@@ -1,8 +1,8 @@
 """The packages of the entities.
 
 A package has some of these modules: `entity` with ENTITIES, the descriptions of its tables;
-`stored_values` with RULES, what `verify` expects in its columns; `graphql` with API, its part of
-the API. `schema.graphql` in the package has the types of that part.
+`stored_values` with RULES and `checks` with CHECKS, what `verify` expects in its columns and rows;
+`graphql` with API, its part of the API. `schema.graphql` in the package has the types of that part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from regulars.store.tables import metadata
 
 # An entity comes after those that it refers to.
-PACKAGES = ("customers", "orders", "webhooks", "accounts", "trash")
+PACKAGES = ("customers", "orders", "webhooks", "accounts", "trash", "segments")
 
 
 def parts(module: str, name: str) -> list[Any]:

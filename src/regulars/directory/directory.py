@@ -26,8 +26,12 @@ from regulars.store.row_batches import RowBatches
 class Directory:
     """Reads and writes the data of accounts. Each call is about one account."""
 
-    def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
+    def __init__(
+        self, store: Store, limits: Limits = DEFAULTS, primary: Store | None = None
+    ) -> None:
         self._store = store
+        # Where a replica must not be read: what the history does not number.
+        self.primary = primary or store
         self._listing = Listing(store)
         self._batches = RowBatches(store, store.min_shared_reads)
         self.limits = limits

@@ -25,7 +25,7 @@ class DraftDirectory(Directory):
     to, and the lists of customers. Other reads see the stored rows."""
 
     def __init__(self, directory: Directory, draft: Draft) -> None:
-        super().__init__(directory.store, directory.limits)
+        super().__init__(directory.store, directory.limits, directory.primary)
         self._draft = draft
         self._grouped: dict[Relation, Mapping[int, Sequence[tuple[Cursor, Row]]]] = {}
 

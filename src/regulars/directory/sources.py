@@ -61,6 +61,8 @@ class Sources:
             return self.primary
         source = self._by_replica.get(replica)
         if source is None:
-            source = Source(Directory(replica, self._limits), replica.positions)
+            source = Source(
+                Directory(replica, self._limits, self.primary.directory.store), replica.positions
+            )
             self._by_replica[replica] = source
         return source

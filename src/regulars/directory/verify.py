@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.core import external_ids
-from regulars.core.packages import all_tables
+from regulars.core.packages import all_tables, parts
 from regulars.customers.search import search_document
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
@@ -60,6 +60,7 @@ from regulars.trash.table import trash, trash_keys
 _OF_ACCOUNTS = [
     table for table in all_tables() if "account_id" in table.c and table not in (accounts, tokens)
 ]
+_CHECKS = {table: check for each in parts("checks", "CHECKS") for table, check in each.items()}
 _NOT_SHOWN = ("hash", "term", "key", "shop_id", "value")
 
 MAX_PROBLEMS = 100
@@ -203,12 +204,15 @@ class _Verifier:
             if table.name in self._read_names:
                 continue
             entity = entities.get(table.name)
+            check = _CHECKS.get(table.name)
             for row in self._all(table, account_id):
                 if entity and entity.counter and entity.key_of(row) > counter_row[entity.counter]:
                     yield (
                         f"account {account_id}, {table.name} {entity.key_of(row)}: the id was "
                         "never assigned"
                     )
+                if check is not None:
+                    yield from (f"{_name(table, row)}: {problem}" for problem in check(row))
         self._read_names.clear()
 
     def _imports(self, account: str, account_id: int) -> Iterator[str]:

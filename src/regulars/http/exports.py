@@ -20,6 +20,7 @@ from regulars.http.options import parse_options
 from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
+from regulars.segments.searching import parse_search
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export import Export
@@ -33,7 +34,7 @@ MAX_EXPORTS_OF_ACCOUNT = MAX_EXPORTS // 2
 _PAGE_SIZE = 250
 # Ids that are decoded before other requests of this process can run.
 _IDS_PER_STEP = 5_000
-_OPTIONS = ("query", "columns", "format", "delimiter")
+_OPTIONS = ("query", "segment", "columns", "format", "delimiter")
 
 
 class ExportHandler(RouteHandler):
@@ -65,13 +66,15 @@ class ExportHandler(RouteHandler):
         options = parse_options(request, _OPTIONS)
         file_format, columns = options.get("format", "csv"), options.get("columns", "")
         column_names = [name.strip() for name in columns.split(",") if name.strip()]
-        query = options.get("query", "")
-        chosen_ids = await self._ids(request, query) if record.method == "POST" else None
+        query, segment = options.get("query", ""), options.get("segment")
+        has_search = bool(query) or segment is not None
+        chosen_ids = await self._ids(request, has_search) if record.method == "POST" else None
+        search = await parse_search(self._store, grant.account_id, query, segment=segment)
         try:
             export = Export(
                 grant.account_id,
                 file_format,
-                query,
+                search,
                 column_names,
                 now_ms(),
                 _PAGE_SIZE,
@@ -112,7 +115,7 @@ class ExportHandler(RouteHandler):
         if self._in_progress[account_id] >= MAX_EXPORTS_OF_ACCOUNT:
             raise too_many_exports(MAX_EXPORTS_OF_ACCOUNT, is_account_limit=True)
 
-    async def _ids(self, request: Request, query: str) -> list[int]:
+    async def _ids(self, request: Request, has_search: bool) -> list[int]:
         """Returns the numeric ids for the global ids in the body, without duplicates and without
         ids that are not of a customer. Raises HTTPError (400, 413, 415)."""
         check_content_type(index_headers(request.scope["headers"]))
@@ -122,11 +125,13 @@ class ExportHandler(RouteHandler):
             payload = None
         global_ids = payload.get("ids") if isinstance(payload, dict) and len(payload) == 1 else None
         if (
-            query
+            has_search
             or not isinstance(global_ids, list)
             or not all(isinstance(global_id, str) for global_id in global_ids)
         ):
-            raise bad_request('The body must be `{"ids": ["…"]}`, without a `query` in the URL.')
+            raise bad_request(
+                'The body must be `{"ids": ["…"]}`, without a `query` or `segment` in the URL.'
+            )
         customer_ids: dict[int, None] = {}  # ordered
         for start in range(0, len(global_ids), _IDS_PER_STEP):
             for global_id in global_ids[start : start + _IDS_PER_STEP]:

@@ -8,6 +8,7 @@ once for each shape.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,6 +75,9 @@ class Contains:
 
 # The customers in any of several ranges.
 Union = tuple[Within, ...]
+# A larger union is not used: SQLite combines at most 500 SELECTs (SQLITE_MAX_COMPOUND_SELECT).
+# Those of 50 terms are smaller.
+MAX_RANGES = 450
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ def unions(condition: Condition) -> list[Union]:
         case Or() if condition.parts:
             of_parts = [unions(part) for part in condition.parts]
             if all(of_parts):
-                return [tuple(dict.fromkeys(within for first, *_ in of_parts for within in first))]
+                union = _joined([first for first, *_ in of_parts])
+                return [union] if union else []
     return []
 
 
@@ -146,9 +151,14 @@ def exact_union(condition: Condition) -> Union | None:
         case Or() if condition.parts:
             of_parts = [exact_union(part) for part in condition.parts]
             if all(of_parts):
-                ranges = (within for union in of_parts if union for within in union)
-                return tuple(dict.fromkeys(ranges))
+                return _joined([union for union in of_parts if union])
     return None
+
+
+def _joined(unions: Sequence[Union]) -> Union | None:
+    """Return the union of unions, or None if it has more than `MAX_RANGES`."""
+    ranges = tuple(dict.fromkeys(within for union in unions for within in union))
+    return ranges if len(ranges) <= MAX_RANGES else None
 
 
 def columns_of(condition: Condition) -> set[str]:

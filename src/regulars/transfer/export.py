@@ -25,7 +25,7 @@ import orjson
 
 from regulars.core.paging import KeysetPage
 from regulars.customers.listing import CustomerPage, Listing
-from regulars.customers.search.parser import Order, parse
+from regulars.customers.search.parser import Order, Search
 from regulars.store import Store
 from regulars.store.base import QueryExecutor
 from regulars.store.queries import ORDER_VALUE, customers_by_id
@@ -67,20 +67,20 @@ _SLICE_CHARACTERS = 262_144
 
 
 class Export:
-    """An export of all customers of an account, of the matches of a query, or of `ids`.
+    """An export of all customers of an account, of the matches of a search, or of `ids`.
 
-    The order is that of the query or of `ids`; else that of the customers' ids. `form` is one of
+    The order is that of the search or of `ids`; else that of the customers' ids. `form` is one of
     EXPORT_FORMATS. `page` is the number of customers that are read at once. `delimiter` is a name
     in DELIMITERS, for csv-excel only; None is a comma.
 
-    Raises BadOption, and Rejected with InvalidQuery.
+    Raises BadOption.
     """
 
     def __init__(
         self,
         account_id: int,
         form: str,
-        query: str,
+        search: Search,
         chosen: Sequence[str],
         now: int,
         page: int = PAGE,
@@ -93,7 +93,6 @@ class Export:
         self._account_id = account_id
         self._form = form
         self._delimiter = _parse_delimiter(form, delimiter)
-        search = parse(query)
         order = search.order if search.ordered else Order("id", ascending=True)
         self._selected = CustomerPage(order, KeysetPage(page), search.condition, now)
         self._ids = ids

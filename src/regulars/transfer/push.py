@@ -14,7 +14,7 @@ from regulars.core.paging import KeysetPage
 from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
 from regulars.customers.listing import CustomerPage, Listing
-from regulars.customers.search.parser import Order, parse
+from regulars.customers.search.parser import Order, Search
 from regulars.customers.values import new_row, replacement_patch
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
@@ -35,8 +35,8 @@ _AT_ONCE = 8
 
 
 class Push:
-    """Creates and updates the customers of an account, or the matches of a query, on a server. They
-    are matched by email. None is deleted on the server."""
+    """Creates and updates the customers of an account, or the matches of a search, on a server.
+    They are matched by email. None is deleted on the server."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Push:
         account_id: int,
         remote: Remote,
         customers: Customers,
-        query: str,
+        search: Search,
         dry_run: bool,
         now: int,
     ) -> None:
@@ -52,8 +52,8 @@ class Push:
         self._account_id = account_id
         self._remote = remote
         self._remote_customers = customers
-        order, condition = Order("id", ascending=True), parse(query).condition
-        self._selected = CustomerPage(order, KeysetPage(_PAGE), condition, now)
+        order = Order("id", ascending=True)
+        self._selected = CustomerPage(order, KeysetPage(_PAGE), search.condition, now)
         self._dry_run = dry_run
         self._run = secrets.token_hex(8)
         self._stop = False

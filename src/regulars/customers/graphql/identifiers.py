@@ -14,8 +14,8 @@ from regulars.customers.external_ids import ambiguous_phone
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.listing import customer_page
 from regulars.customers.search import phones
-from regulars.customers.search.parser import parse as parse_search
 from regulars.graphql import Arguments, Layout, Layouts, Resolve, TypeBinding, Value
+from regulars.segments.searching import parse_search
 
 CUSTOMER = "Customer"
 _CHARACTERS_PER_POINT = 10
@@ -95,7 +95,12 @@ def customers_count(_layouts: Layouts) -> Resolve:
             message = f"`limit` is {limit}. Use a number from 0 on, or null to count all."
             raise Rejected(InvalidInput(message, ("limit",)))
         limits = env.directory.limits
-        search = parse_search(arguments.get("query") or "", limits.search_characters)
+        search = await parse_search(
+            env.directory.primary,
+            env.account_id,
+            arguments.get("query") or "",
+            limits.search_characters,
+        )
         selected = customer_page({}, search, env.now, limits.page_size)
         count = await env.directory.count(env.account_id, selected, limit)
         if limit is not None and count > limit:

@@ -24,8 +24,8 @@ from regulars.customers.commands import (
 from regulars.customers.graphql.types import BILLING, CUSTOMER_KEYSET, SHIPPING, address_row
 from regulars.customers.graphql.versions import expected_version
 from regulars.customers.listing import customer_page
-from regulars.customers.search.parser import parse
 from regulars.graphql import Arguments, Layout, Layouts, Resolve
+from regulars.segments.searching import parse_search
 
 
 def customers(layouts: Layouts) -> Resolve:
@@ -35,7 +35,12 @@ def customers(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         limits = env.directory.limits
-        search = parse(arguments.get("query") or "", limits.search_characters)
+        search = await parse_search(
+            env.directory.primary,
+            env.account_id,
+            arguments.get("query") or "",
+            limits.search_characters,
+        )
         selected = customer_page(arguments, search, env.now, limits.page_size)
         total = await env.directory.count(env.account_id, selected) if counted else None
         if not paged:

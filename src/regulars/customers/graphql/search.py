@@ -7,15 +7,20 @@ from dataclasses import asdict
 from typing import Any
 
 from regulars.api.context import Context
-from regulars.customers.search.keys import CUSTOM, KEYS, WITHIN
+from regulars.core.scopes import READ
+from regulars.customers.search.keys import CUSTOM, KEYS, SEGMENT, WITHIN
 from regulars.customers.search.parser import ORDER_KEYS
 from regulars.graphql import Layouts, Nested, Resolve, TypeBinding, Value
+from regulars.segments.definitions import name_key
+from regulars.segments.expansion import as_value
+from regulars.segments.searching import load_definitions
 
 _OF_KEY = ("takes", "compared", "prefix", "values")
 
 
-def search_language(_layouts: Layouts) -> Resolve:
-    """Resolve the keys, operators and limits of the search language."""
+def search_language(layouts: Layouts) -> Resolve:
+    """Resolve the keys, operators and limits of the search language. The values of `segment:` are
+    the names of the segments, for a token that can read customers."""
     language_keys = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
     order = {"takes": "an order", "compared": False, "prefix": False}
     language_keys |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}
@@ -23,10 +28,16 @@ def search_language(_layouts: Layouts) -> Resolve:
         {"name": name, **{field: key[field] for field in _OF_KEY}}
         for name, key in language_keys.items()
     ]
-    language = {"keys": keys, "words": list(WITHIN)}
+    has_values = layouts.only.nested("keys", has_dict_rows=True).selects("values")
 
-    async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
-        return language
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        names: list[str] = []
+        if has_values and READ in env.scopes:
+            definitions = await load_definitions(env.directory.primary, env.account_id)
+            names = sorted([each.name for each in definitions], key=name_key)
+        values = list(map(as_value, names))
+        with_names = [{**key, "values": values} if key["name"] == SEGMENT else key for key in keys]
+        return {"keys": with_names, "words": list(WITHIN)}
 
     return resolve
 

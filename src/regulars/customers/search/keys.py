@@ -44,6 +44,7 @@ _WHOLE = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
 
 ALWAYS = And(())
+SEGMENT = "segment"
 
 
 def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
@@ -204,11 +205,12 @@ def _has(term: KeyValue) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the search language. `read` makes a condition of a term. `takes` describes the value
+    """A key of the search language. `read` makes a condition of a term; the parser itself reads
+    the terms of a key without it. `takes` describes the value
     for people, and `values` are examples or all valid values. `compared` and `prefix` say whether
     the key supports comparisons and a star."""
 
-    read: Callable[[KeyValue], Condition]
+    read: Callable[[KeyValue], Condition] | None
     takes: str
     compared: bool = False
     prefix: bool = False
@@ -310,6 +312,7 @@ _FILLED: Mapping[str, Condition] = {
 }
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
+    SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }
 CUSTOM = Key(_custom, "text", prefix=True)
@@ -329,6 +332,14 @@ WITHIN: Mapping[str, Condition] = {
 def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
     """Return the condition of a key and its value. `others` are valid keys that are read elsewhere,
     for suggestions. Raises Rejected."""
+    read = check(term, others).read
+    assert read is not None
+    return read(term)
+
+
+def check(term: KeyValue, others: Sequence[str]) -> Key:
+    """Return the key of a term. Raises Rejected if it is unknown or does not support the form of
+    the value."""
     key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
     if key is None:
         message = (
@@ -350,4 +361,4 @@ def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
             f"`{term.key}:` needs a value. To find customers without one, use `-has:{term.key}`."
         )
         raise syntax_error(message, term.value.position, "a value")
-    return key.read(term)
+    return key

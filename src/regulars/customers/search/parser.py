@@ -4,12 +4,13 @@
     term   = [NOT | -] ( "(" query ")" | key ":" [< | <= | > | >=] value | value )
     value  = word | "quoted words" | 'quoted words'        a trailing * makes it a prefix
 
-Parsing takes time in proportion to the length of the text.
+`segment:VALUE` stands for the query of a segment, in parentheses. Parsing takes time in proportion
+to the length of the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,6 +26,8 @@ from regulars.store.tables import ORDER_COLUMNS
 
 MAX_TERMS = 50
 MAX_DEPTH = 10
+# With the terms of the segments that the query uses.
+MAX_EXPANDED_TERMS = 500
 
 ORDER_BY, ORDER_DIR = "order_by", "order_dir"
 # The keys of the order and their values.
@@ -50,21 +53,68 @@ class Search:
     ordered: bool = False
 
 
+class Expanded(NamedTuple):
+    """What a segment stands for: its condition, and the number of its terms."""
+
+    condition: Condition
+    terms: int
+
+
+# Returns what a segment stands for, by its term. Raises Rejected.
+Expand = Callable[[KeyValue], Expanded]
+
+
+class SegmentReference(NamedTuple):
+    """A name or an id of a segment in a query, and where it begins and ends."""
+
+    value: str
+    start: int
+    end: int
+
+
+class ParsedText(NamedTuple):
+    """A parsed query: the search, its number of terms with those of the segments, and the
+    references to segments."""
+
+    search: Search
+    terms: int
+    references: Sequence[SegmentReference]
+
+
 @lru_cache(maxsize=500)
 def parse(query: str, max_length: int = DEFAULTS.search_characters) -> Search:
-    """Parse a query of at most `max_length` characters. The default order is newest first
-    (`order_by:id order_dir:desc`).
+    """Parse a query of at most `max_length` characters that uses no segments. The default order is
+    newest first (`order_by:id order_dir:desc`).
 
     Raises Rejected with InvalidQuery: the position of the first error, the expected term, and the
     nearest valid word.
     """
+    check_text(query, max_length)
+    return parse_text(query, _refuse_segment).search
+
+
+def _refuse_segment(term: KeyValue) -> Expanded:
+    raise syntax_error("`segment:` cannot be used here.", term.position, "another term")
+
+
+def check_text(query: str, max_length: int) -> None:
+    """Raise Rejected for a query that is too long, or that no database can store."""
     if len(query) > max_length:
         message = f"The query has {len(query):,} characters; the maximum is {max_length:,}."
         raise syntax_error(message, max_length, "the end")
     if "\0" in query:
         message = "The query contains a NUL character. Remove it."
         raise syntax_error(message, query.index("\0"), "another character")
-    return _Parser(query).search()
+
+
+def parse_text(
+    query: str, expand: Expand, max_terms: int = MAX_TERMS, has_order: bool = True
+) -> ParsedText:
+    """Parse a query that may use segments. Without `has_order`, it cannot set an order. Raises
+    Rejected, as `parse` does."""
+    parser = _Parser(query, expand, max_terms, has_order)
+    search = parser.search()
+    return ParsedText(search, parser.expanded_terms, parser.references)
 
 
 class _Part(NamedTuple):
@@ -77,10 +127,15 @@ class _Part(NamedTuple):
 class _Parser:
     """Parses one query by recursive descent."""
 
-    def __init__(self, query: str) -> None:
+    def __init__(self, query: str, expand: Expand, max_terms: int, has_order: bool) -> None:
         self._text = Text(query)
+        self._expand = expand
+        self._max_terms = max_terms
+        self._has_order = has_order
         self._depth = 0
         self._terms = 0
+        self.expanded_terms = 0
+        self.references: list[SegmentReference] = []
         self._order_values: dict[str, str] = {}
 
     def search(self) -> Search:
@@ -195,10 +250,13 @@ class _Parser:
     def _single(self, negated: str) -> _Part | None:
         position = self._text.position
         self._terms += 1
-        if self._terms > MAX_TERMS:
-            message = f"The query has more than {MAX_TERMS} terms. Remove some."
+        if self._terms > self._max_terms:
+            message = f"The query has more than {self._max_terms} terms. Remove some."
             raise syntax_error(message, position, "the end")
         term = self._text.term()
+        if isinstance(term, KeyValue) and term.key == keys.SEGMENT:
+            return _Part(self._segment(term))
+        self._count_expanded(1, position)
         if isinstance(term, KeyValue):
             if term.key in ORDER_KEYS:
                 self._take_order(term, negated)
@@ -210,8 +268,28 @@ class _Parser:
             return _Part(matching.free(term), _number(term))
         return _Part(condition)
 
+    def _segment(self, term: KeyValue) -> Condition:
+        keys.check(term, tuple(ORDER_KEYS))
+        position = term.value.position
+        self.references.append(SegmentReference(term.value.text, position, self._text.position))
+        condition, terms = self._expand(term)
+        self._count_expanded(terms, position)
+        return condition
+
+    def _count_expanded(self, terms: int, position: int) -> None:
+        self.expanded_terms += terms
+        if self.expanded_terms > MAX_EXPANDED_TERMS:
+            message = (
+                f"The query and its segments have more than {MAX_EXPANDED_TERMS} terms. Remove "
+                "some."
+            )
+            raise syntax_error(message, position, "the end")
+
     def _take_order(self, term: KeyValue, negated: str) -> None:
         """Set the order from `order_by:` or `order_dir:`."""
+        if not self._has_order:
+            message = f"A segment has no order. Remove `{term.key}:`."
+            raise syntax_error(message, term.position, "another term")
         if self._depth or negated:
             message = (
                 f"`{term.key}:` sets the order of the list. It cannot be negated or inside "

@@ -1,0 +1,1 @@
+"""Segments: saved searches, and their use inside other searches."""

@@ -1,0 +1,75 @@
+"""The problems of reading and writing segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from regulars.core.errors import InputPath, Problem
+from regulars.core.ids import encoder
+from regulars.segments.definitions import TYPE, Definition
+
+MAX_SEGMENTS = 500
+
+
+class SegmentNotFound(Problem):
+    """Some ids belong to no segment of the account."""
+
+    key = "segments_not_found"
+
+    def __init__(self, ids: Iterable[str], input_path: InputPath, noun: str = "id") -> None:
+        self._ids = list(ids)
+        id_list = ", ".join(f"`{text[:50]}`" for text in self._ids[:10])
+        rest = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
+        super().__init__(f"No segment has the {noun} {id_list}{rest}.", input_path)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"ids": self._ids}
+
+
+class DuplicateSegment(Problem):
+    """Another segment of the account has the name."""
+
+    key = "segments_duplicated"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'A segment is named "{name[:255]}" already. Choose a different name.',
+            ("node", "name"),
+        )
+
+
+class SegmentInUse(Problem):
+    """Other segments use a segment that is to be deleted."""
+
+    key = "errors_in_use"
+
+    def __init__(self, name: str, users: Sequence[Definition]) -> None:
+        rest = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        super().__init__(
+            f'The segment "{name}" is used by the segment "{users[0].name}"{rest}. Change or '
+            "delete that one first.",
+            ("items",),
+        )
+        ids = encoder(TYPE)([user.segment_id for user in users])
+        self._used_by = [
+            {"id": id_, "type": TYPE, "name": user.name}
+            for id_, user in zip(ids, users, strict=True)
+        ]
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"used_by": self._used_by}
+
+
+class TooManySegments(Problem):
+    """The account has the maximum number of segments."""
+
+    key = "errors_limit"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"This account has {MAX_SEGMENTS} segments, the maximum. Delete one first.",
+            ("node",),
+        )

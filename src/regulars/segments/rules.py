@@ -1,0 +1,214 @@
+"""The rules of writes to segments: create, update and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from regulars.core.errors import InvalidInput, InvalidQuery, Problem, Rejected
+from regulars.customers.search.parser import MAX_TERMS
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.segments import settings as tag_settings
+from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegment
+from regulars.segments.definitions import Definition, Definitions
+from regulars.segments.expansion import LANGUAGE, Expansion, references, rename
+from regulars.segments.problems import (
+    MAX_SEGMENTS,
+    DuplicateSegment,
+    SegmentInUse,
+    SegmentNotFound,
+    TooManySegments,
+)
+from regulars.segments.table import COUNTER, segments
+from regulars.store import Row
+from regulars.store.unit_of_work import Savepoint
+
+_QUERY = ("node", "query")
+_NAME = ("node", "name")
+
+
+def create(unit: CustomerUnitOfWork, command: CreateSegment) -> Row:
+    """Create a segment and return its row. Raises Rejected."""
+    values, problems = command.values, list(command.problems)
+    if "name" not in values and not any(p.input_path == _NAME for p in problems):
+        problems.append(InvalidInput("A segment needs a name. Pass `name`.", _NAME))
+    problems += _duplicates(unit, values, None)
+    if not problems and len(unit.rows[segments].all()) >= MAX_SEGMENTS:
+        problems.append(TooManySegments())
+    if problems:
+        raise Rejected(*problems)
+    savepoint = unit.savepoint()
+    row = {
+        "account_id": unit.account_id,
+        "segment_id": unit.next_id(COUNTER),
+        "description": "",
+        **values,
+        **_query_columns(None, values),
+        "created_at": command.at,
+        "updated_at": command.at,
+    }
+    return _save(unit, command, row, None, savepoint)
+
+
+def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
+    """Update a segment and return its row. Raises Rejected."""
+    row = unit.rows[segments].get(command.segment_id)
+    if row is None:
+        raise Rejected(SegmentNotFound([command.id_text], ("id",)), *command.problems)
+    values, problems = command.values, list(command.problems)
+    problems += _duplicates(unit, values, row["segment_id"])
+    new_settings = values.get("settings")
+    is_emptied = new_settings is not None and not tag_settings.has_tags(new_settings)
+    if is_emptied and row["settings"] is None and not problems:
+        message = "This segment is defined by a query. Pass `query` to change it."
+        problems.append(InvalidInput(message, ("node", "settings")))
+    if problems:
+        raise Rejected(*problems)
+    changed = {**row, **values, **_query_columns(row, values)}
+    if changed == row:
+        return row
+    changed["updated_at"] = max(command.at, row["updated_at"])
+    return _save(unit, command, changed, row, unit.savepoint())
+
+
+def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
+    """Delete segments and return their `_id`s. Raises Rejected, with nothing deleted."""
+    rows = unit.rows[segments]
+    missing = [text for text, number in command.segments if rows.get(number) is None]
+    if missing:
+        raise Rejected(SegmentNotFound(missing, ("items",)))
+    ids = [number for _, number in command.segments if number is not None]
+    definitions = _definitions(unit)
+    users: dict[int, list[Definition]] = {}
+    for each in definitions:
+        used = () if each.segment_id in ids else _used_ids(definitions, each.query)
+        for number in used:
+            users.setdefault(number, []).append(each)
+    problems = [
+        SegmentInUse(each.name, users[each.segment_id])
+        for each in definitions
+        if each.segment_id in ids and each.segment_id in users
+    ]
+    if problems:
+        raise Rejected(*problems)
+    for number in dict.fromkeys(ids):
+        rows.delete(number)
+    return ids
+
+
+def _used_ids(definitions: Definitions, query: str) -> set[int]:
+    """Return the `_id`s of the segments that a query names."""
+    used = [definitions.find(reference.value) for reference in references(query)]
+    return {each.segment_id for each in used if each is not None}
+
+
+def _duplicates(
+    unit: CustomerUnitOfWork, values: Mapping[str, Any], segment_id: int | None
+) -> list[Problem]:
+    """Return the problem of a name that another segment has."""
+    holder = unit.rows[segments].find(("name_key",), values.get("name_key"))
+    if holder is None or holder == segment_id:
+        return []
+    row = unit.rows[segments].get(holder)
+    assert row is not None
+    return [DuplicateSegment(row["name"])]
+
+
+def _query_columns(row: Row | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of the query after a write: that of the input, that of the settings with
+    the parts of the input, or nothing if neither is in the input of an update."""
+    if "query" in values:
+        return {"query": values["query"].strip(), "settings": None, "language": LANGUAGE}
+    if row is not None and "settings" not in values:
+        return {}
+    stored = tag_settings.load(row["settings"]) if row else tag_settings.EMPTY
+    merged = {**stored, **values.get("settings", {})}
+    query = tag_settings.query_of(merged)
+    return {"query": query, "settings": tag_settings.dump(merged), "language": LANGUAGE}
+
+
+def _save(
+    unit: CustomerUnitOfWork,
+    command: CreateSegment | UpdateSegment,
+    row: Row,
+    before: Row | None,
+    savepoint: Savepoint,
+) -> Row:
+    """Save a new or changed segment, and return its row. Queries that name it keep their meaning.
+    Its own query must be readable, and no segment that uses it may become unreadable."""
+    old_definitions = _definitions(unit)
+    unit.rows[segments].put(row)
+    written = command.values.get("query")
+    if before is None or before["name"] != row["name"]:
+        _rewrite_references(unit, old_definitions, row["segment_id"] if written else None)
+    try:
+        definitions = _definitions(unit)
+        if written:
+            _check_query(definitions, row, written)
+        if before is not None and before["query"] != row["query"]:
+            _check_users(old_definitions, definitions, row)
+    except Rejected:
+        unit.roll_back(savepoint)
+        raise
+    saved = unit.rows[segments].get(row["segment_id"])
+    assert saved is not None
+    return saved
+
+
+def _check_query(definitions: Definitions, row: Row, query: str) -> None:
+    """Check the query in the input, in which the positions of errors count. Raises Rejected."""
+    written = Definition(row["segment_id"], row["name"], query)
+    try:
+        Expansion(definitions.replace(written)).parse(written, MAX_TERMS)
+    except Rejected as rejection:
+        problems = [p.at(_QUERY) if isinstance(p, InvalidQuery) else p for p in rejection.problems]
+        raise Rejected(*problems) from rejection
+
+
+def _check_users(before: Definitions, after: Definitions, row: Row) -> None:
+    """Raise Rejected if a segment that can be read cannot be read after a change of another one."""
+    readable, still_readable = Expansion(before), Expansion(after)
+    for each in after:
+        if each.segment_id == row["segment_id"] or _problem(readable, each):
+            continue
+        problem = _problem(still_readable, each)
+        if problem:
+            message = f'The segment "{each.name[:100]}" uses this one. {problem}'
+            raise Rejected(InvalidQuery(message, 0, "fewer terms or segments").at(_QUERY))
+
+
+def _problem(expansion: Expansion, definition: Definition) -> str | None:
+    try:
+        expansion.condition(definition)
+    except Rejected as rejection:
+        return rejection.problems[0].message
+    return None
+
+
+def _rewrite_references(
+    unit: CustomerUnitOfWork, before: Definitions, written_id: int | None
+) -> None:
+    """Rewrite the references that would mean another segment after a change of names, or none. A
+    query that was just written (that of `written_id`) means what it says."""
+    after = _definitions(unit)
+
+    def new_value(value: str) -> str | None:
+        meant, found = before.find(value), after.find(value)
+        if meant is None or (found and found.segment_id == meant.segment_id):
+            return None
+        renamed = after.get(meant.segment_id)
+        return renamed.name if renamed else None
+
+    for row in unit.rows[segments].all():
+        if row["segment_id"] != written_id:
+            query = rename(row["query"], new_value)
+            if query != row["query"]:
+                unit.rows[segments].put({**row, "query": query})
+
+
+def _definitions(unit: CustomerUnitOfWork) -> Definitions:
+    return Definitions(map(_definition, unit.rows[segments].all()))
+
+
+def _definition(row: Row) -> Definition:
+    return Definition(row["segment_id"], row["name"], row["query"])

@@ -1,0 +1,19 @@
+"""Rules for the stored values of segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from regulars.core.stored_values import ID, NOT_EMPTY, OBJECT, POSITIVE, TIME, Rule
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "segments": {
+        "segment_id": ID,
+        "name": NOT_EMPTY,
+        "name_key": NOT_EMPTY,
+        "settings": OBJECT,
+        "language": POSITIVE,
+        "created_at": TIME,
+        "updated_at": TIME,
+    },
+}
