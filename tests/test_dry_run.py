@@ -193,6 +193,14 @@ def values(*optional: str, required: tuple[str, ...] = ()) -> st.SearchStrategy[
     return st.tuples(VALUES, identifiers).map(lambda parts: {**parts[0], **parts[1]})
 
 
+SEGMENTS = node(
+    {},
+    name=st.sampled_from(["vip", "VIP", "all", "7", ""]),
+    description=st.sampled_from(["", "Text"]),
+    query=st.sampled_from(["tag:vip", "segment:vip", "-segment:1", "bogus:"]),
+    settings=st.sampled_from([{}, {"include": {"tags": ["vip"]}}, {"exclude": None}]),
+)
+
 OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "createCustomer": st.fixed_dictionaries({"node": values(required=("email",))}),
     "updateCustomer": st.fixed_dictionaries(
@@ -282,6 +290,9 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "revokeToken": st.fixed_dictionaries({"id": POSITION}),
+    "createSegment": st.fixed_dictionaries({"node": SEGMENTS}),
+    "updateSegment": st.fixed_dictionaries({"node": SEGMENTS, "id": POSITION}),
+    "deleteSegments": st.fixed_dictionaries({"items": st.lists(POSITION, max_size=2)}),
 }
 # With these, most of the mutations of a sequence find their object.
 _HOOK = {"type": "contact/updated", "url": "http://example.com/a"}
@@ -299,6 +310,10 @@ BEGINNING: Sequence[tuple[str, dict[str, Any]]] = [
     ("updateWebhook", {"id": 1, "node": {"type": "order/created"}}),
     ("createToken", {"node": {"name": "app", "scopes": ["customers"]}}),
     ("createToken", {"node": {"name": "other", "scopes": ["metrics"]}}),
+    ("createSegment", {"node": {"name": "vip", "query": "tag:vip"}}),
+    ("createSegment", {"node": {"name": "no vip", "query": "-segment:vip"}}),
+    ("updateSegment", {"id": 0, "node": {"name": "VIP"}}),
+    ("deleteSegments", {"items": [0]}),
 ]
 SEQUENCES = st.lists(
     st.one_of([st.tuples(st.just(name), each) for name, each in OPERATIONS.items()]),
@@ -312,7 +327,9 @@ class MutationSequence:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._ids: dict[str, list[str]] = {"Customer": [], "Webhook": [], "Token": []}
+        self._ids: dict[str, list[str]] = {
+            kind: [] for kind in ("Customer", "Webhook", "Token", "Segment")
+        }
         self._after: str | None = None
         self._delivery_count = 0
 
@@ -371,7 +388,7 @@ class MutationSequence:
 
     def _with_ids(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments with ids in place of positions."""
-        kind = next((kind for kind in ("Webhook", "Token") if kind in name), "Customer")
+        kind = next((kind for kind in ("Webhook", "Token", "Segment") if kind in name), "Customer")
         result = dict(arguments)
         if "id" in result:
             result["id"] = self._id(kind, result["id"])
@@ -392,6 +409,8 @@ class MutationSequence:
         """Remembers the ids of an answer, and gives new webhooks a pending delivery."""
         if name == "createToken":
             self._ids["Token"].append(answer["token"]["id"])
+        elif name == "createSegment":
+            self._ids["Segment"].append(answer["id"])
         elif name == "createWebhook":
             self._ids["Webhook"].append(answer["id"])
             self._delivery_count += 1

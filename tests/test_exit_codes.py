@@ -31,6 +31,14 @@ ON_DATABASE = {
     "trash list": (),
     "trash restore": ("1",),
     "trash empty": ("--yes",),
+    "segments list": (),
+    "segments show": ("vip",),
+    "segments create": ("vip",),
+    "segments update": ("vip", "--name", "new"),
+    "segments delete": ("vip", "--yes"),
+    "segments members": ("vip",),
+    "segments export": ("-",),
+    "segments load": ("{folder}/segments.json",),
     "export": (),
     "pull": ("{server}",),
     "push": ("{server}",),
@@ -73,6 +81,7 @@ CREATE_TABLES = {"serve", "migrate"}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("sys.stdin", io.StringIO("a-secret-of-32-characters-or-more"))
     (tmp_path / "document.graphql").write_text("{ __typename }")
+    (tmp_path / "segments.json").write_text('[{"name": "vip"}]')
     (tmp_path / "customers.csv").write_text(f"email\n{EMAIL}\n")
     return tmp_path
 
@@ -115,7 +124,11 @@ def test_a_database_without_tables(command: str, folder: Path, client: Client) -
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [name for name in ON_DATABASE if name.split()[0] in ("customers", "webhook", "query")],
+    [
+        name
+        for name in ON_DATABASE
+        if name.split()[0] in ("customers", "segments", "webhook", "query")
+    ],
 )
 def test_a_server_that_is_not_reached_or_refuses_the_token(
     command: str, folder: Path, client: Client

@@ -98,6 +98,8 @@ def test_client_reads_its_own_write_through_any_process(
     requests read the primary."""
     writer, reader = clients
     writer.create("before@example.com")
+    segment = 'mutation { createSegment(node: {name: "moving", query: "tag:none"}) { id } }'
+    segment_id = writer.data(segment)["createSegment"]["id"]
     before = count(writer)
     wait_until(lambda: count(reader, Regulars_Change=str(before[1])) == before, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
@@ -108,6 +110,13 @@ def test_client_reads_its_own_write_through_any_process(
     # A client with the header reads the change that it names; the replica has no later one.
     assert count(reader, Regulars_Change=str(before[1])) == before
     assert count(reader, Regulars_Change=str(after[1])) == after
+    # The history does not number changes of segments. The next search has them nevertheless.
+    update = 'mutation($id: ID!) { updateSegment(id: $id, node: {query: "before"}) { id } }'
+    writer.data(update, id=segment_id)
+    document = '{ customers(query: "segment:moving") { totalCount } }'
+    answer = reader.post(document, headers={"Regulars-Change": str(before[1])})
+    assert answer.json()["data"] == {"customers": {"totalCount": 1}}
+    assert answer.headers["Regulars-Change"] == str(before[1])
     # What a mutation shows is the primary's, whatever it is sent with.
     again = writer.post(
         'mutation { createCustomer(node: {email: "after@example.com"}) { _id } }',

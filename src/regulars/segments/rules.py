@@ -11,7 +11,7 @@ from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.segments import settings as tag_settings
 from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegment
 from regulars.segments.definitions import Definition, Definitions
-from regulars.segments.expansion import LANGUAGE, Expansion, references, rename
+from regulars.segments.expansion import LANGUAGE, Expansion, references, rename, uses_segments
 from regulars.segments.problems import (
     MAX_SEGMENTS,
     DuplicateSegment,
@@ -169,7 +169,8 @@ def _check_users(before: Definitions, after: Definitions, row: Row) -> None:
     """Raise Rejected if a segment that can be read cannot be read after a change of another one."""
     readable, still_readable = Expansion(before), Expansion(after)
     for each in after:
-        if each.segment_id == row["segment_id"] or _problem(readable, each):
+        is_user = each.segment_id != row["segment_id"] and uses_segments(each.query)
+        if not is_user or _problem(readable, each):
             continue
         problem = _problem(still_readable, each)
         if problem:
