@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -125,6 +125,41 @@ def test_client_reads_its_own_write_through_any_process(
     assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
     wait_until(lambda: count(reader, Regulars_Change=str(before[1])) == after, SECONDS)
+
+
+@pytest.mark.slow
+def test_dry_run_is_decided_on_the_primary(pair: Pair, clients: tuple[Client, Client]) -> None:
+    """A dry run sees the customers of the primary, also where a query may read a replica that lacks
+    them, and announces the change that the write then makes."""
+    writer, reader = clients
+    old = writer.create("old@example.com")
+    before = count(writer)
+    headers = {"Regulars-Change": str(before[1])}
+    wait_until(lambda: count(reader, Regulars_Change=str(before[1])) == before, SECONDS)
+    ask(pair.replica, "SELECT pg_wal_replay_pause()")
+    new = writer.create("new@example.com")
+    writer.update(old["id"], first_name="Ana")
+    after = (before[0] + 1, before[1] + 2)
+    assert count(reader, Regulars_Change=str(before[1])) == before  # the replica has neither
+
+    def run(call: str) -> dict[str, Any]:
+        answer = reader.post(f"mutation {{ {call} }}", headers=headers)
+        assert isinstance(answer.json(), dict)
+        return dict(answer.json())
+
+    create = 'createCustomer(node: {email: "new@example.com"}, dryRun: true) { id }'
+    assert [error["key"] for error in run(create)["errors"]] == ["errors_dup_email"]
+    update = 'updateCustomer(id: "%s", node: {last_name: "B"}%s) { version full_name }'
+    assert run(update % (old["id"], ", dryRun: true"))["data"]["updateCustomer"] == {
+        "version": 3,
+        "full_name": "Ana B",
+    }
+    delete = f'deleteCustomers(items: ["{new["id"]}"], dryRun: true)'
+    announced = run(delete)
+    assert announced["data"]["deleteCustomers"] == [new["id"]]
+    assert announced["extensions"]["dry_run"]
+    assert count(writer) == count(reader) == after
+    assert run(update % (old["id"], ""))["data"]["updateCustomer"]["full_name"] == "Ana B"
 
 
 @pytest.mark.slow
