@@ -89,6 +89,20 @@ _REQUESTS = [
     'mutation { recordVisit(id: "ID") { id } }',
     """mutation { addTags(items: ["ID"], tags: ["x"]) { id }
         removeTags(items: ["ID"], tags: ["x"]) { id } }""",
+    """mutation { addExternalIds(id: "ID", externalIds: [{source: "stripe", id: "cus_1"},
+        {id: "shop_a"}]) { id external_ids { source id } } }""",
+    '{ node(id: "external:stripe:cus_1") { id } nodes(ids: ["shop_a", "ID"]) { id } }',
+    """{ a: customer(by: {external_id: {source: "stripe", id: "cus_1"}}) { id }
+        b: customer(by: {email: "a0@example.com"}) { id } c: customer(by: {_id: 1}) { id } }""",
+    '{ customersCount(query: "external_id:stripe:*") { count precision } }',
+    """mutation { removeExternalIds(id: "external:stripe:cus_1", externalIds: [{id: "shop_a"}],
+        dryRun: true) { id } }""",
+    'mutation { removeExternalIds(id: "ID", externalIds: [{id: "shop_a"}]) { id } }',
+    'mutation { deleteCustomers(items: ["ID"], dryRun: true) }',
+    """mutation { setCustomers(nodes: [{external_ids: [{source: "stripe", id: "cus_1"}], last_name: "B"},
+        {email: "dry@example.com"}], dryRun: true) { created updated } }""",
+    "{ accountSettings { trash_days } trash { totalCount edges { node { id } } } }",
+    "mutation { updateAccountSettings(node: {trash_days: 20}) { trash_days } }",
     """mutation { setCustomers(nodes: [{email: "a0@example.com", first_name: "A"},
         {email: "set@example.com", tags: ["z"]}], errorPolicy: REJECT_ROW) { created updated } }""",
 ]
@@ -163,7 +177,7 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     token, secret = with_store(database, prepare)
     statements = ExplainedStatements(monkeypatch)
-    monkeypatch.setattr(housekeeping, "_START_SECONDS", 0)
+    monkeypatch.setattr(housekeeping, "_START_DELAY_SECONDS", 0)
     settings = Settings(
         database_url=database,
         rate_limit=1_000_000,
@@ -219,7 +233,7 @@ async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -
     update = 'mutation { updateCustomer(id: "%s", node: {first_name: "B", tags: ["y"]}) { id } }'
     await ask(update % ids[1])
     await ask(f'{{ node(id: "{ids[1]}") {{ id }} }}')
-    await ask(f'mutation {{ deleteCustomers(items: ["{ids[2]}"]) }}')
+    await delete_and_restore(ask, ids[2])
     order = """mutation { recordOrder(node: {name: "#1", email: "a0@example.com", total: 10,
         currency: "EUR"}) { id } }"""
     await ask(order)
@@ -245,6 +259,20 @@ async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -
     assert answer.status_code == 202, answer.text
     await client.get("/import")
     await client.get(answer.headers["location"])
+
+
+async def delete_and_restore(ask: Any, id: str) -> None:
+    """Move a customer to the trash, restore it, delete it again, and purge it."""
+    delete = f'mutation {{ deleteCustomers(items: ["{id}"]) }}'
+    restore = f'restoreCustomers(items: ["{id}"], conflictPolicy: skip'
+    await ask(delete)
+    await ask('{ trash(email: "a2@example.com", first: 2) { totalCount edges { node { id } } } }')
+    await ask(f"mutation {{ {restore}, dryRun: true) {{ customers {{ id }} }} }}")
+    await ask(f"mutation {{ {restore}) {{ customers {{ id }} skipped {{ field }} }} }}")
+    await ask(delete)
+    await ask(f'mutation {{ emptyTrash(items: ["{id}"], dryRun: true) }}')
+    await ask(f'mutation {{ emptyTrash(items: ["{id}"]) }}')
+    await ask("mutation { emptyTrash }")
 
 
 def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
