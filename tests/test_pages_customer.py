@@ -12,8 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import Person, sign_in_person
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.support import Client, Server, create_token, find_account_name, get, run_server
+from tests.test_pages_for_all import check_accessibility
 
 pytestmark = pytest.mark.slow
 
@@ -395,3 +396,122 @@ def stop(server: Server) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("the server does not end")
+
+
+ADD_IDS = """mutation($id: ID!, $ids: [InputExternalId!]!) {
+    addExternalIds(id: $id, externalIds: $ids) { id } }"""
+
+
+def add_external_ids(person: Person, number: int, **ids: str) -> None:
+    values = [{"source": source, "id": id} for source, id in ids.items()]
+    person.client.data(ADD_IDS, id=str(number), ids=values)
+
+
+def external_ids(person: Person) -> list[str]:
+    selection = "... on Customer { external_ids { source id } }"
+    customer = person.client.node("Q3VzdG9tZXI6MQ==", selection)
+    return [":".join(each.values()) for each in customer["external_ids"]]
+
+
+@pytest.mark.smoke
+def test_external_ids_are_added_and_removed_by_keyboard(ana: Person) -> None:
+    page = ana.page
+    ids = page.get_by_role("list", name="External ids")
+    add = page.get_by_role("button", name="Add an external id")
+    expect(ids).to_be_hidden()
+    add.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Add an external id")
+    check_accessibility(page)
+    expect(dialog.get_by_label("Id in this system")).to_be_focused()
+    page.keyboard.type(" 7210001112223 ")
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(ids.get_by_role("listitem")).to_have_text(["shop:7210001112223"])
+    expect(add).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog.get_by_label("System", exact=True).fill("stripe")
+    dialog.get_by_label("Id in this system").fill("cus_1")
+    page.keyboard.press("Enter")
+    expect(ids.get_by_role("listitem")).to_have_text(["shop:7210001112223", "stripe:cus_1"])
+    expect(page.locator(".timeline li").first).to_contain_text("External ids")
+    assert external_ids(ana) == ["shop:7210001112223", "stripe:cus_1"]
+    check_accessibility(page)
+    page.get_by_role("button", name="Remove shop:7210001112223").press("Enter")
+    expect(ids.get_by_role("listitem")).to_have_text(["stripe:cus_1"])
+    expect(add).to_be_focused()
+    assert external_ids(ana) == ["stripe:cus_1"]
+
+
+def test_an_external_id_of_another_customer_is_refused_with_a_link(ana: Person) -> None:
+    ana.client.create("bo@example.com", first_name="Bo", last_name="Li")
+    add_external_ids(ana, 2, stripe="cus_1")
+    page = ana.page
+    page.get_by_role("button", name="Add an external id").click()
+    dialog = page.get_by_role("dialog")
+    system = dialog.get_by_label("System", exact=True)
+    id = dialog.get_by_label("Id in this system")
+    system.fill("stripe")
+    id.fill("cus_1")
+    page.keyboard.press("Enter")
+    expect(id).to_have_attribute("aria-invalid", "true")
+    expect(id).to_be_focused()
+    expect(dialog).to_contain_text("Another customer has the external id “stripe:cus_1”.")
+    check_accessibility(page)
+    page.screenshot(path=SCREENSHOTS / "external-id-taken-light.png")
+    assert external_ids(ana) == []
+    dialog.get_by_role("link", name="Show the other customer").click()
+    expect(page.get_by_role("heading", name="Bo Li")).to_be_visible()
+    expect(dialog).to_have_count(0)
+
+
+def test_a_customer_is_opened_by_external_id(ana: Person) -> None:
+    add_external_ids(ana, 1, stripe="cus_1", shop="cust-7", erp="a/b c")
+    for path in ("external:stripe:cus_1", "cust-7", "external:erp:a%2Fb%20c", "Q3VzdG9tZXI6MQ=="):
+        page = ana.open(f"/customers/{path}")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Ana Núñez")
+    page = ana.open("/customers/external:stripe:cus_9")
+    expect(page.get_by_role("heading", name="Customer not found", level=2)).to_be_visible()
+
+
+def test_external_ids_are_copied(ana: Person) -> None:
+    add_external_ids(ana, 1, stripe="cus_1")
+    ana.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = ana.open("/customers/1")
+    page.get_by_role("button", name="Copy the id of stripe:cus_1").click()
+    expect(page.locator(".toast")).to_contain_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == "cus_1"
+
+
+def test_a_reader_copies_external_ids_only(browser: Browser, ana: Person) -> None:
+    add_external_ids(ana, 1, stripe="cus_1")
+    account = find_account_name(ana.server, ana.client.token)
+    token = create_token(ana.server, account=account, scopes=("customers:read",))
+    with Client(ana.server, token) as client:
+        reader = Person(browser, ana.server, client)
+        reader.create_session()
+        page = reader.open("/customers/1")
+        chip = page.get_by_role("list", name="External ids").get_by_role("listitem")
+        expect(chip.get_by_role("button")).to_have_count(1)
+        expect(page.get_by_role("button", name="Add an external id")).to_have_count(0)
+        reader.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_many_external_ids_fit_the_screen(
+    browser: Browser, ana: Person, scheme: str, size: dict[str, int]
+) -> None:
+    add_external_ids(
+        ana, 1, shop="7210001112223", stripe="cus_PQx81kZ2VbT4uJ", erp="D" * 200, crm="1"
+    )
+    person = Person(browser, ana.server, ana.client, viewport=size, color_scheme=scheme)
+    person.create_session()
+    page = person.open("/customers/1")
+    page.locator(".timeline li").first.wait_for()
+    check_accessibility(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    width = "wide" if size is WIDE else "narrow"
+    page.screenshot(path=SCREENSHOTS / f"external-ids-{width}-{scheme}.png")
+    person.close()

@@ -3,12 +3,14 @@ and of the server.
 
 The modules of `web/` have one form of import and export, which tests check, so that a regular
 expression finds them. A joined module becomes a function that returns its exports. The other
-modules read them from `modules`, which the joined file exports.
+modules read them from `modules`, which the joined file exports. A module that only one page needs is
+a part of the file of that page.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from graphlib import TopologicalSorter
 
@@ -20,25 +22,19 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.
 def join_modules(
     sources: Mapping[str, str], entry: str, page: str, separate: str
 ) -> dict[str, str]:
-    """Returns the modules as they are served. The file `entry` has that module, the module `page`,
+    """Returns the files as they are served. The file `entry` has that module, the module `page`,
     and all modules that they import, except `separate` and its imports."""
     separate_names = _with_imports(sources, separate)
     joined = (_with_imports(sources, entry) | _with_imports(sources, page)) - separate_names
     shared = joined | separate_names
-    served = {
-        name: source if name in separate_names else _use_shared(source, shared, entry)
-        for name, source in sources.items()
-        if name not in joined
-    }
+    served = {name: sources[name] for name in separate_names}
+    for name, parts in _group_by_page(sources, shared).items():
+        served[name] = _with_parts(sources, name, parts, shared, entry)
     names = sorted(separate_names)
     lines = [f'import * as m{index} from "./{name}";' for index, name in enumerate(names)]
     entries = ", ".join(f'"{name}": m{index}' for index, name in enumerate(names))
     lines.append(f"export const modules = {{ {entries} }};")
-    graph = {name: _imports(sources[name]) & joined for name in sorted(joined)}
-    lines += [
-        _as_function(name, sources[name], shared)
-        for name in TopologicalSorter(graph).static_order()
-    ]
+    lines += _as_functions(sources, joined, shared)
     return {**served, entry: "\n".join(lines)}
 
 
@@ -56,11 +52,31 @@ def _with_imports(sources: Mapping[str, str], first: str) -> set[str]:
     return names
 
 
-def _use_shared(source: str, shared: set[str], entry: str) -> str:
-    """Returns a module of its own file, which reads the exports of `shared` modules."""
-    if not _imports(source) & shared:
-        return source
-    return f'import {{ modules }} from "./{entry}";\n{_read_shared(source, shared)}'
+def _group_by_page(sources: Mapping[str, str], shared: set[str]) -> dict[str, set[str]]:
+    """Returns the names of the other files, with the modules that only this page needs."""
+    pages = {name for source in sources.values() for name in DYNAMIC_IMPORT.findall(source)}
+    needed = {page: _with_imports(sources, page) - shared for page in sorted(pages - shared)}
+    uses = Counter(name for names in needed.values() for name in names)
+    files = {page: {name for name in names if uses[name] == 1} for page, names in needed.items()}
+    return {**{name: {name} for name in uses if uses[name] > 1}, **files}
+
+
+def _with_parts(
+    sources: Mapping[str, str], name: str, parts: set[str], shared: set[str], entry: str
+) -> str:
+    """Returns the file of a module and its `parts`. It reads the exports of others from `modules`."""
+    known = shared | parts
+    if not _imports(sources[name]) & known:
+        return sources[name]
+    lines = [f'import {{ modules }} from "./{entry}";']
+    lines += _as_functions(sources, parts - {name}, known)
+    return "\n".join([*lines, _read_shared(sources[name], known)])
+
+
+def _as_functions(sources: Mapping[str, str], names: set[str], shared: set[str]) -> list[str]:
+    graph = {name: _imports(sources[name]) & names for name in sorted(names)}
+    order = TopologicalSorter(graph).static_order()
+    return [_as_function(name, sources[name], shared) for name in order]
 
 
 def _as_function(name: str, source: str, shared: set[str]) -> str:

@@ -34,6 +34,7 @@ import {
   headingRow,
   iconButton,
   noAccess,
+  openFormDialog,
   pageHeader,
   runAction,
   showError,
@@ -197,18 +198,7 @@ class CustomerPage {
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
         ),
-        h(
-          "ul",
-          { class: "tags", "aria-label": t.fieldName("external_ids"), hidden: !customer.external_ids.length },
-          customer.external_ids.map(({ source, id }) =>
-            h(
-              "li",
-              { class: "chip" },
-              userText(`${source}:${id}`),
-              iconButton("copy", t.customer.copyExternalId(source), () => copyToClipboard(id)),
-            ),
-          ),
-        ),
+        this.externalIds(),
       ),
       this.canWrite
         ? button([icon("trash"), t.delete], (event) => this.remove(event.currentTarget), { class: "danger" })
@@ -231,6 +221,61 @@ class CustomerPage {
     this.renderFigures();
     this.renderOrders();
     this.renderLeads();
+  }
+
+  /** The external ids, each with a button that copies it, and one that removes it. */
+  externalIds() {
+    const { external_ids: ids } = this.customer;
+    const label = t.fieldName("external_ids");
+    return h(
+      "div",
+      { class: "tags external-ids" },
+      h(
+        "ul",
+        { class: "tags", "aria-label": label, hidden: !ids.length },
+        ids.map(({ source, id }) => {
+          const text = `${source}:${id}`;
+          return h(
+            "li",
+            { class: "chip" },
+            userText(text, { title: text }),
+            iconButton("copy", t.customer.copyExternalId(text), () => copyToClipboard(id)),
+            this.canWrite
+              ? iconButton("close", t.customer.removeExternalId(text), ({ currentTarget }) =>
+                  runAction(currentTarget, () => this.changeExternalIds("remove", { source, id })),
+                )
+              : null,
+          );
+        }),
+      ),
+      this.canWrite
+        ? button([icon("add"), t.customer.addExternalId], () => this.openExternalIdDialog(), { class: "plain" })
+        : null,
+    );
+  }
+
+  async openExternalIdDialog() {
+    const field = (label, properties) =>
+      formField(label, h("input", { type: "text", dir: "auto", autocomplete: "off", spellcheck: "false", ...properties }));
+    const source = field(t.customer.source, { value: "shop" });
+    const id = field(t.customer.externalId, { autofocus: true });
+    const fields = { externalIds: id, id, source };
+    const isAdded = await openFormDialog(t.customer.addExternalId, t.save, [source, id], fields, async () => {
+      await this.changeExternalIds("add", { source: source.input.value.trim(), id: id.input.value.trim() });
+      return true;
+    });
+    if (isAdded) this.focusExternalIds();
+  }
+
+  async changeExternalIds(action, externalId) {
+    await this.change(`${action}ExternalIds(id: $id, externalIds: $values)`, "InputExternalId", [externalId]);
+    this.focusExternalIds();
+    await this.history.read();
+  }
+
+  /** The button that had the focus was replaced. */
+  focusExternalIds() {
+    this.head.querySelector(".external-ids .plain").focus();
   }
 
   /** A switch that is saved at once. */
@@ -312,24 +357,26 @@ class CustomerPage {
     return { element, render };
   }
 
-  /** Adds or removes tags. The server merges both with other changes. */
   async changeTags(mutation, tags, field) {
     try {
-      const data = await withBusy(field.input, () =>
-        runMutation(
-          `mutation($items: [ID!]!, $tags: [String!]!) {
-        ${mutation}(items: $items, tags: $tags) { ${SELECTION} } }`,
-          { items: [this.customer.id], tags },
-        ),
-      );
+      await withBusy(field.input, () => this.change(`${mutation}(items: [$id], tags: $values)`, "String", tags));
       field.input.value = "";
-      this.setCustomer(data[mutation][0]);
+      this.render();
       this.main.querySelector(".tag-form input")?.focus();
-      announce(t.saved);
       await this.history.read();
     } catch (error) {
       showFieldErrors(error, { tags: field }, () => showError(error));
     }
+  }
+
+  /** Adds or removes values of a list. The server merges both with other changes. Throws ApiError. */
+  async change(mutation, type, values) {
+    const { changed } = await runMutation(
+      `mutation($id: ID!, $values: [${type}!]!) { changed: ${mutation} { ${SELECTION} } }`,
+      { id: this.customer.id, values },
+    );
+    this.setCustomer([changed].flat()[0]);
+    announce(t.saved);
   }
 
   renderFigures() {

@@ -1,5 +1,7 @@
 // The pages and their URLs. Nothing else lists them: the server reads the paths here.
 
+import { show } from "./not-found.js";
+
 /**
  * Each route has a `path` and the module that shows it. `parent` is the link that the navigation
  * bar marks; a route with an `icon` has a link there, for tokens with the `scope`.
@@ -18,7 +20,7 @@ export const ROUTES = [
   { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin" },
   { path: "/explorer", load: () => import("./explorer.js"), icon: "code", scope: null },
 ];
-const NOT_FOUND = { path: null, load: () => import("./not-found.js") };
+const NOT_FOUND = { path: null, load: async () => ({ show }) };
 
 /** Returns the route of a path and the parameters in it: numbers, and `id`, which is any text. */
 export function findRoute(path) {

@@ -15,6 +15,7 @@ import {
   emptyState,
   errorState,
   headingRow,
+  otherCustomerLink,
   pageHeader,
   runAction,
   showError,
@@ -263,7 +264,7 @@ export async function show({ main, url, signal, setTitle }) {
               userText(value),
               " ",
               // The other one can be a selected customer, which is still in the trash.
-              names[takenBy] ? null : h("a", { href: `/customers/${encodeURIComponent(takenBy)}` }, t.trash.showOther),
+              names[takenBy] ? null : otherCustomerLink(takenBy),
             ),
           ),
           conflicts.length > SHOWN_CONFLICTS

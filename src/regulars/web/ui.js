@@ -217,13 +217,17 @@ export function showFieldErrors(error, fields, showRest) {
       rest.push(entry);
       continue;
     }
-    fields[name].setError(entry.message);
+    const { customer_id: holder } = entry.extensions;
+    fields[name].setError([entry.message, holder ? [" ", otherCustomerLink(holder)] : null]);
     first ??= fields[name];
   }
   first?.input.focus();
   if (first) announce(error.message, true);
   if (rest.length || !first) showRest(errorMessage(rest.length ? new ApiError(rest) : error));
 }
+
+/** A link to the customer who has a value now. */
+export const otherCustomerLink = (id) => h("a", { href: `/customers/${encodeURIComponent(id)}` }, t.showOther);
 
 /**
  * Opens a dialog with a form. `submit(form, close)` resolves with the result of the dialog, or with
