@@ -261,17 +261,17 @@ async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -
     await client.get(answer.headers["location"])
 
 
-async def delete_and_restore(ask: Any, id: str) -> None:
+async def delete_and_restore(ask: Any, customer_id: str) -> None:
     """Move a customer to the trash, restore it, delete it again, and purge it."""
-    delete = f'mutation {{ deleteCustomers(items: ["{id}"]) }}'
-    restore = f'restoreCustomers(items: ["{id}"], conflictPolicy: skip'
+    delete = f'mutation {{ deleteCustomers(items: ["{customer_id}"]) }}'
+    restore = f'restoreCustomers(items: ["{customer_id}"], conflictPolicy: skip'
     await ask(delete)
     await ask('{ trash(email: "a2@example.com", first: 2) { totalCount edges { node { id } } } }')
     await ask(f"mutation {{ {restore}, dryRun: true) {{ customers {{ id }} }} }}")
     await ask(f"mutation {{ {restore}) {{ customers {{ id }} skipped {{ field }} }} }}")
     await ask(delete)
-    await ask(f'mutation {{ emptyTrash(items: ["{id}"], dryRun: true) }}')
-    await ask(f'mutation {{ emptyTrash(items: ["{id}"]) }}')
+    await ask(f'mutation {{ emptyTrash(items: ["{customer_id}"], dryRun: true) }}')
+    await ask(f'mutation {{ emptyTrash(items: ["{customer_id}"]) }}')
     await ask("mutation { emptyTrash }")
 
 

@@ -403,7 +403,7 @@ ADD_IDS = """mutation($id: ID!, $ids: [InputExternalId!]!) {
 
 
 def add_external_ids(person: Person, number: int, **ids: str) -> None:
-    values = [{"source": source, "id": id} for source, id in ids.items()]
+    values = [{"source": source, "id": value} for source, value in ids.items()]
     person.client.data(ADD_IDS, id=str(number), ids=values)
 
 
@@ -450,12 +450,12 @@ def test_an_external_id_of_another_customer_is_refused_with_a_link(ana: Person) 
     page.get_by_role("button", name="Add an external id").click()
     dialog = page.get_by_role("dialog")
     system = dialog.get_by_label("System", exact=True)
-    id = dialog.get_by_label("Id in this system")
+    box = dialog.get_by_label("Id in this system")
     system.fill("stripe")
-    id.fill("cus_1")
+    box.fill("cus_1")
     page.keyboard.press("Enter")
-    expect(id).to_have_attribute("aria-invalid", "true")
-    expect(id).to_be_focused()
+    expect(box).to_have_attribute("aria-invalid", "true")
+    expect(box).to_be_focused()
     expect(dialog).to_contain_text("Another customer has the external id “stripe:cus_1”.")
     check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / "external-id-taken-light.png")

@@ -3,8 +3,8 @@ and of the server.
 
 The modules of `web/` have one form of import and export, which tests check, so that a regular
 expression finds them. A joined module becomes a function that returns its exports. The other
-modules read them from `modules`, which the joined file exports. A module that only one page needs is
-a part of the file of that page.
+modules read them from `modules`, which the joined file exports. A module that only one page needs
+is a part of the file of that page.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _group_by_page(sources: Mapping[str, str], shared: set[str]) -> dict[str, se
 def _with_parts(
     sources: Mapping[str, str], name: str, parts: set[str], shared: set[str], entry: str
 ) -> str:
-    """Returns the file of a module and its `parts`. It reads the exports of others from `modules`."""
+    """Returns the file of a module and its `parts`, which reads other exports from `modules`."""
     known = shared | parts
     if not _imports(sources[name]) & known:
         return sources[name]

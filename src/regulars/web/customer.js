@@ -256,7 +256,10 @@ class CustomerPage {
 
   async openExternalIdDialog() {
     const field = (label, properties) =>
-      formField(label, h("input", { type: "text", dir: "auto", autocomplete: "off", spellcheck: "false", ...properties }));
+      formField(
+        label,
+        h("input", { type: "text", dir: "auto", autocomplete: "off", spellcheck: "false", ...properties }),
+      );
     const source = field(t.customer.source, { value: "shop" });
     const id = field(t.customer.externalId, { autofocus: true });
     const fields = { externalIds: id, id, source };
