@@ -40,12 +40,13 @@ pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 CUSTOMERS = 6_000
 TRASHED = 2_000
 # A statement may read all rows of these tables: an account has few, or here none.
-SMALL = {"counters", "accounts", "webhooks", "imports", "attempts"}
+SMALL = {"counters", "accounts", "webhooks", "imports", "attempts", "segments"}
 
 # These read a page along an index of the account.
 WALKS = {"trash", "trash, next page"}
 
 LOOKUPS = LookupKeys(
+    all_segments=[True],
     customer_ids=[7],
     email_keys=["c7@x.test"],
     idempotency_keys=["k7"],

@@ -11,7 +11,7 @@ from regulars.core.commands import (
     IdempotencyRecord,
     Origin,
     SmallCommand,
-    record_keys,
+    record_lookups,
 )
 from regulars.core.errors import Problem
 from regulars.store import LookupKeys
@@ -30,8 +30,7 @@ class _SegmentCommand(SmallCommand):
         return True
 
     def lookup_keys(self) -> LookupKeys:
-        keys = record_keys(self.idempotency_record)
-        return LookupKeys(all_segments=(True,), idempotency_keys=keys)
+        return LookupKeys(all_segments=(True,), **record_lookups(self.idempotency_record))
 
 
 @dataclass(frozen=True, slots=True)
