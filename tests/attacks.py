@@ -34,7 +34,15 @@ GZIP = {**CSV, "Content-Encoding": "gzip"}
 
 
 _DATABASE_CASES = (
-    *("searches", "marks in", "setCustomers", "addTags", "webhooks", "page: the largest"),
+    *(
+        "searches",
+        "marks in",
+        "segments",
+        "setCustomers",
+        "addTags",
+        "webhooks",
+        "page: the largest",
+    ),
 )
 
 
@@ -1475,6 +1483,61 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.graphql(f"mutation($n: [InputSetCustomer!]!) {{ {roots} }}", {"n": nodes}, token)
     delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i, dryRun: true) }"
     target.graphql(delete, {"i": target.ids["heavy"]}, token)
+
+
+SEGMENTS = "{ segments(first: 250, query: %s) { totalCount edges { node { id %s } } } }"
+
+
+def _delete_segments(target: Target, token: str | None) -> None:
+    delete = "mutation($i: [ID!]!) { deleteSegments(items: $i) }"
+    while edges := target.data(SEGMENTS % ('""', ""))["segments"]["edges"]:
+        target.graphql(delete, {"i": [edge["node"]["id"] for edge in edges]}, token)
+
+
+@case(
+    "segments",
+    "segments of an account",
+    "terms of a search, with those of its segments",
+    "characters of a search",
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    """As many segments as an account can have, which are all read and expanded."""
+    stamp = f"é{number}x{time.time_ns()}"
+    create = "mutation($node: SegmentInput!) { createSegment(node: $node) { id } }"
+    query = join(49, lambda n: f'-notes:"{number} word{n} {"x" * 20}"')
+    node = {"description": "word é " * 285, "query": query}
+    for n in range(501):
+        target.graphql(create, {"node": {**node, "name": f"{stamp}{n}"}}, token)
+    for search in ("", " ".join(["word"] * 50), f"{stamp}1 order_by:name", "(" * SEARCH):
+        for fields in ("problem", "statistics", "query"):
+            target.graphql(SEGMENTS % (json.dumps(search), fields), None, token)
+    customers = (
+        "query($q: String) { customers(first: 5, query: $q) { totalCount edges { cursor } } }"
+    )
+    for count in (1, 9, 10, 11, 49):
+        search = " ".join(f"-segment:{stamp}{n}" for n in range(count))
+        target.graphql(customers, {"q": search}, token)
+    _delete_segments(target, token)
+
+
+@case(
+    "segments: large ones",
+    "characters of all segments of an account: names, descriptions, queries and settings",
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    tags = {"tags": [f"{n}{'é' * 250}" for n in range(PAGE)]}
+    create = "mutation($n: SegmentInput!) { createSegment(node: $n) { id query } }"
+    for n in range(12):
+        name = f"large{number}x{time.time_ns()}x{n}"
+        node = {"name": name, "settings": {"include": tags, "exclude": tags}}
+        target.graphql(create, {"n": node}, token)
+        search = json.dumps(f"segment:{name}")
+        target.graphql(f"{{ customers(query: {search}) {{ totalCount }} }}", None, token)
+    for fields in ("problem", "query settings { include { tags } exclude { tags } }", "statistics"):
+        target.graphql(SEGMENTS % ('""', fields), None, token)
+    _delete_segments(target, token)
 
 
 @case("writes with an Idempotency-Key", ROWS, "request line and headers", stranger=False)

@@ -397,6 +397,21 @@ def test_an_account_has_at_most_500_segments(client: Client) -> None:
     assert error["extensions"]["input_path"] == ["items"]
 
 
+def test_the_segments_of_an_account_have_at_most_2_mi_characters(client: Client) -> None:
+    tags = [f"{n:03}{'x' * 250}" for n in range(250)]
+    settings = {"include": {"tags": tags}, "exclude": {"tags": tags}}
+    for number in range(8):
+        create(client, f"Large {number}", settings=settings)
+    node = {"name": "One more", "settings": settings}
+    error = client.expect_error("errors_limit", CREATE, node=node)
+    assert error["message"] == (
+        "The segments of this account would have more than 2,097,152 characters together. "
+        "Delete one first, or use fewer tags."
+    )
+    assert len(names(client)) == 8
+    create(client, "Small")
+
+
 def test_scopes(server: Server) -> None:
     create_ = "mutation { createSegment(node: {%s}%s) { %s } }"
     with Client(server, create_token(server, scopes=("customers:write",))) as writer:

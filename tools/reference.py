@@ -243,7 +243,7 @@ ERRORS = {
     ),
     "errors_limit": (
         "200",
-        "`createSegment`: the account has 500 segments.",
+        "The account has 500 segments, or they would have more than 2 Mi characters together.",
         "Delete a segment first.",
     ),
     "tokens_not_found": (

@@ -38,6 +38,7 @@ from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegm
 from regulars.segments.definitions import TYPE, Definition, Definitions
 from regulars.segments.expansion import Expansion, uses_segments
 from regulars.segments.listing import ORDERS, SegmentCursors, parse_list
+from regulars.segments.searching import run_with
 from regulars.segments.settings import load as load_settings
 from regulars.segments.table import segments as table
 from regulars.segments.values import clean_segment
@@ -62,7 +63,9 @@ def segments(layouts: Layouts) -> Resolve:
         limits = env.directory.limits
         search = parse_list(arguments.get("query") or "", limits.search_characters)
         page = page_of(arguments, SegmentCursors(search.order_by), "segments", limits.page_size)
-        matches = search.matches(await _rows(env))
+        found = await _rows(env)
+        texts = (row[name] for row in found for name in ("name", "description"))
+        matches = await run_with(texts, lambda: search.matches(found))
         if not is_paged:
             return {"totalCount": len(matches)}
         cut = search.page(matches, page)
@@ -132,13 +135,6 @@ async def _rows(env: Context) -> list[Row]:
     return [row for row in rows.values() if row is not None]
 
 
-async def _expansion(env: Context) -> tuple[Definitions, Expansion]:
-    definitions = Definitions(
-        Definition(row["segment_id"], row["name"], row["query"]) for row in await _rows(env)
-    )
-    return definitions, Expansion(definitions)
-
-
 async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     return await layout.load_related(await _tuples(env, rows, layout.columns), env)
 
@@ -160,16 +156,24 @@ async def _tuples(env: Context, rows: Sequence[Row], columns: tuple[str, ...]) -
 
 async def _searches(env: Context, ids: Sequence[int]) -> list[Search | Rejected]:
     """Return the search of each segment, or why it cannot be evaluated."""
-    definitions, expansion = await _expansion(env)
-    searches: list[Search | Rejected] = []
-    for number in ids:
-        definition = definitions.get(number)
-        assert definition is not None
-        try:
-            searches.append(Search(Order(), expansion.condition(definition)))
-        except Rejected as rejection:
-            searches.append(rejection)
-    return searches
+    rows = await _rows(env)
+
+    def expand() -> list[Search | Rejected]:
+        definitions = Definitions(
+            Definition(row["segment_id"], row["name"], row["query"]) for row in rows
+        )
+        expansion = Expansion(definitions)
+        searches: list[Search | Rejected] = []
+        for number in ids:
+            definition = definitions.get(number)
+            assert definition is not None
+            try:
+                searches.append(Search(Order(), expansion.condition(definition)))
+            except Rejected as rejection:
+                searches.append(rejection)
+        return searches
+
+    return await run_with((row["query"] for row in rows), expand)
 
 
 async def _count(env: Context, search: Search | Rejected) -> int:

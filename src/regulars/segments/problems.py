@@ -10,6 +10,9 @@ from regulars.core.ids import encoder
 from regulars.segments.definitions import TYPE, Definition
 
 MAX_SEGMENTS = 500
+# Of the names, descriptions, queries and settings of all segments of an account. Each search that
+# uses a segment reads them.
+MAX_CHARACTERS = 2 * 1024**2
 
 
 class SegmentNotFound(Problem):
@@ -71,5 +74,18 @@ class TooManySegments(Problem):
     def __init__(self) -> None:
         super().__init__(
             f"This account has {MAX_SEGMENTS} segments, the maximum. Delete one first.",
+            ("node",),
+        )
+
+
+class LargeSegments(Problem):
+    """The segments of the account would have too many characters."""
+
+    key = "errors_limit"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The segments of this account would have more than {MAX_CHARACTERS:,} characters "
+            "together. Delete one first, or use fewer tags.",
             ("node",),
         )

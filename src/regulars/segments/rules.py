@@ -13,8 +13,10 @@ from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegm
 from regulars.segments.definitions import Definition, Definitions
 from regulars.segments.expansion import LANGUAGE, Expansion, references, rename, uses_segments
 from regulars.segments.problems import (
+    MAX_CHARACTERS,
     MAX_SEGMENTS,
     DuplicateSegment,
+    LargeSegments,
     SegmentInUse,
     SegmentNotFound,
     TooManySegments,
@@ -136,12 +138,14 @@ def _save(
 ) -> Row:
     """Save a new or changed segment, and return its row. Queries that name it keep their meaning.
     Its own query must be readable, and no segment that uses it may become unreadable."""
-    old_definitions = _definitions(unit)
+    old_definitions, old_size = _definitions(unit), _count_characters(unit)
     unit.rows[segments].put(row)
     written = command.values.get("query")
     if before is None or before["name"] != row["name"]:
         _rewrite_references(unit, old_definitions, row["segment_id"] if written else None)
     try:
+        if old_size < (size := _count_characters(unit)) and size > MAX_CHARACTERS:
+            raise Rejected(LargeSegments())
         definitions = _definitions(unit)
         if written:
             _check_query(definitions, row, written)
@@ -205,6 +209,12 @@ def _rewrite_references(
             query = rename(row["query"], new_value)
             if query != row["query"]:
                 unit.rows[segments].put({**row, "query": query})
+
+
+def _count_characters(unit: CustomerUnitOfWork) -> int:
+    """Return the number of characters of all segments."""
+    names = ("name", "description", "query", "settings")
+    return sum(len(row[name] or "") for row in unit.rows[segments].all() for name in names)
 
 
 def _definitions(unit: CustomerUnitOfWork) -> Definitions:
