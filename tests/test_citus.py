@@ -26,12 +26,14 @@ from regulars.accounts.accounts import Accounts
 from regulars.app import Application
 from regulars.settings import Settings
 from regulars.store import Store, imports
+from regulars.store.operator_figures import import_figures, inbox_figures, webhook_figures
 from regulars.store.tables import metadata
 from regulars.store.writes import (
     blank_late_attempts,
     forget_deleted_shop_ids,
     forget_idempotency_records,
 )
+from regulars.trash import queries as trash_queries
 from regulars.webhooks import delivery_queries, inbox_queries
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, background_writes
@@ -54,7 +56,8 @@ from tests.test_webhooks import create_webhook
 
 pytestmark = pytest.mark.citus
 
-# Statements of the workers and the housekeeping, which read or delete rows of all accounts.
+# Statements of the workers, the housekeeping and the metrics, which read or delete rows of all
+# accounts.
 _STATEMENTS_OF_ALL_ACCOUNTS = {
     query.compiled("postgresql").text
     for query in (
@@ -69,6 +72,10 @@ _STATEMENTS_OF_ALL_ACCOUNTS = {
         forget_idempotency_records(),
         forget_deleted_shop_ids(),
         blank_late_attempts(),
+        trash_queries.due(),
+        import_figures(),
+        inbox_figures(),
+        webhook_figures(),
     )
 }
 
