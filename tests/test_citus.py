@@ -591,7 +591,7 @@ def test_impossible_moves_are_refused_with_a_reason(database: str) -> None:
         assert result.returncode != 0
         return result.stderr
 
-    assert "no node 127.0.0.1:1" in expect_error("one", "127.0.0.1:1", "--block-writes")
+    assert "No node is named 127.0.0.1:1." in expect_error("one", "127.0.0.1:1", "--block-writes")
     (node, *_) = accounts_by_node(database)
     assert "No account is named" in expect_error("zwei", node, "--block-writes")
     if fetch_value(database, "SHOW wal_level") != "logical":
