@@ -19,9 +19,10 @@ pytestmark = pytest.mark.slow
 SHOWN_TAG = "tested"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOR_RULES = ["color-contrast", "link-in-text-block"]
-# The responses of the list, headers included, and all files of the pages, as Brotli.
+# The responses of the list, headers included, and all files of all pages, as Brotli. Each new page
+# adds to the second, and to what nobody loads who does not open it.
 MAX_LIST_BYTES = 60_000
-MAX_TOTAL_BYTES = 60_000
+MAX_TOTAL_BYTES = 64_000
 
 
 @pytest.fixture(scope="module")
