@@ -18,6 +18,7 @@ from regulars.http.page_modules import DYNAMIC_IMPORT as _DYNAMIC_IMPORT
 from regulars.http.pages import Pages, minify, read_sources, serve
 from regulars.store.imports import PENDING, RECEIVING, RUNNING
 from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
+from regulars.webhooks.filters import FILTERS
 
 PACKAGE = files("regulars")
 FILES = {file.name: file.read_text(encoding="utf-8") for file in PACKAGE.joinpath("web").iterdir()}
@@ -326,6 +327,7 @@ GROUPS: dict[str, set[str] | None] = {
     "orders.fulfillment": enum_values("OrderFulfillmentStatus"),
     "timeline.actors": enum_values("ActorKind"),
     "timeline.kinds": enum_values("CustomerChangeKind"),
+    "webhooks.filters": set(FILTERS),
     "tokens.columns": None,
     "trash.columns": None,
     "tokens.states": enum_values("TokenState"),

@@ -626,6 +626,7 @@ def test_a_retry_concurrent_with_a_release_is_not_lost(postgresql: str) -> None:
         "disabled_at": None,
         "disabled_reason": None,
         "paused": False,
+        "filtered": False,
         "claimed_by": "me",
         "claimed_until": 10,
     }
