@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.core.errors import InvalidInput
@@ -109,6 +109,7 @@ JSON_VALUE = st.recursive(
     st.lists(HOSTILE, max_size=3),
     st.dictionaries(HOSTILE, JSON_VALUE, max_size=3),
 )
+@example({"shipping_address.line1": "0\r\0"}, [], {})
 def test_no_text_of_json_lines_is_rejected_for_its_characters(
     row: dict[str, str], tags: list[str], custom: dict[str, Any]
 ) -> None:

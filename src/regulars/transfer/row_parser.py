@@ -59,6 +59,7 @@ from regulars.transfer.sanitizing import (
     GARBLED,
     SURPLUS,
     sanitized,
+    without_nul,
 )
 from regulars.transfer.values import (
     Changed,
@@ -310,6 +311,9 @@ class RowParser:
                 if (not value.isascii() or "&" in value) and looks_garbled(value):
                     row.warnings.append(RowWarning(GARBLED, target.heading))
                 if target.name == "line1" and ("\n" in value or "\r" in value):
+                    if "\0" in value:  # not in `custom` either, which keeps further lines
+                        value = without_nul(value)
+                        row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
                     value, more = split_street(value)
                     if more:
                         _target(f"{target.group}.line1", "").put(row.node, value)
