@@ -93,7 +93,7 @@ class _Marshalled(_Pickled[SetRow]):
         return [
             _with_ids(SetRow._make(item), ExternalId._make)
             if type(item) is tuple
-            else pickle.loads(item)  # noqa: S301
+            else pickle.loads(item)  # noqa: S301  # of our own process
             for item in items
         ]
 

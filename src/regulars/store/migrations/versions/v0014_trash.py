@@ -87,11 +87,12 @@ def _describe_history() -> None:
     small, and reads the whole history for the changes of a few customers. The statistics of a
     database that was analyzed stay."""
     op.execute("ANALYZE trash")  # creates the table of the statistics
+    insert = sa.text(
+        "INSERT INTO sqlite_stat1 SELECT 'history', :index_name, :statistics WHERE NOT EXISTS "
+        "(SELECT 1 FROM sqlite_stat1 WHERE tbl = 'history' AND idx = :index_name)"
+    )
     for index, statistics in (
         ("history", "1000000 100000 1"),
         ("history_of_customer", "1000000 100000 10 1"),
     ):
-        op.execute(
-            f"INSERT INTO sqlite_stat1 SELECT 'history', '{index}', '{statistics}' WHERE NOT "  # noqa: S608
-            f"EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = 'history' AND idx = '{index}')"
-        )
+        op.get_bind().execute(insert, {"index_name": index, "statistics": statistics})
