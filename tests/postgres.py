@@ -254,3 +254,10 @@ def hold_lock(dsn: str, statement: str) -> Iterator[None]:
 # What every write of an account needs, and what every read of a customer needs.
 ACCOUNTS = "LOCK TABLE counters IN EXCLUSIVE MODE"
 CUSTOMERS = "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE"
+
+
+async def vacuum(dsn: str) -> None:
+    """Collects the statistics of all tables, on which plans depend."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import asyncpg
 import pytest
 import sqlalchemy as sa
 
@@ -33,6 +32,7 @@ from regulars.store.writes import (
 )
 from regulars.trash import queries as trash_queries
 from regulars.webhooks.inbox_queries import insert_event, insert_key
+from tests.postgres import vacuum
 from tests.support import run_regulars, scratch_database
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
@@ -180,13 +180,8 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def on_postgresql(postgresql: str) -> Iterator[str]:
-    async def analyze(dsn: str) -> None:
-        connection = await asyncpg.connect(dsn)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.close()
-
     with scratch_database(postgresql) as url:
-        asyncio.run(analyze(fill_database(url)))
+        asyncio.run(vacuum(fill_database(url)))
         yield url
 
 

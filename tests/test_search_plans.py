@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import asyncpg
 import orjson
 import pytest
 
@@ -28,6 +27,7 @@ from regulars.store.searches import MAX_WALK_SET
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from regulars.webhooks.filters import Change, WebhookFilters
+from tests.postgres import vacuum
 from tests.support import RecordingStore, run_regulars, scratch_database
 
 pytestmark = pytest.mark.both_databases
@@ -117,13 +117,8 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def on_postgresql(postgresql: str) -> Iterator[str]:
-    async def analyze(dsn: str) -> None:
-        connection = await asyncpg.connect(dsn)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.close()
-
     with scratch_database(postgresql) as url:
-        asyncio.run(analyze(fill_database(url)))
+        asyncio.run(vacuum(fill_database(url)))
         yield url
 
 
