@@ -117,17 +117,20 @@ def test_ids_are_added_and_removed_with_history(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "key"),
     [
-        *({"source": source, "id": "1"} for source in ("a b", "x" * 33, "field.size", "a:b", "é")),
-        *({"source": "s", "id": id_} for id_ in ("", " ", "x" * 256, "a\nb", "a\0b")),
+        *(
+            ({"source": source, "id": "1"}, "source")
+            for source in ("a b", "x" * 33, "field.size", "a:b", "é")
+        ),
+        *(({"source": "s", "id": id_}, "id") for id_ in ("", " ", "x" * 256, "a\nb", "a\0b")),
     ],
 )
-def test_invalid_ids_are_refused(client: Client, wrong: dict[str, str]) -> None:
+def test_invalid_ids_are_refused(client: Client, wrong: dict[str, str], key: str) -> None:
     error = client.expect_error(
         "errors_invalid_input", CREATE, n={"email": "a@x.test", "external_ids": [wrong]}
     )
-    assert error["extensions"]["input_path"] == ["node", "external_ids", 0]
+    assert error["extensions"]["input_path"] == ["node", "external_ids", 0, key]
 
 
 def test_the_limits_of_ids(client: Client) -> None:

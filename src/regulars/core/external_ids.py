@@ -86,35 +86,36 @@ def clean_ids(inputs: Sequence[Any], path: InputPath) -> tuple[ExternalIds, list
     if len(inputs) > 2 * MAX_IDS:
         return (), [InvalidInput(f"{too_many(len(inputs))} Send fewer.", path)]
     for index, value in enumerate(inputs):
-        external, error = _clean_id(value)
-        if error:
-            problems.append(InvalidInput(error, (*path, index)))
-        else:
+        external, found = clean_one(value, (*path, index))
+        problems += found
+        if not found:
             ids[external] = None
     if len(ids) > MAX_IDS:
         problems.append(InvalidInput(too_many(len(ids)), path))
     return tuple(ids), problems
 
 
-def clean_one(value: Mapping[str, Any], path: InputPath) -> tuple[ExternalId, list[Problem]]:
-    """Return one external id of an input, and problems."""
-    external, error = _clean_id(value)
-    return external, [InvalidInput(error, path)] if error else []
-
-
-def _clean_id(value: Any) -> tuple[ExternalId, str | None]:
+def clean_one(
+    value: ExternalId | Mapping[str, Any], path: InputPath
+) -> tuple[ExternalId, list[Problem]]:
+    """Return one external id of an input, and its problem. In a mapping, the problem is at the key
+    that is invalid."""
     if isinstance(value, ExternalId):
         source, text = value
     else:
         source, text = value.get("source") or SHOP, value["id"]
     id_, problem = clean(text, ID_LENGTH)
+    message, key = None, "id"
     if problem:
-        return ExternalId(source, ""), f"The external id {problem}"
-    if not id_:
-        return ExternalId(
-            source, ""
-        ), "The external id is empty. Send an id of 1 to 255 characters."
-    return ExternalId(source, id_), source_problem(source)
+        message = f"The external id {problem}"
+    elif not id_:
+        message = "The external id is empty. Send an id of 1 to 255 characters."
+    else:
+        message, key = source_problem(source), "source"
+    if message is None:
+        return ExternalId(source, id_), []
+    place = path if isinstance(value, ExternalId) else (*path, key)
+    return ExternalId(source, id_), [InvalidInput(message, place)]
 
 
 def too_many(count: int, noun: str = "A customer") -> str:
