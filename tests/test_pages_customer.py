@@ -434,7 +434,10 @@ def test_external_ids_are_added_and_removed_by_keyboard(ana: Person) -> None:
     dialog.get_by_label("Id in this system").fill("cus_1")
     page.keyboard.press("Enter")
     expect(ids.get_by_role("listitem")).to_have_text(["shop:7210001112223", "stripe:cus_1"])
-    expect(page.locator(".timeline li").first).to_contain_text("External ids")
+    newest = page.locator(".timeline li").first
+    expect(newest).to_contain_text("External ids")
+    expect(newest).to_contain_text("stripe:cus_1")
+    expect(newest.locator("del")).to_have_count(0)
     assert external_ids(ana) == ["shop:7210001112223", "stripe:cus_1"]
     check_accessibility(page)
     page.get_by_role("button", name="Remove shop:7210001112223").press("Enter")

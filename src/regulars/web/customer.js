@@ -234,7 +234,7 @@ class CustomerPage {
         "ul",
         { class: "tags", "aria-label": label, hidden: !ids.length },
         ids.map(({ source, id }) => {
-          const text = `${source}:${id}`;
+          const text = idText({ source, id });
           return h(
             "li",
             { class: "chip" },
@@ -830,8 +830,11 @@ function changeView(change) {
   );
 }
 
-/** The changed parts of a field: of an object, each key separately. */
-function changedParts({ name, before, after }) {
+/** The changed parts of a field: of an object, each key separately; external ids as texts. */
+function changedParts(field) {
+  const { name } = field;
+  const [before, after] =
+    name === "external_ids" ? [field.before, field.after].map(idTexts) : [field.before, field.after];
   const isWhole =
     [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
     (before ?? after) === null;
@@ -842,10 +845,16 @@ function changedParts({ name, before, after }) {
   return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
 }
 
+const idText = ({ source, id }) => `${source}:${id}`;
+const idTexts = (ids) => ids?.map(idText);
+
 /** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
 function differenceView({ name, before, after }) {
   const isList = Array.isArray(before) && Array.isArray(after);
-  const without = (list, other) => list.filter((value) => !other.includes(value));
+  const without = (list, other) => {
+    const texts = new Set(other.map((value) => JSON.stringify(value)));
+    return list.filter((value) => !texts.has(JSON.stringify(value)));
+  };
   const part = (tag, label, value) =>
     isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
   return h(
