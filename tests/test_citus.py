@@ -24,6 +24,7 @@ from starlette.routing import Router
 from regulars import housekeeping
 from regulars.accounts.accounts import Accounts
 from regulars.app import Application
+from regulars.cli.errors import UNREACHABLE
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.operator_figures import import_figures, inbox_figures, webhook_figures
@@ -440,7 +441,9 @@ def test_killed_node_affects_only_its_accounts(database: str) -> None:
                 created = run_regulars(
                     "token", "create", "--account", "one", "--database-url", database
                 )
-                assert "is unavailable" in created.stderr, created.stderr
+                assert created.returncode == UNREACHABLE
+                assert f"The Citus node {node_name(node)} does not respond" in created.stderr
+                assert "Start the node" in created.stderr
                 assert_reported(database, node, "two")
                 time.sleep(1)
                 assert sum(writer.success_count for writer in others) > before

@@ -57,15 +57,15 @@ def check_accounts(url: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
 
 
 def _describe_uncounted(node: Node) -> Finding:
-    """Returns the finding about a node while a node does not answer."""
+    """Returns the finding about a node while a node does not respond."""
     names = [account.name for account in node.residents]
     if node.is_reachable:
         accounts = count_of(len(names), "account")
-        message = f"{accounts}. Customers are not counted while another node does not answer."
+        message = f"{accounts}. Customers are not counted while another node does not respond."
         return Finding(OK, f"node {node.name}", message)
     examples = f" ({', '.join(names[:_LARGEST])}{', …' * (len(names) > _LARGEST)})" if names else ""
     message = (
-        f"The node does not answer. Until it does, requests of {count_of(len(names), 'account')}"
+        f"The node does not respond. Until it does, requests of {count_of(len(names), 'account')}"
         f"{examples} get status 503."
     )
     return Finding(FAIL, f"node {node.name}", message)

@@ -24,6 +24,8 @@ CONNECT_SECONDS = 5.0
 _OTHER_HOSTS_SECONDS = 0.25
 # A primary that answers later may have been paused, so all hosts are tried again.
 _LATE_SECONDS = 1.0
+# The message of Citus if the coordinator cannot reach a node.
+_NODE_FAILED = re.compile(r"connection to the remote node (?:.*@)?(\S+:\d+) failed(?:.*: (.+))?")
 # The message of asyncio for a refused connection.
 _REFUSED = re.compile(r"\('([^']+)', (\d+)")
 # No host answers, the server refuses the connection, or no host takes writes.
@@ -152,6 +154,11 @@ def describe_error(error: BaseException) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     reason = reason.rstrip(".")
     refused = _REFUSED.search(reason)
+    if node := _NODE_FAILED.search(reason):
+        return (
+            f"The Citus node {node[1]} does not respond to the coordinator: "
+            f"{node[2] or 'the connection failed'}. Start the node, or repair the network."
+        )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return f"PostgreSQL answers, but the {reason}. Create it, or correct the URL."
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
