@@ -224,6 +224,26 @@ def test_every_statement_of_a_request_goes_to_one_node(
     assert len(statements.problems) > 60
 
 
+def test_workers_read_only_from_the_nodes_of_their_accounts(database: str) -> None:
+    """While a node does not respond, the workers name the accounts of the others."""
+
+    async def explain() -> list[str | None]:
+        connection = await asyncpg.connect(database)
+        try:
+            problems = []
+            for query in (delivery_queries.webhooks_with_work(True), imports.due_imports(True)):
+                compiled = query.compiled("postgresql")
+                arguments = compiled.arguments({"now": 1, "limit": 1, "ids": [1]})
+                text = f"EXPLAIN (FORMAT JSON) {compiled.text}"
+                rows = await connection.fetch(text, *arguments)
+                problems.append(describe_problem(json.loads(rows[0][0])[0]["Plan"]))
+            return problems
+        finally:
+            await connection.close()
+
+    assert asyncio.run(explain()) == [None, None]
+
+
 async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
     """Send a request of every kind."""
     create = 'mutation { createCustomer(node: {email: "%s", notes: "n", tags: ["x"]}) %s }'

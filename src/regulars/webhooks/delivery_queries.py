@@ -70,7 +70,9 @@ def webhooks_with_work(of_accounts: bool = False) -> Query:
         .where(in_enabled_account(webhooks))
     )
     if of_accounts:
-        statement = statement.where(any_of(webhooks.c.account_id, "ids"))
+        # Citus asks only their nodes if the condition is on both tables.
+        for table in (webhooks, counters):
+            statement = statement.where(any_of(table.c.account_id, "ids"))
     return Query(statement.order_by(webhooks.c.claimed_until).limit(number("limit")))
 
 
