@@ -8,6 +8,8 @@ import hashlib
 import hmac
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,10 +27,10 @@ from regulars import housekeeping
 from regulars.accounts.accounts import Accounts
 from regulars.app import Application
 from regulars.cli.errors import UNREACHABLE
+from regulars.core.packages import all_tables
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.operator_figures import import_figures, inbox_figures, webhook_figures
-from regulars.store.tables import metadata
 from regulars.store.writes import (
     blank_late_attempts,
     forget_deleted_shop_ids,
@@ -623,6 +625,24 @@ def test_impossible_moves_are_refused_with_a_reason(database: str) -> None:
 
 def test_distribution_is_idempotent(database: str) -> None:
     count = "SELECT count(*) FROM pg_dist_partition"
-    assert fetch_value(database, count) == len(metadata.tables) + 1  # and Alembic's own
+    assert fetch_value(database, count) == len(all_tables()) + 1  # and Alembic's own
     assert "already" in run_regulars("migrate", "--database-url", database).stdout
-    assert fetch_value(database, count) == len(metadata.tables) + 1
+    assert fetch_value(database, count) == len(all_tables()) + 1
+
+
+def test_a_restored_database_is_distributed_completely(
+    database: str, postgresql: str, tmp_path: Path
+) -> None:
+    """The command runs in a Python of its own: no other code has imported the packages."""
+    file = str(tmp_path / "c.backup")
+    assert run_regulars("backup", file, "--database-url", database).returncode == 0
+    with scratch_database(postgresql) as restored:
+        command = [sys.executable, "-m", "regulars", "restore", file, "--database-url", restored]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        count = "SELECT count(*) FROM pg_dist_partition"
+        assert fetch_value(restored, count) == len(all_tables()) + 1
+        copy = run_regulars("copy", database, restored, "--resume", "--json")
+        assert copy.returncode == 0, copy.stderr
+        tables = json.loads(copy.stdout)["tables"].values()
+        assert {(table["added"], table["removed"]) for table in tables} == {(0, 0)}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from regulars.accounts.accounts import Account, Accounts
 from regulars.accounts.grants import CACHE_SECONDS
+from regulars.core.packages import all_tables
 from regulars.store import Store
 from regulars.store.account_deletion import (
     batch_parameters,
@@ -35,9 +36,10 @@ async def delete_account(
     if await Accounts(store).disable(account):
         await asyncio.sleep(_WAIT_SECONDS)
     deleted: dict[str, int] = {}
+    tables = batched_tables(all_tables())
 
     async def delete_rows() -> None:
-        for table in batched_tables():
+        for table in tables:
             rows = batch_size(table)
             while rows == batch_size(table):
                 parameters = batch_parameters(table, account.account_id)
@@ -46,7 +48,7 @@ async def delete_account(
                 on_batch(table.name, rows)
 
     await delete_rows()
-    await store.execute(delete_rest(account.account_id))
+    await store.execute(delete_rest(account.account_id, tables))
     # A request that was in progress may have left rows that are written without the account's lock.
     await delete_rows()
     return deleted

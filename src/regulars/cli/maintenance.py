@@ -166,8 +166,8 @@ def restore(
     The command creates the database file of SQLite. After you restore a backup of an older version,
     run `regulars migrate`.
     """
+    from regulars.directory.database import distribute
     from regulars.store.backup import restore as run
-    from regulars.store.migrate import distribute
     from regulars.store.schema_version import newest_version, stored_version
 
     address = options.address(database_url)

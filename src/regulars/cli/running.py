@@ -97,8 +97,7 @@ def migrate(
     The command does nothing if the tables are current. You cannot undo it: create a backup first
     with `regulars backup`. On a Citus cluster, it also distributes the tables by account.
     """
-    from regulars.directory.database import upgrade
-    from regulars.store.migrate import distribute
+    from regulars.directory.database import distribute, upgrade
     from regulars.store.schema_version import newest_version, read_schema_state
 
     expand_only = expand or before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regulars.core.packages import all_tables
 from regulars.customers.field_rules import EMPTY, folded_columns
 from regulars.customers.search import search_document
 from regulars.directory.decide import DOMAIN
@@ -57,7 +58,13 @@ def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -
     """Migrate a database's tables, and what is derived in them, to a version; return the version.
     `expand_only` keeps what older programs need. Raises Unreachable, and NotMigrated if the
     database is newer than this program."""
-    return migrate.upgrade(address, _derive, to, expand_only)
+    return migrate.upgrade(address, _derive, all_tables(), to, expand_only)
+
+
+def distribute(address: DatabaseUrl) -> list[str]:
+    """Distribute the tables that are not distributed yet, if the database has Citus; return their
+    names. Raises Unreachable."""
+    return migrate.distribute(address, all_tables())
 
 
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:

@@ -1,17 +1,18 @@
 """The queries that delete an account: the rows of every table that belong to it.
 
-They are built from the metadata, so that they include every table that is added later.
+They are built from all tables, so that they include every table that is added later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import sqlalchemy as sa
 
 from regulars.store.auth_tables import accounts, compatibility, tokens
 from regulars.store.query import Query, Statement, number
-from regulars.store.tables import counters, import_parts, metadata
+from regulars.store.tables import counters, import_parts
 
 _BATCH = 5_000
 _PARTS = 20  # each is a piece of a file
@@ -22,10 +23,11 @@ _PARAMETER = "deleted_account"
 _LAST = (counters, tokens, accounts)
 
 
-def batched_tables() -> list[sa.Table]:
-    """Return the tables whose rows are deleted in batches: those that refer to others first."""
+def batched_tables(tables: Sequence[sa.Table]) -> list[sa.Table]:
+    """Return those of all tables whose rows are deleted in batches: those that refer to others
+    first."""
     kept = (*_LAST, compatibility)
-    return [table for table in reversed(metadata.sorted_tables) if table not in kept]
+    return [table for table in reversed(tables) if table not in kept]
 
 
 def batch_size(table: sa.Table) -> int:
@@ -42,12 +44,12 @@ def delete_batch(table: sa.Table) -> Query:
     return Query(table.delete().where(_of_account(table), sa.tuple_(*keys).in_(batch)))
 
 
-def delete_rest(account_id: int) -> list[Statement]:
-    """Return the statements that delete the remaining rows and the account itself, in one
-    transaction. The counters come first: their row is the account's lock, so that a write that is
+def delete_rest(account_id: int, batched: Sequence[sa.Table]) -> list[Statement]:
+    """Return the statements that delete the remaining rows of the tables `batched`, and the account
+    itself, in one transaction. The counters come first: their row is the account's lock, so that a write that is
     in progress is either deleted or fails."""
     parameters = {_PARAMETER: account_id}
-    tables = (counters, *batched_tables(), tokens, accounts)
+    tables = (counters, *batched, tokens, accounts)
     record = (_record_deleted_account(), parameters)
     return [record, *((_delete_all(table), parameters) for table in tables)]
 

@@ -52,10 +52,15 @@ T = TypeVar("T")
 
 
 def upgrade(
-    url: DatabaseUrl, derive: derived.Derive, to: str = "head", expand_only: bool = False
+    url: DatabaseUrl,
+    derive: derived.Derive,
+    tables: Sequence[sa.Table],
+    to: str = "head",
+    expand_only: bool = False,
 ) -> str:
-    """Migrate a database to a version in one transaction; return the version. `expand_only` leaves
-    out the contract parts, so that older programs can still work with the tables.
+    """Migrate a database to a version in one transaction; return the version. `tables` are all
+    tables of this program. `expand_only` leaves out the contract parts, so that older programs can
+    still work with the tables.
 
     Raises Unreachable, and NotMigrated if the database is newer than this program.
     """
@@ -91,7 +96,7 @@ def upgrade(
         if needs_rebuild:
             derived.rebuild(connection, derive)
         if to == "head" and url.dialect == "postgresql":
-            distribution.distribute_tables(connection)
+            distribution.distribute_tables(connection, tables)
         return after
 
     for _ in range(_LOCK_TRIES):
@@ -144,15 +149,15 @@ def module(version: str) -> ModuleType:
     return import_module(f"regulars.store.migrations.versions.{name.removesuffix('.py')}")
 
 
-def distribute(url: DatabaseUrl) -> list[str]:
-    """Distribute the tables that are not distributed yet, if the database has Citus; return their
-    names. Raises Unreachable."""
+def distribute(url: DatabaseUrl, tables: Sequence[sa.Table]) -> list[str]:
+    """Distribute those of all tables that are not distributed yet, if the database has Citus;
+    return their names. Raises Unreachable."""
     if url.dialect != "postgresql":
         return []
 
     def run(connection: sa.Connection) -> list[str]:
         distribution.use_sequential_mode(connection)
-        return distribution.distribute_tables(connection)
+        return distribution.distribute_tables(connection, tables)
 
     return run_in_transaction(url, run)
 

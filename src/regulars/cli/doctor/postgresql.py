@@ -13,10 +13,10 @@ import asyncpg
 
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
 from regulars.core.counts import count_of
+from regulars.core.packages import all_tables
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl
 from regulars.store.postgresql.connect import CONNECT_ERRORS, connect, describe_error
-from regulars.store.tables import metadata
 
 _SKEW_SECONDS = 5
 _SETTINGS = (
@@ -115,7 +115,7 @@ async def _check_rights(connection: asyncpg.Connection, url: DatabaseUrl) -> lis
         findings.append(Finding(FAIL, "rights", message))
     if not has_tables:
         return findings
-    names = [table.name for table in metadata.sorted_tables]
+    names = [table.name for table in all_tables()]
     lacks = dict(await connection.fetch(_MISSING_RIGHTS, schema, list(_RIGHTS), names))
     lacks.update(
         await connection.fetch(_MISSING_RIGHTS, schema, ["SELECT"], list(_READ_ONLY_TABLES))

@@ -12,10 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
-from regulars.store.tables import counters, metadata
+from regulars.store.tables import counters
 
 # Every server reads Alembic's own table.
-_REFERENCE_TABLES = (
+REFERENCE_TABLES = (
     "alembic_version",
     *(table.name for table in (accounts, tokens, sessions, compatibility)),
 )
@@ -39,9 +39,9 @@ def use_sequential_mode(connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
 
 
-def distribute_tables(connection: sa.Connection) -> list[str]:
-    """Distribute the tables that are not distributed yet, with their rows; return their names.
-    Does nothing without the extension."""
+def distribute_tables(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
+    """Distribute those of all tables that are not distributed yet, with their rows; return their
+    names. Does nothing without the extension."""
     if not connection.exec_driver_sql(_HAS_CITUS).scalar():
         return []
     distributed = set(
@@ -49,7 +49,7 @@ def distribute_tables(connection: sa.Connection) -> list[str]:
             "SELECT relname FROM pg_dist_partition JOIN pg_class ON oid = logicalrelid"
         ).scalars()
     )
-    ordered = ["alembic_version", *(table.name for table in metadata.sorted_tables)]
+    ordered = ["alembic_version", *(table.name for table in tables)]
     # The others are colocated with `counters`, so it comes first.
     ordered.sort(key=lambda name: name != counters.name)
     local = [name for name in ordered if name not in distributed]
@@ -60,7 +60,7 @@ def distribute_tables(connection: sa.Connection) -> list[str]:
     for table, name, _ in keys:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"')
     for name in local:
-        if name in _REFERENCE_TABLES:
+        if name in REFERENCE_TABLES:
             connection.execute(sa.select(sa.func.create_reference_table(name)))
         else:
             parameters = {
