@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
+import sqlalchemy as sa
 from starlette.routing import Router
 
 from regulars import housekeeping
@@ -28,8 +29,11 @@ from regulars.accounts.accounts import Accounts
 from regulars.app import Application
 from regulars.cli.errors import UNREACHABLE
 from regulars.core.packages import all_tables
+from regulars.directory.database import upgrade
 from regulars.settings import Settings
-from regulars.store import Store, imports
+from regulars.store import Store, imports, parse_url
+from regulars.store.citus.distribution import distribute_tables, use_sequential_mode
+from regulars.store.migrate import run_in_transaction
 from regulars.store.operator_figures import import_figures, inbox_figures, webhook_figures
 from regulars.store.writes import (
     blank_late_attempts,
@@ -55,6 +59,7 @@ from tests.support import (
     with_store,
 )
 from tests.test_import_http import ended, send
+from tests.test_upgrades import FOLDER, in_order, insert
 from tests.test_webhooks import create_webhook
 
 pytestmark = pytest.mark.citus
@@ -628,6 +633,31 @@ def test_distribution_is_idempotent(database: str) -> None:
     assert fetch_value(database, count) == len(all_tables()) + 1  # and Alembic's own
     assert "already" in run_regulars("migrate", "--database-url", database).stdout
     assert fetch_value(database, count) == len(all_tables()) + 1
+
+
+@pytest.mark.parametrize("version", ["0001", "0007", "0012"])
+def test_distributed_database_of_an_earlier_version_is_upgraded(
+    postgresql: str, version: str
+) -> None:
+    """A migration may read its new tables together with those that are distributed already."""
+    dump = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+
+    def distribute_rows(connection: sa.Connection) -> None:
+        insert(connection, in_order(dump["tables"]))
+        names = sa.inspect(connection).get_table_names()
+        use_sequential_mode(connection)
+        distribute_tables(connection, [table for table in all_tables() if table.name in names])
+
+    with scratch_database(postgresql) as url:
+        address = parse_url(url)
+        assert upgrade(address, version) == version
+        run_in_transaction(address, distribute_rows)
+        result = run_regulars("migrate", "--database-url", url)
+        assert result.returncode == 0, result.stderr
+        count = "SELECT count(*) FROM pg_dist_partition"
+        assert fetch_value(url, count) == len(all_tables()) + 1
+        result = run_regulars("verify", "--database-url", url)
+        assert result.returncode == 0, result.stdout
 
 
 def test_a_restored_database_is_distributed_completely(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.resources import files
 from types import ModuleType
@@ -85,7 +86,8 @@ def upgrade(
         config = Config()
         config.set_main_option("script_location", "regulars.store:migrations")
         config.attributes["connection"] = connection
-        command.upgrade(config, to)
+        with _distributed_as_created(url, connection):
+            command.upgrade(config, to)
         after = str(context.get_current_revision())
         applied = [version for version in versions() if (before or "") < version <= after]
         needs_rebuild = any(version in derived.REBUILT_BY for version in applied)
@@ -109,6 +111,15 @@ def upgrade(
         "A long-running transaction uses the tables, so nothing was changed. Find it in "
         "`pg_stat_activity`, and run the command again."
     )
+
+
+def _distributed_as_created(
+    url: DatabaseUrl, connection: sa.Connection
+) -> AbstractContextManager[None]:
+    """Return the block in which new tables are distributed at once, if the others are."""
+    if url.dialect == "postgresql":
+        return distribution.distribute_new_tables(connection)
+    return nullcontext()
 
 
 def _record_expansion(connection: sa.Connection, applied: Sequence[str]) -> None:

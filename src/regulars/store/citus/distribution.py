@@ -6,7 +6,8 @@ other tables are distributed by `account_id`, so that an account's rows are on o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,23 +61,46 @@ def distribute_tables(connection: sa.Connection, tables: Sequence[sa.Table]) -> 
     for table, name, _ in keys:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"')
     for name in local:
-        if name in REFERENCE_TABLES:
-            connection.execute(sa.select(sa.func.create_reference_table(name)))
-        else:
-            parameters = {
-                "name": name,
-                "column": _DISTRIBUTION_COLUMN,
-                "colocate_with": "none" if name == counters.name else counters.name,
-            }
-            text = (
-                "SELECT create_distributed_table(:name, :column, colocate_with => :colocate_with)"
-            )
-            connection.execute(sa.text(text), parameters)
-            truncate = sa.func.truncate_local_data_after_distributing_table(name)
-            connection.execute(sa.select(truncate))
+        _distribute(connection, name)
     for table, name, definition in keys:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" {definition}')
     return local
+
+
+@contextmanager
+def distribute_new_tables(connection: sa.Connection) -> Iterator[None]:
+    """Distribute each table that a migration creates in the block at once, if the others are
+    distributed: the migration may read both in one statement."""
+    is_distributed = connection.exec_driver_sql(_HAS_CITUS).scalar() and (
+        connection.scalar(sa.text(_IS_DISTRIBUTED.replace("$1", ":name")), {"name": counters.name})
+    )
+    if not is_distributed:
+        yield
+        return
+
+    def distribute(table: sa.Table, connection: sa.Connection, **_: Any) -> None:
+        _distribute(connection, table.name)
+
+    sa.event.listen(sa.Table, "after_create", distribute)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Table, "after_create", distribute)
+
+
+def _distribute(connection: sa.Connection, name: str) -> None:
+    """Distribute a table with its rows, or make it a reference table."""
+    if name in REFERENCE_TABLES:
+        connection.execute(sa.select(sa.func.create_reference_table(name)))
+        return
+    parameters = {
+        "name": name,
+        "column": _DISTRIBUTION_COLUMN,
+        "colocate_with": "none" if name == counters.name else counters.name,
+    }
+    text = "SELECT create_distributed_table(:name, :column, colocate_with => :colocate_with)"
+    connection.execute(sa.text(text), parameters)
+    connection.execute(sa.select(sa.func.truncate_local_data_after_distributing_table(name)))
 
 
 def _foreign_keys(connection: sa.Connection, names: Sequence[str]) -> Sequence[Any]:
