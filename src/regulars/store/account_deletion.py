@@ -46,8 +46,8 @@ def delete_batch(table: sa.Table) -> Query:
 
 def delete_rest(account_id: int, batched: Sequence[sa.Table]) -> list[Statement]:
     """Return the statements that delete the remaining rows of the tables `batched`, and the account
-    itself, in one transaction. The counters come first: their row is the account's lock, so that a write that is
-    in progress is either deleted or fails."""
+    itself, in one transaction. The counters come first: their row is the account's lock, so that a
+    write that is in progress is either deleted or fails."""
     parameters = {_PARAMETER: account_id}
     tables = (counters, *batched, tokens, accounts)
     record = (_record_deleted_account(), parameters)
