@@ -470,7 +470,10 @@ def test_killed_node_affects_only_its_accounts(database: str) -> None:
                 )
                 assert created.returncode == UNREACHABLE
                 assert f"The Citus node {node_name(node)} does not respond" in created.stderr
-                assert "Start the node" in created.stderr
+                assert "Start it" in created.stderr
+                verified = run_regulars("verify", "--database-url", database)
+                assert verified.returncode == UNREACHABLE
+                assert f"The Citus node {node_name(node)} does not respond" in verified.stderr
                 assert_reported(database, node, "two")
                 time.sleep(1)
                 assert sum(writer.success_count for writer in others) > before

@@ -23,13 +23,14 @@ from importlib.resources import files
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
 
 from regulars.store.auth_tables import compatibility
 from regulars.store.citus import distribution
 from regulars.store.errors import NotMigrated, Unreachable
 from regulars.store.migrations import derived
-from regulars.store.postgresql.connect import connect_or_raise
+from regulars.store.postgresql.connect import connect_or_raise, describe_error
 from regulars.store.schema_version import versions
 from regulars.store.sqlite.file import BUSY_SECONDS, connect
 from regulars.store.url import DatabaseUrl
@@ -218,5 +219,10 @@ async def _run_in_postgresql(dsn: str, run: Callable[[sa.Connection], T]) -> T:
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(run)
+    except sa.exc.DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if isinstance(cause, asyncpg.PostgresConnectionError):
+            raise Unreachable(describe_error(cause)) from error
+        raise
     finally:
         await engine.dispose()

@@ -16,7 +16,7 @@ import asyncpg
 
 from regulars.store.background_task import BackgroundTask
 from regulars.store.errors import NodeUnreachable
-from regulars.store.postgresql.connect import CONNECT_ERRORS, open_connection
+from regulars.store.postgresql.connect import CONNECT_ERRORS, describe_nodes, open_connection
 from regulars.store.tables import counters
 
 _INTERVAL_SECONDS = 1.0
@@ -67,10 +67,10 @@ async def _is_reachable(connection: asyncpg.Connection, name: str, port: int) ->
 
 
 class NodeCircuitBreaker(BackgroundTask):
-    """Knows which nodes do not answer the coordinator of a DSN; `on_open` is called when a node
-    stops answering, to end the statements that wait for it."""
+    """Knows which nodes do not answer the coordinator of a DSN; `on_open` is called with the reason
+    when a node stops answering, to end the statements that wait for it."""
 
-    def __init__(self, dsn: str, on_open: Callable[[], None]) -> None:
+    def __init__(self, dsn: str, on_open: Callable[[str], None]) -> None:
         self._dsn = dsn
         self._on_open = on_open
         # The names of the nodes that do not answer, by their group id.
@@ -91,7 +91,7 @@ class NodeCircuitBreaker(BackgroundTask):
             node = await connection.fetchval(_NODE_OF_ACCOUNT, counters.name, account_id)
             self._node_of_account[account_id] = node
         if node in self._open:
-            raise NodeUnreachable(f"The Citus node {self._open[node]} does not respond.")
+            raise NodeUnreachable(describe_nodes([self._open[node]]))
 
     async def reachable_accounts(self, fetch: Fetch) -> list[int] | None:
         """Return the accounts on nodes that answer; None if all nodes do."""
@@ -126,7 +126,7 @@ class NodeCircuitBreaker(BackgroundTask):
         has_opened = bool(set(self._open) - before)
         # Again in the next round, for statements that began just before the circuit opened.
         if has_opened or self._opened_last_round:
-            self._on_open()
+            self._on_open(describe_nodes(list(self._open.values())))
         self._opened_last_round = has_opened
 
     def _record(self, node: int, name: str, is_reachable: bool) -> None:

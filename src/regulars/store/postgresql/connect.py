@@ -24,8 +24,10 @@ CONNECT_SECONDS = 5.0
 _OTHER_HOSTS_SECONDS = 0.25
 # A primary that answers later may have been paused, so all hosts are tried again.
 _LATE_SECONDS = 1.0
-# The message of Citus if the coordinator cannot reach a node.
-_NODE_FAILED = re.compile(r"connection to the remote node (?:.*@)?(\S+:\d+) failed(?:.*: (.+))?")
+# The messages of Citus if the coordinator cannot reach a node.
+_NODE_FAILED = re.compile(
+    r"(?:connection to the remote node|establish any connections to the node) (?:.*@)?(\S+:\d+)"
+)
 # The message of asyncio for a refused connection.
 _REFUSED = re.compile(r"\('([^']+)', (\d+)")
 # No host answers, the server refuses the connection, or no host takes writes.
@@ -149,16 +151,20 @@ def split_hosts(dsn: str) -> list[str]:
     return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
+def describe_nodes(names: Sequence[str]) -> str:
+    """Return a sentence for the operator about Citus nodes that do not respond."""
+    if len(names) == 1:
+        return f"The Citus node {names[0]} does not respond. Start it, or repair the network."
+    return f"The Citus nodes {', '.join(names)} do not respond. Start them, or repair the network."
+
+
 def describe_error(error: BaseException) -> str:
     """Return a sentence for the operator. No error of the driver quotes the password."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     reason = reason.rstrip(".")
     refused = _REFUSED.search(reason)
     if node := _NODE_FAILED.search(reason):
-        return (
-            f"The Citus node {node[1]} does not respond to the coordinator: "
-            f"{node[2] or 'the connection failed'}. Start the node, or repair the network."
-        )
+        return describe_nodes([node[1]])
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return f"PostgreSQL answers, but the {reason}. Create it, or correct the URL."
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):

@@ -53,6 +53,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not
 
     # The timeline of the server's WAL; None for a replica, and before `TimelineFence.check`.
     timeline: int | None = None
+    # Why the pool closed it, for its user; None if the pool did not.
+    close_reason: str | None = None
 
     async def _introspect_types(
         self,

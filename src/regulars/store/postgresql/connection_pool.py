@@ -87,12 +87,13 @@ class ConnectionPool:
         self._open_count -= len(self._idle)
         self._idle.clear()
 
-    def close_stalled(self) -> None:
+    def close_stalled(self, reason: str) -> None:
         """Close the connections that have been in use for long, but for those of snapshots. Their
-        users get Unreachable."""
+        users get Unreachable with the reason."""
         limit = monotonic() - _STALLED_SECONDS
         for connection, since in self._in_use.items():
             if since < limit:
+                connection.close_reason = reason
                 connection.terminate()
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
@@ -104,7 +105,7 @@ class ConnectionPool:
         except BaseException as error:
             statement_times.record(text, began)
             self._release(connection, error)
-            _raise(error)
+            _raise(error, connection)
         statement_times.record(text, began)
         self._release(connection)
         return rows
@@ -119,7 +120,7 @@ class ConnectionPool:
             yield connection
         except BaseException as error:
             self._release(connection, error)
-            _raise(error)
+            _raise(error, connection)
         self._release(connection)
 
     def _take_idle(self) -> asyncpg.Connection | None:
@@ -240,10 +241,10 @@ _UNREACHABLE_ERRORS = (
 )
 
 
-def _raise(error: BaseException) -> NoReturn:
-    """Raise the StoreError of a driver's error, if there is one, or the error itself."""
+def _raise(error: BaseException, connection: asyncpg.Connection) -> NoReturn:
+    """Raise the StoreError of a connection's error, if there is one, or the error itself."""
     if isinstance(error, asyncpg.DiskFullError):
         raise DiskFull("The disk of PostgreSQL is full.") from error
     if isinstance(error, _UNREACHABLE_ERRORS):
-        raise Unreachable(describe_error(error)) from error
+        raise Unreachable(connection.close_reason or describe_error(error)) from error
     raise error
