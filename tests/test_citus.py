@@ -118,6 +118,15 @@ _REQUESTS = [
         {email: "dry@example.com"}], dryRun: true) { created updated } }""",
     "{ accountSettings { trash_days } trash { totalCount edges { node { id } } } }",
     "mutation { updateAccountSettings(node: {trash_days: 20}) { trash_days } }",
+    'mutation { createSegment(node: {name: "S", query: "tag:x"}) { id statistics problem } }',
+    """mutation { createSegment(node: {name: "T", settings: {include: {operator: OR,
+        tags: ["x", "y"]}}}) { id } }""",
+    """{ segments(query: "S", first: 2) { edges { cursor node { id name query statistics customers(first: 2) { edges { node { id } } } } }
+        pageInfo { hasNextPage } } }""",
+    'mutation { updateSegment(id: "U2VnbWVudDox", node: {name: "U"}) { id } }',
+    '{ node(id: "U2VnbWVudDox") { id } customersCount(query: "segment:U") { count } }',
+    '{ customers(first: 2, query: "segment:U -segment:T order_by:email") { totalCount edges { cursor } } }',
+    'mutation { deleteSegments(items: ["U2VnbWVudDox"]) }',
     """mutation { setCustomers(nodes: [{email: "a0@example.com", first_name: "A"},
         {email: "set@example.com", tags: ["z"]}], errorPolicy: REJECT_ROW) { created updated } }""",
 ]
@@ -519,6 +528,9 @@ def test_paused_node_affects_only_its_accounts(database: str) -> None:
         time.sleep(1)
         with node.paused():
             assert_reported(database, node, "two")
+            listed = run_regulars("account", "list", "--database-url", database)
+            assert listed.returncode == UNREACHABLE
+            assert f"The Citus node {node_name(node)} does not respond" in listed.stderr
             wait_until(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
             for _ in range(20):
                 began = time.monotonic()
