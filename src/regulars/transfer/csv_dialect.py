@@ -7,7 +7,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from regulars.transfer.columns import recognised
@@ -32,24 +34,43 @@ _MAX_VALUE_CHARACTERS = 100
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
     """How a CSV file is written. `has_escapes`: a backslash, and not a second quote, precedes a
-    quote within quotes. `skips_spaces`: quotes may follow spaces. `heading_line`: the number of the
-    line of the headings, from 1; the lines before it are no rows."""
+    quote within quotes. `skips_spaces`: quotes may follow spaces. `has_spaces_after`: spaces may
+    follow a closing quote. `heading_line`: the number of the
+    line of the headings, from 1; the lines before it are no rows. `is_wrapped`: each row, also that
+    of the headings, is the text of one quoted cell."""
 
     delimiter: str
     quote: str = '"'
     has_escapes: bool = False
     skips_spaces: bool = False
+    has_spaces_after: bool = False
     heading_line: int = 1
+    is_wrapped: bool = False
 
-    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """Return the rows of lines. They raise csv.Error."""
+    def reader(self, lines: Iterable[str], strict: bool = False) -> Iterator[list[str]]:
+        """Return the rows of lines. They raise csv.Error, if `strict` also for a closing quote
+        before other text. The reader of an iterator continues with its next line."""
         csv.field_size_limit(LONGEST_CELL)
+        if self.has_escapes:
+            lines = map(unescape, lines)
+        if self.has_spaces_after:
+            mark = re.escape(self.delimiter)
+            spaces = re.compile(rf"(?<!{self.quote}){self.quote} {{1,50}}(?=[{mark}\r\n]|$)")
+            lines = map(partial(spaces.sub, self.quote), lines)
         return csv.reader(
-            map(unescape, lines) if self.has_escapes else lines,
+            lines,
             delimiter=self.delimiter,
             quotechar=self.quote,
             skipinitialspace=self.skips_spaces,
+            strict=strict,
         )
+
+    def unwrap(self, cells: list[str]) -> list[str]:
+        """Return the cells of a row that is the text of its only cell, else the same cells."""
+        if len(cells) == 1 and self.delimiter in cells[0]:
+            with suppress(csv.Error, ValueError):
+                (cells,) = self.reader(cells, strict=True)
+        return cells
 
 
 def unescape(line: str) -> str:
@@ -85,13 +106,7 @@ def detect_dialect(
     else:
         dialect, rows = _best(text)
     heading_line = find_heading_line(rows) if has_header else 1
-    return CsvDialect(
-        dialect.delimiter,
-        dialect.quote,
-        dialect.has_escapes,
-        dialect.skips_spaces,
-        heading_line + skipped,
-    )
+    return replace(dialect, heading_line=heading_line + skipped)
 
 
 _Rows = Sequence[tuple[int, list[str]]]
@@ -129,8 +144,26 @@ def _with_delimiter(text: str, delimiter: str) -> tuple[CsvDialect, _Rows]:
             quote = "'"
     # After a space, a quote is within quotes only if it is doubled, or closes them.
     skips_spaces = bool(re.search(rf"{mark} {{1,50}}{quote}(?=[^{mark}\r\n{quote}])", text))
-    dialect = CsvDialect(delimiter, quote, has_escapes, skips_spaces)
-    return dialect, _rows(text, dialect)
+    closed = rf"(?:^|{mark}) {{0,50}}{quote}[^{quote}\r\n]{{1,{_MAX_VALUE_CHARACTERS}}}{quote}"
+    has_spaces_after = bool(re.search(rf"{closed} {{1,50}}(?:{mark}|[\r\n])", text, re.MULTILINE))
+    dialect = CsvDialect(delimiter, quote, has_escapes, skips_spaces, has_spaces_after)
+    rows = _rows(text, dialect)
+    unwrapped = _unwrapped(rows, dialect)
+    if unwrapped is not None:
+        return replace(dialect, is_wrapped=True), unwrapped
+    return dialect, rows
+
+
+def _unwrapped(rows: _Rows, dialect: CsvDialect) -> _Rows | None:
+    """Return the rows that are the texts of quoted cells, None if most rows are not. The heading
+    line has to be one, because a file may have a single column."""
+    if 2 * sum(1 for _, cells in rows if dialect.unwrap(cells) is not cells) <= len(rows):
+        return None
+    unwrapped = [(line, dialect.unwrap(cells)) for line, cells in rows]
+    heading_line = find_heading_line(unwrapped)
+    widths = [len(cells) for line, cells in unwrapped if line >= heading_line]
+    is_even = widths[0] > 1 and 2 * widths.count(widths[0]) > len(widths)
+    return unwrapped if is_even else None
 
 
 def _rows(text: str, dialect: CsvDialect) -> _Rows:

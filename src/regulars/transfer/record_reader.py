@@ -7,6 +7,7 @@ from itertools import chain
 
 from regulars.core.counts import count_of
 from regulars.transfer.csv_dialect import DELIMITERS, CsvDialect, detect_dialect, parse_delimiter
+from regulars.transfer.csv_records import csv_records
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import JSON_ARRAY, VCARD, WORKBOOK, InputFile
@@ -14,7 +15,6 @@ from regulars.transfer.records import (
     MAX_COLUMNS,
     Lines,
     Record,
-    csv_records,
     fitted_records,
     is_json,
     json_records,
@@ -46,7 +46,7 @@ class RecordReader:
         records = csv_records(self._lines, dialect)
         first = self._first(records, dialect.heading_line)
         cells = first.cells or []
-        width = len(cells)
+        self._lines.width = width = len(cells)
         if options.header:
             # A heading line may end with delimiters. Text below those is surplus.
             while width > 1 and not cells[width - 1].strip():

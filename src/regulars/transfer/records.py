@@ -1,4 +1,4 @@
-"""Read the records of a file: rows of CSV in any common dialect, or JSON objects.
+"""Read the lines of a file, and its records: rows of CSV or JSON objects.
 
 An unreadable row is a record with a problem, so that no row is skipped silently. One record is in
 memory at a time, of at most `LONGEST` characters.
@@ -6,7 +6,6 @@ memory at a time, of at most `LONGEST` characters.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.transfer.csv_dialect import CsvDialect
 from regulars.transfer.errors import BadFile
 from regulars.transfer.input_file import (
     JSON_ARRAY,
@@ -40,7 +38,8 @@ MAX_COLUMNS = 10_000
 class Record(NamedTuple):
     """A record of a file: its `line` (from 1), and the `cells` of a row of CSV, the `data` of a
     JSON object, or a `problem`. `size` is its length in the file, in characters. `surplus` are the
-    cells beyond the headings, if they have text. In a workbook, a JSON document and vCards, `line`
+    cells beyond the headings, if they have text. `has_stray_quotes`: the quotes of the row are not
+    those of CSV, and its cells are a guess. In a workbook, a JSON document and vCards, `line`
     is the number of the row, object or card."""
 
     line: int
@@ -49,13 +48,14 @@ class Record(NamedTuple):
     problem: str | None = None
     size: int = 0
     surplus: Sequence[str] = ()
+    has_stray_quotes: bool = False
 
 
-class _UnclosedQuote(Exception):
+class UnclosedQuote(Exception):
     """The file ends within quotes."""
 
 
-class _LineTooLong(Exception):
+class LineTooLong(Exception):
     """A line is longer than `LONGEST`."""
 
 
@@ -63,8 +63,7 @@ class _LineTooLong(Exception):
 _PARENT = "__parentId"
 # The members of an edge of a connection (GraphQL Cursor Connections Specification).
 _EDGE = {"node", "cursor", "__typename"}
-_NOT_CLOSED = "Unclosed quote. Close it. To write a quote within a value, double it."
-_TOO_LONG = f"The line is longer than {LONGEST:,} characters, the maximum."
+TOO_LONG = f"The line is longer than {LONGEST:,} characters, the maximum."
 _NO_OBJECT = "The record is not a JSON object."
 _TOO_WIDE = f"The object has more than {MAX_NAMES:,} names."
 _TOO_DEEP = f"The line is nested deeper than {MAX_LEVELS} levels."
@@ -78,7 +77,8 @@ _NOT_UTF8 = (
 
 
 class Lines:
-    """Iterates over the lines of a text, with their ends. Counts them and limits their length."""
+    """Iterates over the lines of a text, with their ends. Counts them and limits their length.
+    `width` is the number of cells of the headings, 0 before they are known."""
 
     def __init__(self, file: InputFile) -> None:
         self._name = file.name
@@ -97,38 +97,37 @@ class Lines:
         self.record_lines: list[str] = []
         self.record_characters = 0
         self.number = 0
+        self.width = 0
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the remaining lines. Raises _UnclosedQuote if the file ends within a record,
-        _LineTooLong, and BadFile."""
-        while True:
-            line = self._pending.popleft() if self._pending else self._read(LONGEST + 1)
-            if not line:
-                if self.record_lines:
-                    raise _UnclosedQuote
-                return
-            self.number += 1
-            self.record_lines.append(line)
-            self.record_characters += len(line)
-            if self.record_characters > LONGEST and len(self.record_lines) > 1:
-                raise _UnclosedQuote
-            if len(line) > LONGEST and line[-1] not in "\r\n":
-                self._skip()
-                raise _LineTooLong
-            yield line
-
-    def _read(self, max_characters: int) -> str:
+        """Yield the remaining lines. Raises UnclosedQuote if the file ends within a record,
+        LineTooLong, and BadFile."""
+        pending, readline = self._pending, self._stream.readline
         try:
-            line = self._stream.readline(max_characters)
+            while True:
+                if pending:
+                    line = pending.popleft()
+                else:
+                    line = readline(LONGEST + 1)
+                    self._read_characters += len(line)
+                if not line:
+                    if self.record_lines:
+                        raise UnclosedQuote
+                    return
+                self.number += 1
+                self.record_lines.append(line)
+                self.record_characters += len(line)
+                if self.record_characters > LONGEST:
+                    if len(self.record_lines) > 1:
+                        raise UnclosedQuote
+                    if line[-1] not in "\r\n":
+                        while (more := readline(LONGEST)) and more[-1] not in "\r\n":
+                            pass
+                        self.record_lines = [""]
+                        raise LineTooLong
+                yield line
         except UNREADABLE as error:
             raise unreadable(self._name, error) from error
-        self._read_characters += len(line)
-        return line
-
-    def _skip(self) -> None:
-        while (more := self._read(LONGEST)) and more[-1] not in "\r\n":
-            pass
-        self.record_lines = [""]
 
     def undecodable(self, text: str) -> str | None:
         """Return the problem of a text with bytes that could not be decoded, or None."""
@@ -163,35 +162,6 @@ class Lines:
             )
 
 
-def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:
-    """Yield the rows of a CSV file (RFC 4180, and other dialects), with the lines
-    before the headings. Blank rows are skipped."""
-    has_own_lines, row = lines.has_own_lines, 0
-    while True:
-        reader = dialect.reader(lines)
-        try:
-            for cells in reader:
-                row += 1
-                start = lines.number - len(lines.record_lines) + 1 if has_own_lines else row
-                size = lines.record_characters
-                lines.release()
-                text = "".join(cells)
-                if text and not text.isspace():
-                    problem = None if text.isascii() else lines.undecodable(text)
-                    yield Record(start, cells, problem=problem, size=size)
-                else:
-                    lines.count_blank()
-            return
-        except (_UnclosedQuote, csv.Error):
-            start = lines.number - len(lines.record_lines) + 1
-            first = lines.record_lines[0].rstrip("\r\n")
-            lines.give_back()
-            yield Record(start, [first], problem=_NOT_CLOSED)
-        except _LineTooLong:
-            yield Record(lines.number, problem=_TOO_LONG)
-            lines.release()
-
-
 def fitted_records(records: Iterator[Record], width: int) -> Iterator[Record]:
     """Yield records with as many cells as there are headings. Missing cells at the end are empty.
     Cells beyond the headings are the surplus, unless they are blank."""
@@ -224,8 +194,8 @@ def json_records(lines: Lines) -> Iterator[Record]:
                 else:
                     yield record
             return
-        except _LineTooLong:
-            yield Record(lines.number, problem=_TOO_LONG)
+        except LineTooLong:
+            yield Record(lines.number, problem=TOO_LONG)
             lines.release()
 
 

@@ -57,6 +57,7 @@ from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
 from regulars.transfer.sanitizing import (
     CUSTOM,
     GARBLED,
+    STRAY_QUOTES,
     SURPLUS,
     sanitized,
     without_nul,
@@ -86,6 +87,10 @@ _NO_TIMES = (
     "0000-00-00 00:00:00",
     "-",
     False,
+)
+_STRAY_QUOTES = (
+    "The row has stray quotes. Check its values. To write a quote within a value, put quotes "
+    "around the value and double the quote."
 )
 # Names of JSON whose targets are remembered.
 _MAX_NAMES = 10_000
@@ -209,6 +214,10 @@ class RowParser:
                 self._use_fallbacks(row, [cells_of_row[c.position] for c in self._fallbacks])
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
+            if record.has_stray_quotes and self._options.strict:
+                row.problems.append(InvalidInput(_STRAY_QUOTES))
+            elif record.has_stray_quotes:
+                row.warnings.append(RowWarning(STRAY_QUOTES, "", _STRAY_QUOTES))
         return self._set(row)
 
     def _use_fallbacks(self, row: ParsedRow, values: Sequence[Any]) -> None:

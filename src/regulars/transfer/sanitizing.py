@@ -29,6 +29,7 @@ KEPT = "kept"
 SKIPPED = "skipped_lines"
 UNREADABLE = "unreadable"
 SURPLUS = "surplus_cells"
+STRAY_QUOTES = "stray_quotes"
 GARBLED = "garbled"
 
 _BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
