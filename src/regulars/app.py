@@ -61,6 +61,7 @@ from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.operator_figures import OperatorFigures
+from regulars.segments.worker import SegmentWorker
 from regulars.settings import Settings
 from regulars.store import Unreachable
 from regulars.store.postgresql.replicas import running_replicas
@@ -131,6 +132,13 @@ class Application:
             if self._bulkhead is not None:
                 self._tracing.trace_forwards(self._bulkhead)
         self._worker = self._create_worker(settings) if settings.webhook_worker else None
+        self._segment_worker = (
+            SegmentWorker(
+                self._store, settings.segment_sweep_seconds, self._store.dialect == "sqlite"
+            )
+            if settings.webhook_worker
+            else None
+        )
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
@@ -255,7 +263,8 @@ class Application:
             _log.warning("The database is not reachable yet.")
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
-        delivery_task = asyncio.create_task(self._worker.run()) if self._worker else None
+        workers = [worker for worker in (self._worker, self._segment_worker) if worker]
+        worker_tasks = [asyncio.create_task(worker.run()) for worker in workers]
         startup.keep_objects()
         tasks.append(asyncio.create_task(startup.import_late_modules()))
         _log.info("ready", extra={"fields": {"pid": os.getpid()}})
@@ -269,9 +278,9 @@ class Application:
                 await self._bulkhead.close()
             self._jobs.stop()
             await asyncio.gather(import_task, return_exceptions=True)
-            if self._worker and delivery_task:
-                self._worker.stop()
-                await asyncio.gather(delivery_task, return_exceptions=True)
+            for worker in workers:
+                worker.stop()
+            await asyncio.gather(*worker_tasks, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.uses.flush()
             await self._store.close()

@@ -8,6 +8,7 @@ import contextlib
 from regulars.accounts.sessions import delete_expired as delete_expired_sessions
 from regulars.core.clock import now_ms
 from regulars.core.idempotency_records import RETENTION_MS
+from regulars.segments.worker import delete_old as delete_old_memberships
 from regulars.store import Store
 from regulars.store.writes import (
     blank_late_attempts,
@@ -29,7 +30,8 @@ _DAY_MS = 86_400_000
 
 class Housekeeping:
     """Deletes old data every ten minutes: idempotency records, deliveries, uploads, sessions,
-    customers in the trash, and events in the inbox after `inbox_days`."""
+    memberships of deleted customers, customers in the trash, and events in the inbox after
+    `inbox_days`."""
 
     def __init__(self, store: Store, inbox_days: int) -> None:
         self._store = store
@@ -57,4 +59,5 @@ class Housekeeping:
         await store.execute([(inbox_queries.delete_orphaned_keys(), {})])
         attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
         await store.execute([(blank_late_attempts(), attempts)])
+        await delete_old_memberships(store, now_ms())
         await purge_due(store, now_ms())

@@ -297,7 +297,8 @@ class Settings:
     )
     webhook_worker: bool = _flag(
         True,
-        "Deliver webhooks in the server. Disable it if you run regulars worker.",
+        "Deliver webhooks and evaluate watched segments in the server. Disable it if you run "
+        "regulars worker.",
     )
     webhook_private_targets: bool = _flag(
         False,
@@ -309,6 +310,12 @@ class Settings:
         "The number of seconds over which an event is sent, in 8 attempts, before its webhook is "
         "disabled.",
         maximum=30 * 86_400,
+    )
+    segment_sweep_seconds: float = _number(
+        900,
+        "The interval, in seconds, at which watched segments whose query depends on the time are "
+        "evaluated for all customers.",
+        maximum=86_400,
     )
 
     def __post_init__(self) -> None:

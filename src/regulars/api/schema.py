@@ -77,13 +77,20 @@ def engine(
     nodes: dict[str, Node] = {}
     roots: dict[str, Root] = {}
     for part in _parts():
-        types |= part.types
+        for name, binding in part.types.items():
+            base = types.get(name)
+            types[name] = binding if base is None else _extended(base, binding)
         nodes |= part.nodes
         roots |= part.roots(page_size)
     # What the history numbers may be read from a replica that has replayed enough.
     roots["node"] = Root(node(nodes), is_replica_safe=True)
     roots["nodes"] = Root(list_of_nodes(nodes), compute_cost=price_of_nodes, is_replica_safe=True)
     return Engine(schema(), Bindings(types, roots), describe_error, limits, cache_bytes)
+
+
+def _extended(base: TypeBinding, extension: TypeBinding) -> TypeBinding:
+    """Returns the binding of a type with the fields that another package adds to it."""
+    return TypeBinding({**base.fields, **extension.fields}, base.has_dict_rows)
 
 
 def _parts() -> list[ApiPart]:

@@ -79,22 +79,24 @@ def _print_secret(
 
 
 def deliver(settings: Settings) -> None:
-    """Delivers webhooks until the process is stopped. Raises UsageError, StoreError, and
-    KeyboardInterrupt on Ctrl-C."""
+    """Delivers webhooks and evaluates segments until the process is stopped. Raises UsageError,
+    StoreError, and KeyboardInterrupt on Ctrl-C."""
     from regulars.store import parse_url
 
     if parse_url(settings.database_url).dialect == "sqlite":
         raise UsageError(
-            "`regulars worker` requires PostgreSQL. With SQLite, the server delivers webhooks."
+            "`regulars worker` requires PostgreSQL. With SQLite, the server delivers webhooks and "
+            "evaluates segments."
         )
     if with_store(settings, lambda store: _work(store, settings)) == signal.SIGINT:
         raise KeyboardInterrupt
 
 
 async def _work(store: Store, settings: Settings) -> int:
-    """Delivers webhooks until a signal arrives, and returns the signal."""
+    """Delivers webhooks and evaluates segments until a signal arrives, and returns the signal."""
     from regulars import startup
     from regulars.http import log
+    from regulars.segments.worker import SegmentWorker
     from regulars.store.statement_times import statement_times
     from regulars.webhooks.worker import Worker
 
@@ -103,6 +105,7 @@ async def _work(store: Store, settings: Settings) -> int:
     worker = Worker(
         store, settings.webhook_private_targets, settings.webhook_retry_seconds, is_only=False
     )
+    segment_worker = SegmentWorker(store, settings.segment_sweep_seconds, is_only=False)
     startup.keep_objects()
     loop = asyncio.get_running_loop()
     received = int(signal.SIGTERM)
@@ -111,9 +114,10 @@ async def _work(store: Store, settings: Settings) -> int:
         nonlocal received
         received = number
         worker.stop()
+        segment_worker.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     print("Delivering webhooks. Press Ctrl-C to stop.", flush=True)
-    await worker.run()
+    await asyncio.gather(worker.run(), segment_worker.run())
     return received

@@ -12,8 +12,8 @@ from regulars.store import LookupKeys
 
 class Origin(NamedTuple):
     """The origin of a write, as the history stores it: the kind of the actor (`token`,
-    `command_line`, `inbound`, `import`, `system`), its name, and the id of the request. The changes
-    of a silent write are sent to no webhook."""
+    `command_line`, `inbound`, `import`, `system`, `segment`), its name, and the id of the request.
+    The changes of a silent write are sent to no webhook."""
 
     kind: str
     name: str

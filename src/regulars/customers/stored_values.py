@@ -46,7 +46,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "terms": {"term": NOT_EMPTY},
     "history": {
         "kind": one_of(*history.KINDS),
-        "actor_kind": one_of("token", "command_line", "inbound", "import", "system"),
+        "actor_kind": one_of("token", "command_line", "inbound", "import", "system", "segment"),
         "at": TIME,
         "fields": OBJECT,
         "silent": FLAG,

@@ -104,6 +104,7 @@ class CustomerUnitOfWork(UnitOfWork):
         command: Command,
         fields: str | None = None,
         order_id: int | None = None,
+        cause: str | None = None,
     ) -> None:
         """Add a change to the history."""
         self.counters["changes"] += 1
@@ -120,6 +121,7 @@ class CustomerUnitOfWork(UnitOfWork):
                 "fields": fields,
                 "order_id": order_id,
                 "silent": command.origin.silent,
+                "cause": cause,
             }
         )
 

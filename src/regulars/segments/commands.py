@@ -16,6 +16,9 @@ from regulars.core.commands import (
 from regulars.core.errors import Problem
 from regulars.store import LookupKeys
 
+# Deciding on more of them takes some milliseconds.
+_MANY_CUSTOMERS = 200
+
 
 class _SegmentCommand(SmallCommand):
     """A command that reads all segments of the account. Parsing their queries takes too long for
@@ -35,18 +38,21 @@ class _SegmentCommand(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class CreateSegment(_SegmentCommand):
-    """Creates a segment from clean values, at a time in milliseconds since 1970."""
+    """Creates a segment from clean values, at a time in milliseconds since 1970. With `announce`,
+    the first evaluation records entries."""
 
     values: Mapping[str, Any]
     at: int
     problems: list[Problem] = field(default_factory=list)
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    announce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSegment(_SegmentCommand):
-    """Merges clean values into a segment. `id_text` is the id in the request."""
+    """Merges clean values into a segment. `id_text` is the id in the request. With `announce`, the
+    evaluation of a new query records entries and exits."""
 
     id_text: str
     segment_id: int | None
@@ -55,6 +61,7 @@ class UpdateSegment(_SegmentCommand):
     problems: list[Problem] = field(default_factory=list)
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    announce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,46 @@ class DeleteSegments(_SegmentCommand):
     at: int
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation of a watched segment has found: the customers that have entered and left,
+    and those that were deleted. It is recorded if the segment still has the values `expected`; then
+    it gets the values `columns`. The entries about `silent` customers are silent. Without
+    `is_announced`, no entries are recorded."""
+
+    segment_id: int
+    expected: Mapping[str, Any]
+    columns: Mapping[str, Any]
+    entered: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    silent: frozenset[int] = frozenset()
+    is_announced: bool = True
+
+    @property
+    def customer_ids(self) -> frozenset[int]:
+        """The customers whose membership changes."""
+        return frozenset((*self.entered, *self.left, *self.removed))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvaluations(SmallCommand):
+    """Saves evaluations of segments at a time in milliseconds since 1970, and returns the position
+    of each segment of which the evaluation was saved."""
+
+    evaluations: tuple[Evaluation, ...]
+    at: int
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    @property
+    def is_large(self) -> bool:
+        return sum(len(each.customer_ids) for each in self.evaluations) > _MANY_CUSTOMERS
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            evaluated_segments=[each.segment_id for each in self.evaluations],
+            evaluated_customers=frozenset().union(*(e.customer_ids for e in self.evaluations)),
+        )

@@ -22,6 +22,7 @@ from regulars.customers.listing import customer_page
 from regulars.customers.search.parser import Order, Search, parse
 from regulars.graphql import (
     Arguments,
+    CostLimitError,
     Layout,
     Layouts,
     Load,
@@ -38,6 +39,7 @@ from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegm
 from regulars.segments.definitions import TYPE, Definition, Definitions
 from regulars.segments.expansion import Expansion, uses_segments
 from regulars.segments.listing import ORDERS, SegmentCursors, parse_list
+from regulars.segments.recording import CAUSE
 from regulars.segments.searching import run_with
 from regulars.segments.settings import load as load_settings
 from regulars.segments.table import segments as table
@@ -50,7 +52,7 @@ _PATH = ("node",)
 # What the response to a creation has of the input.
 _WRITTEN = (
     *("segment_id", "name", "description", "query", "settings", "problem"),
-    *("created_at", "updated_at"),
+    *("watched", "watched_since", "created_at", "updated_at"),
 )
 
 
@@ -83,18 +85,19 @@ async def _prepare(env: Context, arguments: dict[str, Any]) -> Any:
     node = arguments["node"]
     if uses_segments(node.get("query") or ""):
         require(env, READ)  # an error can show the names of other segments
-    return arguments.get("id"), *clean_segment(node, _PATH)
+    announce = bool(arguments.get("announce"))
+    return arguments.get("id"), announce, *clean_segment(node, _PATH)
 
 
 def _create(env: Context, prepared: Any, record: IdempotencyRecord | None) -> CreateSegment:
-    _, values, problems = prepared
-    return CreateSegment(values, env.now, problems, record, env.origin)
+    _, announce, values, problems = prepared
+    return CreateSegment(values, env.now, problems, record, env.origin, announce)
 
 
 def _update(env: Context, prepared: Any, record: IdempotencyRecord | None) -> UpdateSegment:
-    id_text, values, problems = prepared
+    id_text, announce, values, problems = prepared
     number = number_of(id_text, TYPE)
-    return UpdateSegment(id_text, number, values, env.now, problems, record, env.origin)
+    return UpdateSegment(id_text, number, values, env.now, problems, record, env.origin, announce)
 
 
 def _delete(
@@ -120,6 +123,40 @@ async def _load(env: Context, number: int, layout: Layout) -> Any:
     """Return the row of a segment in a layout, or None."""
     rows = [row for row in await _rows(env) if row["segment_id"] == number]
     return (await _filled(env, rows, layout))[0] if rows else None
+
+
+async def _segments_of_customers(
+    env: Context, ids: list[int], layout: Layout
+) -> Sequence[Sequence[Any]]:
+    """Return the watched segments of each customer, by `_id`."""
+    parameters = {"account_id": env.account_id, "ids": list(set(ids))}
+    pairs = await env.directory.primary.fetch(queries.segments_of_customers(), parameters)
+    if len(pairs) > env.directory.limits.list_rows:
+        raise CostLimitError(len(pairs), env.directory.limits.list_rows)
+    segment_ids = {segment_id for _, segment_id in pairs}
+    rows = [r for r in await _rows(env) if r["segment_id"] in segment_ids] if pairs else []
+    filled = await _filled(env, rows, layout)
+    by_id = {row["segment_id"]: each for row, each in zip(rows, filled, strict=True)}
+    found: dict[int, list[Any]] = {}
+    for customer_id, segment_id in pairs:
+        if segment_id in by_id:
+            found.setdefault(customer_id, []).append(by_id[segment_id])
+    return [found.get(number, []) for number in ids]
+
+
+async def _segments_of_changes(
+    env: Context, causes: list[str | None], layout: Layout
+) -> Sequence[Any]:
+    """Return the segment that each change is about, or None."""
+    numbers = [
+        int(cause.removeprefix(CAUSE)) if cause and cause.startswith(CAUSE) else None
+        for cause in causes
+    ]
+    wanted = set(numbers) - {None}
+    rows = [r for r in await _rows(env) if r["segment_id"] in wanted] if wanted else []
+    filled = await _filled(env, rows, layout)
+    by_id = {row["segment_id"]: each for row, each in zip(rows, filled, strict=True)}
+    return [by_id.get(number) for number in numbers]
 
 
 async def _rows(env: Context) -> list[Row]:
@@ -254,6 +291,8 @@ API = ApiPart(
                 "query": Value(("query",), can_be_large=True),
                 "settings": Nested(("settings",), PerRow(load_settings), can_be_large=True),
                 "statistics": Value(("statistics",), cost=COUNT_COST),
+                "watched": Value(("watched",), PerRow(bool)),
+                "watched_since": timestamp_of("watched_since"),
                 "customers": Related("segment_id", prepare=_customers, size=requested_size),
                 "created_at": timestamp_of("created_at"),
                 "updated_at": timestamp_of("updated_at"),
@@ -265,6 +304,8 @@ API = ApiPart(
         "SegmentCondition": TypeBinding(
             {name: Value((name,)) for name in ("operator", "tags")}, has_dict_rows=True
         ),
+        "Customer": TypeBinding({"segments": Related("customer_id", _segments_of_customers)}),
+        "CustomerChange": TypeBinding({"segment": Related("cause", _segments_of_changes)}),
         **connection_types("Segment", _KEYSET, encode, {"totalCount": Value(("totalCount",))}),
     },
     _roots,

@@ -19,7 +19,9 @@ ORDERS = {
     "name": "name_key",
     **{name: name for name in ("created_at", "updated_at")},
 }
-_KEYS = {ORDER_BY: tuple(ORDERS), ORDER_DIR: ("asc", "desc"), "name": ()}
+_KEYS = {ORDER_BY: tuple(ORDERS), ORDER_DIR: ("asc", "desc"), "name": (), "watched": ()}
+
+_FLAGS = ("true", "false")
 
 # Returns whether a segment, with the words of its texts, is in the list.
 Filter = Callable[[Row, str], bool]
@@ -90,8 +92,8 @@ def _is_number(value: object) -> bool:
 
 
 def parse_list(query: str, max_length: int) -> SegmentSearch:
-    """Parse a query of the list: words, `name:`, `order_by:` and `order_dir:`. Raises Rejected with
-    InvalidQuery."""
+    """Parse a query of the list: words, `name:`, `watched:`, `order_by:` and `order_dir:`. Raises
+    Rejected with InvalidQuery."""
     check_text(query, max_length)
     search, text, count = SegmentSearch(), Text(query), 0
     seen: set[str] = set()
@@ -111,6 +113,8 @@ def parse_list(query: str, max_length: int) -> SegmentSearch:
             search.filters.append(_with_words(term))
         elif term.key == "name":
             search.filters.append(_with_name(term))
+        elif term.key == "watched":
+            search.filters.append(_with_watched(term))
         else:
             _set_order(search, term, seen)
 
@@ -156,3 +160,11 @@ def _with_name(term: KeyValue) -> Filter:
     if term.value.prefix:
         return lambda row, _texts: row["name_key"].startswith(key)
     return lambda row, _texts: row["name_key"] == key
+
+
+def _with_watched(term: KeyValue) -> Filter:
+    value = term.value.text
+    if value not in _FLAGS or term.operator or term.value.prefix:
+        message = f"`watched:` must be true or false, not {term.value.shown}."
+        raise syntax_error(message, term.value.position, "true or false", nearest(value, _FLAGS))
+    return lambda row, _texts: bool(row["watched"]) == (value == "true")

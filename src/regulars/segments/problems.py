@@ -10,6 +10,7 @@ from regulars.core.ids import encoder
 from regulars.segments.definitions import TYPE, Definition
 
 MAX_SEGMENTS = 500
+MAX_WATCHED = 50
 # Of the names, descriptions, queries and settings of all segments of an account. Each search that
 # uses a segment reads them.
 MAX_CHARACTERS = 2 * 1024**2
@@ -88,4 +89,16 @@ class LargeSegments(Problem):
             f"The segments of this account would have more than {MAX_CHARACTERS:,} characters "
             "together. Delete one first, or use fewer tags.",
             ("node",),
+        )
+
+
+class TooManyWatched(Problem):
+    """The account has the maximum number of watched segments."""
+
+    key = "errors_limit"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{MAX_WATCHED} segments are watched, the maximum. Stop watching one first.",
+            ("node", "watched"),
         )

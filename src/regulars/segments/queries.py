@@ -7,11 +7,15 @@ from functools import cache
 import sqlalchemy as sa
 
 from regulars.segments.definitions import Definition
-from regulars.segments.table import segments
+from regulars.segments.table import memberships, segments
+from regulars.store.columns import Text
+from regulars.store.entity import BatchStatement, Change, Where, batch_account
 from regulars.store.queries import of_account
-from regulars.store.query import Query
+from regulars.store.query import Query, any_of, number
+from regulars.store.tables import customers
 
 COLUMNS = tuple(str(column.name) for column in segments.c)
+MEMBERSHIP_COLUMNS = tuple(str(column.name) for column in memberships.c)
 
 
 @cache
@@ -26,3 +30,104 @@ def definitions() -> Query:
     """The segments of an account: the columns of `Definition`."""
     columns = [segments.c[name] for name in Definition._fields]
     return Query(sa.select(*columns).where(of_account(segments)))
+
+
+@cache
+def segments_by_id() -> Query:
+    """Whole rows of the segments `evaluated_segments`."""
+    rows = sa.select(*segments.c).where(of_account(segments))
+    return Query(rows.where(any_of(segments.c.segment_id, "evaluated_segments")))
+
+
+@cache
+def memberships_of() -> Query:
+    """Whole rows of the customers `evaluated_customers` in the segments `evaluated_segments`."""
+    rows = sa.select(*memberships.c).where(of_account(memberships))
+    of_segments = any_of(memberships.c.segment_id, "evaluated_segments")
+    of_customers = any_of(memberships.c.customer_id, "evaluated_customers")
+    return Query(rows.where(of_segments, of_customers))
+
+
+@cache
+def existing_customers() -> Query:
+    """The customers among `evaluated_customers` that exist: the id."""
+    rows = sa.select(customers.c.customer_id).where(of_account(customers))
+    return Query(rows.where(any_of(customers.c.customer_id, "evaluated_customers")))
+
+
+@cache
+def segments_of_customers() -> Query:
+    """The watched segments of the customers `ids`: customer, segment, by `_id`."""
+    pairs = sa.select(memberships.c.customer_id, memberships.c.segment_id).where(
+        of_account(memberships),
+        any_of(memberships.c.customer_id, "ids"),
+        memberships.c.removed_at.is_(None),
+    )
+    return Query(pairs.order_by(memberships.c.customer_id, memberships.c.segment_id))
+
+
+@cache
+def customers_known_in() -> Query:
+    """The customers among `ids` that are, or were until they were deleted, in one of the segments
+    `segment_ids`: the id."""
+    rows = sa.select(memberships.c.customer_id).where(
+        of_account(memberships),
+        any_of(memberships.c.customer_id, "ids"),
+        any_of(memberships.c.segment_id, "segment_ids"),
+    )
+    return Query(rows.distinct())
+
+
+@cache
+def members_after() -> Query:
+    """At most `limit` customers of the segment `segment_id` after the customer `after`: the id, in
+    its order."""
+    rows = sa.select(memberships.c.customer_id).where(
+        of_account(memberships),
+        memberships.c.segment_id == number("segment_id"),
+        memberships.c.customer_id > number("after"),
+        memberships.c.removed_at.is_(None),
+    )
+    return Query(rows.order_by(memberships.c.customer_id).limit(number("limit")))
+
+
+@cache
+def delete_old_memberships() -> Query:
+    """Delete, for all accounts, the memberships of customers that were deleted at `before` or
+    earlier, and those of segments that an older program has deleted."""
+    watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
+        segments.c.account_id == memberships.c.account_id,
+        segments.c.segment_id == memberships.c.segment_id,
+        segments.c.watched.is_(sa.true()),
+    )
+    is_orphaned = ~watched.correlate(memberships).exists()
+    is_old = memberships.c.removed_at <= number("before")
+    return Query(memberships.delete().where(sa.or_(is_old, is_orphaned)))
+
+
+def _delete_memberships(where: Where) -> Change:
+    of_segments = any_of(memberships.c.segment_id, "unwatched_segments")
+    return memberships.delete().where(
+        where(memberships.c.account_id == batch_account(), of_segments)
+    )
+
+
+# Deletes the memberships of the segments `unwatched_segments`.
+DELETE_MEMBERSHIPS = BatchStatement("deleted_memberships", _delete_memberships)
+
+
+def _delete_left(where: Where) -> Change:
+    segment, customer = (
+        sa.cast(memberships.c[name], Text) for name in ("segment_id", "customer_id")
+    )
+    is_left = any_of(segment + sa.literal_column("':'") + customer, "left_memberships")
+    of_customers = (
+        memberships.c.account_id == batch_account(),
+        any_of(memberships.c.customer_id, "leaving_customers"),
+    )
+    return memberships.delete().where(where(*of_customers, is_left))
+
+
+# Deletes the memberships `left_memberships` (`SEGMENT:CUSTOMER`) of the customers
+# `leaving_customers`.
+DELETE_LEFT = BatchStatement("left_memberships", _delete_left)

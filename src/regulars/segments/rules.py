@@ -9,6 +9,7 @@ from regulars.core.errors import InvalidInput, InvalidQuery, Problem, Rejected
 from regulars.customers.search.parser import MAX_TERMS
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.segments import settings as tag_settings
+from regulars.segments import watching
 from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegment
 from regulars.segments.definitions import Definition, Definitions
 from regulars.segments.expansion import LANGUAGE, Expansion, references, rename, uses_segments
@@ -21,6 +22,7 @@ from regulars.segments.problems import (
     SegmentNotFound,
     TooManySegments,
 )
+from regulars.segments.queries import DELETE_MEMBERSHIPS
 from regulars.segments.table import COUNTER, segments
 from regulars.store import Row
 from regulars.store.unit_of_work import Savepoint
@@ -37,6 +39,8 @@ def create(unit: CustomerUnitOfWork, command: CreateSegment) -> Row:
     problems += _duplicates(unit, values, None)
     if not problems and len(unit.rows[segments].all()) >= MAX_SEGMENTS:
         problems.append(TooManySegments())
+    if not problems and values.get("watched"):
+        problems += watching.check_count(unit)
     if problems:
         raise Rejected(*problems)
     savepoint = unit.savepoint()
@@ -48,7 +52,12 @@ def create(unit: CustomerUnitOfWork, command: CreateSegment) -> Row:
         **_query_columns(None, values),
         "created_at": command.at,
         "updated_at": command.at,
+        **watching.NOT_WATCHED,
+        "claimed_by": None,
+        "claimed_until": 0,
     }
+    if values.get("watched"):
+        row |= watching.watch_columns(unit, command.at, command.announce)
     return _save(unit, command, row, None, savepoint)
 
 
@@ -64,13 +73,27 @@ def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
     if is_emptied and row["settings"] is None and not problems:
         message = "This segment is defined by a query. Pass `query` to change it."
         problems.append(InvalidInput(message, ("node", "settings")))
+    is_newly_watched = values.get("watched", False) and not row["watched"]
+    if is_newly_watched and not problems:
+        problems += watching.check_count(unit)
     if problems:
         raise Rejected(*problems)
     changed = {**row, **values, **_query_columns(row, values)}
     if changed == row:
         return row
     changed["updated_at"] = max(command.at, row["updated_at"])
-    return _save(unit, command, changed, row, unit.savepoint())
+    is_unwatched = row["watched"] and not changed["watched"]
+    if is_newly_watched:
+        changed |= watching.watch_columns(unit, command.at, command.announce)
+    elif is_unwatched:
+        changed |= watching.NOT_WATCHED
+    saved = _save(unit, command, changed, row, unit.savepoint())
+    if is_unwatched:
+        unit.run(DELETE_MEMBERSHIPS, unwatched_segments=[row["segment_id"]])
+    if saved["query"] != row["query"]:
+        users = _users(_definitions(unit), row["segment_id"])
+        watching.require_evaluation(unit, users, command.at, command.announce)
+    return unit.rows[segments].get(row["segment_id"]) or saved
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
@@ -93,9 +116,22 @@ def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
     ]
     if problems:
         raise Rejected(*problems)
+    unwatched = [n for n in dict.fromkeys(ids) if (row := rows.get(n)) and row["watched"]]
+    if unwatched:
+        unit.run(DELETE_MEMBERSHIPS, unwatched_segments=unwatched)
     for number in dict.fromkeys(ids):
         rows.delete(number)
     return ids
+
+
+def _users(definitions: Definitions, segment_id: int) -> set[int]:
+    """Return a segment and those that use it, also through others."""
+    used_by = {each.segment_id: _used_ids(definitions, each.query) for each in definitions}
+    users, found = {segment_id}, {segment_id}
+    while found:
+        found = {user for user, used in used_by.items() if used & found} - users
+        users |= found
+    return users
 
 
 def _used_ids(definitions: Definitions, query: str) -> set[int]:

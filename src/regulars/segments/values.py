@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from regulars.core.errors import InputPath, InvalidInput, InvalidQuery, Problem, Rejected
@@ -61,4 +61,13 @@ def _clean_query(text: str, path: InputPath) -> tuple[str, list[Problem]]:
     return text, [InvalidInput(f"The query {error}", path)] if error else []
 
 
-_CLEAN = {"name": _clean_name, "description": _clean_description, "query": _clean_query}
+def _clean_watched(value: bool, _path: InputPath) -> tuple[bool, list[Problem]]:
+    return value, []
+
+
+_CLEAN: Mapping[str, Callable[[Any, InputPath], tuple[Any, list[Problem]]]] = {
+    "name": _clean_name,
+    "description": _clean_description,
+    "query": _clean_query,
+    "watched": _clean_watched,
+}

@@ -66,7 +66,8 @@ terms = sa.Table(
 
 # The history of an account: the changes of its customers, numbered without gaps in the order of
 # commits. `fields` is a JSON object of pairs, the values before and after, or null. The deletion of
-# the customer sets it to null; nothing else of a row changes.
+# the customer sets it to null; nothing else of a row changes. `cause` names what made the change,
+# if it was no direct write: `seg_` and the `_id` of a segment.
 history = sa.Table(
     "history",
     metadata,
@@ -81,6 +82,7 @@ history = sa.Table(
     text("fields", nullable=True),
     number("order_id", nullable=True),
     flag("silent", server_default=sa.false()),
+    text("cause", nullable=True),
     sa.Index("history_of_customer", "account_id", "customer_id", "sequence"),
     sqlite_strict=True,
     sqlite_with_rowid=False,

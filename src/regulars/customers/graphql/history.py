@@ -82,6 +82,7 @@ CHANGE = TypeBinding(
         "order": Related("order_id", _orders),
         "fields": Nested(("fields",), PerRow(history.fields), can_be_large=True),
         "silent": Value(("silent",), PerRow(bool)),
+        "cause": Value(("cause",)),
     }
 )
 ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})

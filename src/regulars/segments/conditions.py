@@ -1,0 +1,81 @@
+"""The conditions of watched segments, ready to be evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from regulars.core.errors import Rejected
+from regulars.segments.definitions import Definition, Definitions
+from regulars.segments.expansion import Expansion
+from regulars.store import QueryExecutor, searches
+from regulars.store.conditions import (
+    And,
+    Condition,
+    Contains,
+    Not,
+    Or,
+    Parameters,
+    Predicate,
+    RelativeValue,
+    Within,
+)
+
+_DIGEST_CHARACTERS = 32
+
+
+class WatchedCondition(NamedTuple):
+    """The condition of a segment, a hash of it, and whether it depends on the time."""
+
+    condition: Condition
+    digest: str
+    is_relative: bool
+
+
+def conditions_of(
+    definitions: Sequence[Definition], segment_ids: Collection[int]
+) -> Mapping[int, WatchedCondition]:
+    """Return the conditions of segments, but for those that cannot be read."""
+    by_id = Definitions(definitions)
+    expansion = Expansion(by_id)
+    conditions = {}
+    for segment_id in segment_ids:
+        definition = by_id.get(segment_id)
+        if definition is None:
+            continue
+        try:
+            condition = expansion.condition(definition)
+        except Rejected:
+            continue
+        # The values of a condition are texts, numbers and times before now.
+        digest = hashlib.sha256(repr(condition).encode()).hexdigest()[:_DIGEST_CHARACTERS]
+        conditions[segment_id] = WatchedCondition(condition, digest, _is_relative(condition))
+    return conditions
+
+
+def _is_relative(condition: Condition) -> bool:
+    match condition:
+        case Predicate(condition=Within() as within):
+            return any(isinstance(value, RelativeValue) for value in (within.low, within.high))
+        case Predicate(condition=Contains()):
+            return False
+        case And() | Or():
+            return any(map(_is_relative, condition.parts))
+        case Not():
+            return _is_relative(condition.part)
+    raise TypeError(condition)
+
+
+async def matches_among(
+    store: QueryExecutor,
+    account_id: int,
+    condition: Condition,
+    customer_ids: Collection[int],
+    now: int,
+) -> set[int]:
+    """Return which customers meet a condition at the time `now`. It runs one statement."""
+    parameters = Parameters(now)
+    query = searches.matches_among(parameters.condition(condition))
+    values = {**parameters.values, "account_id": account_id, "ids": list(customer_ids)}
+    return {row[0] for row in await store.fetch(query, values)}
