@@ -59,8 +59,14 @@ def use(url: str, receiver: Receiver) -> None:
         client.data("mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }", n=order)
         lead = {"email": "user1@example.com", "message": "Hello"}
         client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
-        segment = 'name: "Tags", settings: {include: {tags: ["a"]}}'
+        segment = 'name: "Tags", settings: {include: {tags: ["a"]}}, watched: true'
         client.data(f"mutation {{ createSegment(node: {{{segment}}}) {{ id }} }}")
+        members = 'query: "watched:true") { edges { node { watched_since(format: "x") } } }'
+        wait_until(
+            lambda: client.data(f"{{ segments({members} }}")["segments"]["edges"][0]["node"][
+                "watched_since"
+            ]
+        )
         name = client.data("{ viewer { account { name } } }")["viewer"]["account"]["name"]
         secret = with_store(url, lambda store: _secret(store, name))
         event = {"node": {"id": "cus_abc", "email": "shop@example.com"}}
@@ -216,6 +222,13 @@ DAMAGE = {
         ("UPDATE segments SET name = 'Other'", "`name_key` does not match the name"),
         ("UPDATE segments SET query = 'tag:b'", "the query does not match the settings"),
         ("UPDATE segments SET updated_at = 0", "it was updated before it was created"),
+        ("UPDATE segments SET position = NULL", "the position contradicts `watched`"),
+        ("UPDATE segments SET position = 999", "the position is after the end of the history"),
+    ],
+    "memberships": [
+        ("DELETE FROM memberships", "the members are not the customers of the query"),
+        ("UPDATE memberships SET removed_at = since", "the members are not the customers"),
+        ("UPDATE memberships SET segment_id = 9", "the segment is missing or not watched"),
     ],
 }
 # SQLite keeps its buckets in the process.

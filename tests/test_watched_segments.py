@@ -26,7 +26,9 @@ SEGMENTS = "segments { name }"
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    with Client(server, create_token(server, scopes=("customers", "orders:write", "webhooks"))) as each:
+    with Client(
+        server, create_token(server, scopes=("customers", "orders:write", "webhooks"))
+    ) as each:
         yield each
 
 

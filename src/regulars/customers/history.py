@@ -43,6 +43,8 @@ KINDS = (
     *(ORDER_CANCELLED, ORDER_UNCANCELLED, ORDER_FULFILLED, LEAD_CREATED, VISITED),
     *(RESTORED, PURGED, SEGMENT_ENTERED, SEGMENT_LEFT),
 )
+# Begins the cause of an entry of a segment; the `_id` of the segment follows.
+_SEGMENT_CAUSE = "seg_"
 
 _LARGEST = 2**63 - 1
 
@@ -166,6 +168,17 @@ def fields(text: str | None) -> list[dict[str, Any]]:
     `after`."""
     pairs = orjson.loads(text) if text else {}
     return [{"name": name, "before": b, "after": a} for name, (b, a) in pairs.items()]
+
+
+def segment_cause(segment_id: int) -> str:
+    """Return the cause of the entries of a segment."""
+    return f"{_SEGMENT_CAUSE}{segment_id}"
+
+
+def segment_of(cause: str | None) -> int | None:
+    """Return the `_id` of the segment that caused an entry, or None."""
+    is_segment = cause is not None and cause.startswith(_SEGMENT_CAUSE)
+    return int(cause.removeprefix(_SEGMENT_CAUSE)) if cause and is_segment else None
 
 
 def beyond(last_sequence: int) -> InvalidCursor:

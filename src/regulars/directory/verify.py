@@ -24,9 +24,11 @@ from regulars.directory.row_checks import (
     check_order,
     checksum,
 )
+from regulars.directory.segment_checks import SegmentCheck
 from regulars.directory.stored_values import wrong_values
 from regulars.directory.trash_checks import check_trashed
 from regulars.orders.values import is_counted
+from regulars.segments.table import memberships
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
@@ -196,6 +198,10 @@ class _Verifier:
                 yield f"{account}, rate of the token {row['token_id']}: the level is negative"
         yield from self._imports(account, account_id)
         yield from self._trash(account, account_id, ids["Customer"], counter_row["orders"])
+        segment_check = SegmentCheck(self._connection, account_id, counter_row["changes"])
+        for row in self._all(memberships, account_id):
+            yield from (f"{_name(memberships, row)}: {each}" for each in segment_check.read(row))
+        yield from (f"{account}, {problem}" for problem in segment_check.of_segments())
 
     def _remaining(self, account_id: int, counter_row: Row) -> Iterator[str]:
         """Yield the problems of the tables that nothing above reads. `_all` checks the values."""

@@ -18,6 +18,7 @@ from regulars.core.ids import encoder, number_of
 from regulars.core.paging import encode, page_of, requested_size
 from regulars.core.scopes import READ, WRITE
 from regulars.customers.graphql.types import COUNT_COST, CUSTOMER_KEYSET
+from regulars.customers.history import segment_of
 from regulars.customers.listing import customer_page
 from regulars.customers.search.parser import Order, Search, parse
 from regulars.graphql import (
@@ -39,7 +40,6 @@ from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegm
 from regulars.segments.definitions import TYPE, Definition, Definitions
 from regulars.segments.expansion import Expansion, uses_segments
 from regulars.segments.listing import ORDERS, SegmentCursors, parse_list
-from regulars.segments.recording import CAUSE
 from regulars.segments.searching import run_with
 from regulars.segments.settings import load as load_settings
 from regulars.segments.table import segments as table
@@ -148,10 +148,7 @@ async def _segments_of_changes(
     env: Context, causes: list[str | None], layout: Layout
 ) -> Sequence[Any]:
     """Return the segment that each change is about, or None."""
-    numbers = [
-        int(cause.removeprefix(CAUSE)) if cause and cause.startswith(CAUSE) else None
-        for cause in causes
-    ]
+    numbers = [segment_of(cause) for cause in causes]
     wanted = set(numbers) - {None}
     rows = [r for r in await _rows(env) if r["segment_id"] in wanted] if wanted else []
     filled = await _filled(env, rows, layout)

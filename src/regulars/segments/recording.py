@@ -20,8 +20,6 @@ from regulars.store import Row, tables
 # The rows of the state that say which of the evaluated customers exist.
 EXISTING = "existing_customers"
 ACTOR_KIND = "segment"
-# Begins the cause of an entry; the `_id` of the segment follows.
-CAUSE = "seg_"
 
 
 def record(unit: CustomerUnitOfWork, command: RecordEvaluations) -> Mapping[int, int]:
@@ -68,7 +66,7 @@ def _record(
     def add_entry(kind: str, customer_id: int) -> None:
         if evaluation.is_announced:
             origin = Origin(ACTOR_KIND, name, silent=customer_id in evaluation.silent)
-            cause = f"{CAUSE}{segment_id}"
+            cause = history.segment_cause(segment_id)
             unit.record(kind, customer_id, replace(command, origin=origin), cause=cause)
 
     for customer_id in evaluation.removed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from regulars.core.stored_values import ID, NOT_EMPTY, OBJECT, POSITIVE, TIME, Rule
+from regulars.core.stored_values import COUNT, FLAG, ID, NOT_EMPTY, OBJECT, POSITIVE, TIME, Rule
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
     "segments": {
@@ -15,5 +15,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "language": POSITIVE,
         "created_at": TIME,
         "updated_at": TIME,
+        "watched": FLAG,
+        "watched_since": TIME,
+        "position": COUNT,
+        "evaluated": NOT_EMPTY,
+        "due_at": TIME,
+        "announce": FLAG,
     },
+    "memberships": {"segment_id": ID, "customer_id": ID, "since": TIME, "removed_at": TIME},
 }

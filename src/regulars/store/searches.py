@@ -203,6 +203,12 @@ def matches_among(condition: Condition) -> Query:
     return Query(lambda: _matches_among(condition))
 
 
+def all_matches(condition: Condition) -> sa.Select[Any]:
+    """Return the statement that selects all customers that meet a condition: the id."""
+    rows = sa.select(customers.c.customer_id).where(of_account(customers))
+    return rows.where(_meets(condition, customers))
+
+
 def _matches_among(condition: Condition) -> sa.SelectBase:
     return sa.select(customers.c.customer_id, customers.c.version).where(
         of_account(customers),

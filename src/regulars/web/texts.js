@@ -311,6 +311,7 @@ export const t = {
       inbound: "the shop",
       import: "an import",
       system: "Regulars",
+      segment: "the segment",
     },
     kinds: {
       created: () => "Created",
@@ -327,6 +328,8 @@ export const t = {
       order_fulfilled: (name) => `Fulfillment of order ${name ?? ""} updated`,
       lead_created: () => "Sent a message",
       visited: () => "Visited the shop",
+      segment_entered: () => "Entered a segment",
+      segment_left: () => "Left a segment",
     },
   },
   trash: {

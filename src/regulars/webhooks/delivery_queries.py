@@ -19,7 +19,7 @@ from regulars.store.tokens import in_enabled_account
 from regulars.store.writes import SKIPPED
 
 DELIVERY_COLUMNS = tuple(str(column.name) for column in deliveries.columns)
-CHANGE_COLUMNS = ("sequence", "kind", "at", "customer_id", "order_id", "fields")
+CHANGE_COLUMNS = ("sequence", "kind", "at", "customer_id", "order_id", "fields", "actor", "cause")
 
 
 def of_webhook(table: sa.Table) -> sa.ColumnElement[bool]:

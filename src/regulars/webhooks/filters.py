@@ -139,14 +139,19 @@ def _read_include(value: Any, type_: str) -> list[str]:
 
 
 def _include(names: Sequence[str], body: payloads.Body) -> payloads.Body:
-    """Return a body with these keys. Those of `changes` may have the prefix of an order."""
+    """Return a body with these keys. Those of `changes` may have the prefix of an order. The
+    segment stays whole."""
     return {
-        part: {key: value for key, value in values.items() if key.removeprefix(_OF_ORDER) in names}
+        part: values
+        if part == payloads.SEGMENT
+        else {key: value for key, value in values.items() if key.removeprefix(_OF_ORDER) in names}
         for part, values in body.items()
     }
 
 
-_OF_CUSTOMERS = tuple(name for name in TYPES if name.startswith(("contact/", "order/")))
+_OF_CUSTOMERS = tuple(
+    name for name in TYPES if name.startswith(("contact/", "order/", payloads.OF_SEGMENT))
+)
 FILTERS: Mapping[str, Filter] = {
     "fields": ChangeFilter(("contact/updated", "order/updated"), _read_fields, _changed),
     # After a deletion, no customer is left to meet a query.

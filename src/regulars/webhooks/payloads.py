@@ -26,10 +26,12 @@ from regulars.store import Row, Store, queries
 from regulars.store.relations import LEADS, all_of_each
 from regulars.webhooks import delivery_queries
 
-_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
-    encoder, ("Customer", "Order", "Lead", "Account")
+_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID = map(
+    encoder, ("Customer", "Order", "Lead", "Account", "Segment")
 )
 FORM = "contact-form/created"
+# Begins the types of events of segments. Their bodies have the segment, too.
+OF_SEGMENT, SEGMENT = "segment/", "segment"
 _NO_MESSAGE: dict[str, Any] = {"id": None, "_id": None, "__typename": "Lead"}
 # How often a body is read at most, if its customer changes during the reads.
 _MAX_READS = 5
@@ -86,10 +88,18 @@ async def _read_body(
         )
         node = _contact_before(customer_id, customer, [row[1:] for row in leads], later_changes)
     body: Body = {"node": node}
+    segment_id = history.segment_of(change["cause"])
+    if segment_id is not None:
+        body[SEGMENT] = _segment_body(segment_id, change["actor"])
     if with_changes:
         fields = history.fields(change["fields"])
         body["changes"] = {field["name"]: field["before"] for field in fields}
     return body
+
+
+def _segment_body(segment_id: int, name: str) -> Body:
+    """Return a segment with its name at the time of the event."""
+    return {"id": _SEGMENT_ID([segment_id])[0], "_id": segment_id, "name": name}
 
 
 async def _find_customer(store: Store, query: Any, account_id: int, number: int) -> Row | None:
@@ -325,6 +335,9 @@ def example_body(type_: str) -> Body:
     """Return an invented body of an event type, for a test delivery."""
     if type_.startswith("contact/"):
         return {"node": contact_body(1, _EXAMPLE_CUSTOMER, [])}
+    if type_.startswith(OF_SEGMENT):
+        node = contact_body(1, _EXAMPLE_CUSTOMER, [])
+        return {"node": node, SEGMENT: _segment_body(1, "Test")}
     if type_ == FORM:
         return {"node": _message_body(_EXAMPLE_LEAD, _EXAMPLE_CUSTOMER)}
     if type_ == "app/uninstalled":

@@ -37,6 +37,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {
         *(history.ORDER_CONFIRMED, history.ORDER_UPDATED, history.ORDER_REFUNDED),
         *(history.ORDER_CANCELLED, history.ORDER_UNCANCELLED, history.ORDER_FULFILLED),
     ),
+    "segment/entered": (history.SEGMENT_ENTERED,),
+    "segment/left": (history.SEGMENT_LEFT,),
     # Accepted because apps of the API subscribe to it; there are no apps here to uninstall.
     "app/uninstalled": (),
 }
