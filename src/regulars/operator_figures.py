@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from regulars.http.metrics import MULTIPROCESS, Metrics
+from regulars.segments.evaluation_queries import lag
 from regulars.store import Store, StoreError
 from regulars.store.backup import newest_backup
 from regulars.store.operator_figures import FIGURES, import_figures, inbox_figures, webhook_figures
@@ -21,6 +22,7 @@ _START_DELAY_SECONDS = 1
 
 _log = logging.getLogger("regulars.server")
 
+_LAG = "segments_lag"
 _GAUGES = {
     "disabled_webhooks": (
         "regulars_webhooks_disabled",
@@ -42,6 +44,10 @@ _GAUGES = {
     "inbox_events": (
         "regulars_inbox_events",
         "Events of shops that could not be understood, and are stored in the inboxes.",
+    ),
+    _LAG: (
+        "regulars_segments_lag_entries",
+        "Entries of the history that are not evaluated yet for the watched segments.",
     ),
 }
 
@@ -88,11 +94,11 @@ class OperatorFigures:
         if self._backup_folder is not None:
             await asyncio.to_thread(self._read_backup, self._backup_folder)
         values: list[float | None] = []
-        for query in (webhook_figures(), import_figures(), inbox_figures()):
+        for query in (webhook_figures(), import_figures(), inbox_figures(), lag()):
             (row,) = await self._store.fetch(query, {}, is_long=True)
             values += row
         self._values |= {
-            name: float(value or 0) for name, value in zip(FIGURES, values, strict=True)
+            name: float(value or 0) for name, value in zip((*FIGURES, _LAG), values, strict=True)
         }
 
     def _read_backup(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_FIELDS = {"name": str, "description": str, "query": str, "settings": dict}
+_FIELDS = {"name": str, "description": str, "query": str, "settings": dict, "watched": bool}
 _CREATE = "mutation($node: SegmentInput!) { createSegment(node: $node) { id } }"
 _UPDATE = """mutation($node: SegmentInput!, $id: ID!) {
   updateSegment(node: $node, id: $id) { id updated_at(format: "ISO") } }"""
@@ -76,6 +76,7 @@ async def _exported(client: Client) -> list[Segment]:
                 if any(part["tags"] for part in segment["settings"].values())
                 else {"query": rename(segment["query"], name_of)}
             ),
+            "watched": segment["watched"],
         }
         for segment in segments
     ]

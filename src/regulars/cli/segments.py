@@ -26,16 +26,18 @@ app = typer.Typer()
 _PAGE_SIZE = 100
 _CONDITION = "{ operator tags }"
 _DEFINITION = f"""id _id name description query
-  settings {{ include {_CONDITION} exclude {_CONDITION} }}"""
-_SEGMENT = f"""{_DEFINITION} problem created_at(format: "ISO") updated_at(format: "ISO")"""
+  settings {{ include {_CONDITION} exclude {_CONDITION} }} watched"""
+_SEGMENT = f"""{_DEFINITION} watched_since(format: "ISO") problem
+  created_at(format: "ISO") updated_at(format: "ISO")"""
 _LIST = f"""query($query: String!, $first: Int!, $after: String) {{
   segments(query: $query, first: $first, after: $after) {{
     pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_SEGMENT} }} }} }} }}"""
 _COUNT = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Segment { statistics } } }"
 _COUNTED_AT_ONCE = 50
-_CREATE = f"mutation($node: SegmentInput!) {{ createSegment(node: $node%s) {{ {_SEGMENT} }} }}"
-_UPDATE = f"""mutation($node: SegmentInput!, $id: ID!) {{
-  updateSegment(node: $node, id: $id%s) {{ {_SEGMENT} }} }}"""
+_CREATE = f"""mutation($node: SegmentInput!, $announce: Boolean!) {{
+  createSegment(node: $node, announce: $announce%s) {{ {_SEGMENT} }} }}"""
+_UPDATE = f"""mutation($node: SegmentInput!, $id: ID!, $announce: Boolean!) {{
+  updateSegment(node: $node, id: $id, announce: $announce%s) {{ {_SEGMENT} }} }}"""
 _DELETE = "mutation($items: [ID!]!) { deleteSegments(items: $items%s) }"
 
 SegmentName = Annotated[
@@ -57,6 +59,16 @@ Settings = Annotated[
         help="Tags instead of a query, as in the API; @FILE reads a file and - standard input.",
     ),
 ]
+Watched = Annotated[
+    bool | None,
+    typer.Option(
+        "--watched/--no-watched", help="Whether to record when customers enter and leave."
+    ),
+]
+Announce = Annotated[
+    bool,
+    typer.Option("--announce", help="Also record the customers that the first evaluation finds."),
+]
 
 
 @app.command("segments list", epilog=examples("regulars segments list"))
@@ -71,7 +83,7 @@ def segments_list(*, connection: Connection, as_json: bool | None) -> None:
     if wants_json(as_json):
         print_json(segments)
         return
-    columns = ("_id", "name", "customers", "query", "problem")
+    columns = ("_id", "name", "customers", "watched", "query", "problem")
     rows = [{**segment, "customers": segment["statistics"]} for segment in segments]
     print_rows(rows, columns, False, "No segment exists.")
 
@@ -101,6 +113,8 @@ def create(
     query: SegmentQuery = None,
     settings: Settings = None,
     description: Description = None,
+    watched: Watched = None,
+    announce: Announce = False,
     dry_run: options.DryRun = False,
     *,
     connection: Connection,
@@ -112,10 +126,11 @@ def create(
     """
     from regulars.cli.client import fetch_data
 
-    node = {"name": name, **_node(query, settings, description)}
+    node = {"name": name, **_node(query, settings, description, watched)}
 
     async def work(client: Client) -> dict[str, Any]:
-        data = await fetch_data(client, _CREATE % (DRY_RUN * dry_run), node=node)
+        document = _CREATE % (DRY_RUN * dry_run)
+        data = await fetch_data(client, document, node=node, announce=announce)
         created: dict[str, Any] = data["createSegment"]
         return created
 
@@ -134,6 +149,13 @@ def update(
     query: SegmentQuery = None,
     settings: Settings = None,
     description: Description = None,
+    watched: Watched = None,
+    announce: Annotated[
+        bool,
+        typer.Option(
+            "--announce", help="Record the entries and exits that follow from this update."
+        ),
+    ] = False,
     dry_run: options.DryRun = False,
     *,
     connection: Connection,
@@ -145,7 +167,7 @@ def update(
     """
     from regulars.cli.client import fetch_data
 
-    node = _node(query, settings, description)
+    node = _node(query, settings, description, watched)
     if name is not None:
         node["name"] = name
     if not node:
@@ -153,7 +175,9 @@ def update(
 
     async def work(client: Client) -> dict[str, Any]:
         segment_id = (await find_segment(client, segment))["id"]
-        data = await fetch_data(client, _UPDATE % (DRY_RUN * dry_run), node=node, id=segment_id)
+        document = _UPDATE % (DRY_RUN * dry_run)
+        values = {"node": node, "id": segment_id, "announce": announce}
+        data = await fetch_data(client, document, **values)
         updated: dict[str, Any] = data["updateSegment"]
         return updated
 
@@ -264,7 +288,9 @@ async def _with_counts(client: Client, segments: list[dict[str, Any]]) -> list[d
     return [{**segment, "statistics": counts.get(segment["id"])} for segment in segments]
 
 
-def _node(query: str | None, settings: str | None, description: str | None) -> dict[str, Any]:
+def _node(
+    query: str | None, settings: str | None, description: str | None, watched: bool | None
+) -> dict[str, Any]:
     node: dict[str, Any] = {}
     if query is not None:
         node["query"] = query
@@ -272,6 +298,8 @@ def _node(query: str | None, settings: str | None, description: str | None) -> d
         node["settings"] = read_json_object(settings, "--settings")
     if description is not None:
         node["description"] = description
+    if watched is not None:
+        node["watched"] = watched
     return node
 
 

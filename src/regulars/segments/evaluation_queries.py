@@ -93,6 +93,19 @@ def move_position() -> Query:
 
 
 @cache
+def lag() -> Query:
+    """One row: how many changes of all accounts are not evaluated yet for a watched segment."""
+    behind = (
+        sa.select(sa.func.max(counters.c.changes - segments.c.position).label("entries"))
+        .select_from(segments.join(counters, counters.c.account_id == segments.c.account_id))
+        .where(_is_watched())
+        .group_by(segments.c.account_id)
+        .subquery("behind")
+    )
+    return Query(sa.select(sa.func.sum(behind.c.entries)))
+
+
+@cache
 def changes_to_evaluate() -> Query:
     """At most `limit` changes after the number `after` and up to `last`, but for the entries of
     segments: number, customer, kind, whether it is silent."""
