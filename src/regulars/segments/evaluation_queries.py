@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from regulars.customers import history as kinds
 from regulars.segments.queries import COLUMNS
-from regulars.segments.table import segments
+from regulars.segments.table import memberships, segments
 from regulars.store.queries import columns_named, of_account
-from regulars.store.query import Query, any_of, number
+from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import counters, history
 from regulars.store.tokens import in_enabled_account
 
@@ -119,6 +119,27 @@ def changes_to_evaluate() -> Query:
         ),
     )
     return Query(statement.order_by(history.c.sequence).limit(number("limit")))
+
+
+@cache
+def deletions() -> Query:
+    """The deletions of the members of the segment `segment_id` after the change `after` and up to
+    `last`: the customer."""
+    statement = sa.select(history.c.customer_id).where(
+        of_account(history),
+        history.c.sequence > number("after"),
+        history.c.sequence <= number("last"),
+        history.c.kind == sa.literal_column(f"'{kinds.DELETED}'"),
+        among(
+            history.c.customer_id,
+            sa.select(memberships.c.customer_id).where(
+                of_account(memberships),
+                memberships.c.segment_id == number("segment_id"),
+                memberships.c.removed_at.is_(None),
+            ),
+        ),
+    )
+    return Query(statement.distinct().limit(number("limit")))
 
 
 @cache

@@ -48,13 +48,12 @@ class WatchedSegment:
 
 @dataclass(slots=True)
 class _Sweep:
-    """An evaluation of a segment for all customers, page by page. `position` is the last change
-    before it, `began_at` the time in milliseconds since 1970, and `after` the last evaluated
-    customer."""
+    """An evaluation of a segment for all customers, page by page. `began_at` is its time in
+    milliseconds since 1970, and `after` the last evaluated customer."""
 
     segment: WatchedSegment
-    position: int
     began_at: int
+    has_begun: bool = False
     after: int = 0
     is_new: bool = field(init=False)
 
@@ -98,11 +97,11 @@ class Evaluator:
         self._segments = [
             WatchedSegment(self._rows[number], each) for number, each in conditions.items()
         ]
-        now, last_change = self._clock(), await self._last_change()
+        now = self._clock()
         for segment in self._segments:
             due_at = segment.row["due_at"]
             if segment.is_new or (due_at is not None and due_at <= now):
-                self._sweeps.append(_Sweep(segment, last_change, now))
+                self._sweeps.append(_Sweep(segment, now))
 
     @property
     def has_sweeps(self) -> bool:
@@ -120,13 +119,16 @@ class Evaluator:
             if segment.segment_id not in new_ids and segment.segment_id not in self.failed_ids
         ]
         ready.sort(key=lambda segment: segment.row["position"])
-        last_change = await self._last_change() if ready else 0
+        last_change = await self._last_change()
         for position, group in groupby(ready, key=lambda segment: segment.row["position"]):
             if position < last_change:
                 has_more |= await self._evaluate_changes(list(group), position, last_change)
         if self._sweeps:
             sweep = self._sweeps[0]
             try:
+                if sweep.is_new and not sweep.has_begun:
+                    await self._skip_changes(sweep.segment, last_change)
+                sweep.has_begun = True
                 is_complete = await self._sweep_page(sweep)
             except Rejected:  # a statement took too long
                 self.failed_ids.add(sweep.segment.segment_id)
@@ -217,6 +219,25 @@ class Evaluator:
             row = by_id[evaluation.segment_id].row
             row |= {**evaluation.columns, "position": positions[evaluation.segment_id]}
 
+    async def _skip_changes(self, segment: WatchedSegment, last_change: int) -> None:
+        """Move a segment to the last change, before all customers are evaluated. Only deletions
+        count: a customer that was restored enters again."""
+        position = segment.row["position"]
+        parameters = {
+            "account_id": self._account_id,
+            "segment_id": segment.segment_id,
+            "after": position,
+            "last": last_change,
+            "limit": PAGE,
+        }
+        while rows := await self._store.fetch(evaluation_queries.deletions(), parameters):
+            removed = tuple(sorted(row[0] for row in rows))
+            expected = {n: segment.row[n] for n in ("position", "evaluated", "due_at")}
+            evaluation = Evaluation(segment.segment_id, expected, {}, removed=removed)
+            await self._record([segment], [evaluation])
+        if position < last_change:
+            await self._move([segment], position, last_change)
+
     async def _sweep_page(self, sweep: _Sweep) -> bool:
         """Compare a page of the customers that meet the condition with the members. Return whether
         it was the last one."""
@@ -277,7 +298,6 @@ class Evaluator:
         if sweep.is_new:
             since = sweep.segment.row["watched_since"]
             columns |= {
-                "position": sweep.position,
                 "evaluated": condition.digest,
                 "watched_since": self._clock() if since is None else since,
                 "announce": False,
