@@ -243,8 +243,9 @@ ERRORS = {
     ),
     "errors_limit": (
         "200",
-        "The account has 500 segments, or they would have more than 2 Mi characters together.",
-        "Delete a segment first.",
+        "The account has 500 segments, or 50 watched segments, or its segments would have more than "
+        "2 Mi characters together.",
+        "Delete a segment first, or stop watching one.",
     ),
     "tokens_not_found": (
         "200",
