@@ -82,8 +82,9 @@ class Evaluator:
         self._clock = clock
         self._segments: list[WatchedSegment] = []
         self._sweeps: list[_Sweep] = []
-        # Segments whose query cannot be read, or takes too long.
+        # Segments whose query cannot be read, and new ones whose query takes too long.
         self.failed_ids: set[int] = set()
+        self.slow_ids: set[int] = set()
 
     async def prepare(self) -> None:
         """Read the conditions, and find the segments to evaluate for all customers."""
@@ -116,7 +117,7 @@ class Evaluator:
         ready = [
             segment
             for segment in self._segments
-            if segment.segment_id not in new_ids and segment.segment_id not in self.failed_ids
+            if segment.segment_id not in new_ids and segment.segment_id not in self.slow_ids
         ]
         ready.sort(key=lambda segment: segment.row["position"])
         last_change = await self._last_change()
@@ -131,7 +132,7 @@ class Evaluator:
                 sweep.has_begun = True
                 is_complete = await self._sweep_page(sweep)
             except Rejected:  # a statement took too long
-                self.failed_ids.add(sweep.segment.segment_id)
+                await self._postpone(sweep)
                 is_complete = True
             if is_complete:
                 self._sweeps.pop(0)
@@ -218,6 +219,17 @@ class Evaluator:
                 raise ClaimLost
             row = by_id[evaluation.segment_id].row
             row |= {**evaluation.columns, "position": positions[evaluation.segment_id]}
+
+    async def _postpone(self, sweep: _Sweep) -> None:
+        """Give up an evaluation of all customers. A new segment is tried again as a whole; another
+        one goes on with changes until the next sweep."""
+        if sweep.is_new:
+            self.slow_ids.add(sweep.segment.segment_id)
+            return
+        row = sweep.segment.row
+        expected = {n: row[n] for n in ("position", "evaluated", "due_at")}
+        columns = {"due_at": self._clock() + self._sweep_ms}
+        await self._record([sweep.segment], [Evaluation(row["segment_id"], expected, columns)])
 
     async def _skip_changes(self, segment: WatchedSegment, last_change: int) -> None:
         """Move a segment to the last change, before all customers are evaluated. Only deletions

@@ -27,8 +27,8 @@ CLAIM_MS = 15_000
 _EXTEND_MS = CLAIM_MS // 2
 # How long a pass evaluates changes before the segments and their queries are read again.
 _PASS_MS = 5_000
-# When a segment that could not be evaluated is tried again.
-RETRY_MS = 5_000
+# When a segment is tried again whose query cannot be read, or takes too long.
+RETRY_MS, SLOW_RETRY_MS = 5_000, 300_000
 # Accounts that are evaluated at the same time.
 MAX_ACCOUNTS = 4
 _MAX_CANDIDATES = 100
@@ -101,15 +101,18 @@ class SegmentWorker:
                     if await self._store.execute([statement]) < len(rows):
                         raise ClaimLost
         ids = {row["segment_id"] for row in rows}
-        retry_at = self._clock() + RETRY_MS
-        failed_ids = evaluator.failed_ids
+        now, failed_ids, slow_ids = self._clock(), evaluator.failed_ids, evaluator.slow_ids
         await self._store.execute(
             [
                 (
                     evaluation_queries.release(),
                     {**parameters, "segment_ids": sorted(part), "until": until},
                 )
-                for part, until in ((failed_ids, retry_at), (ids - failed_ids, 0))
+                for part, until in (
+                    (failed_ids, now + RETRY_MS),
+                    (slow_ids, now + SLOW_RETRY_MS),
+                    (ids - failed_ids - slow_ids, 0),
+                )
             ]
         )
 
