@@ -3,9 +3,10 @@ with a moving clock."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -18,10 +19,11 @@ from regulars.customers.commands import (
     UpdateCustomer,
 )
 from regulars.directory.verify import verify
+from regulars.segments import worker as worker_module
 from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegment
 from regulars.segments.values import clean_segment
 from regulars.segments.worker import SegmentWorker
-from regulars.store import Store, parse_url
+from regulars.store import StatementTimeout, Store, parse_url
 from regulars.store.query import Query
 from regulars.trash.commands import RestoreCustomers
 from tests.support import with_store
@@ -264,3 +266,82 @@ def test_replayed_entries_are_the_members_at_every_evaluation(new_database: str,
 
     with_store(new_database, work)
     assert verify(parse_url(new_database)).problems == []
+
+
+@pytest.mark.slow
+def test_workers_that_evaluate_at_the_same_time_record_nothing_twice(
+    new_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CLAIM_MS", 0)  # a claim does not keep others away
+
+    async def work(store: Store) -> None:
+        account = await Accounts(store).create("north")
+        model = Model(store, account.account_id, 7)
+        workers = [SegmentWorker(store, 0.001, False, lambda: model.now) for _ in range(3)]
+        for _ in range(40):
+            for _ in range(model.choose.randint(1, 8)):
+                await model.change()
+            model.now += 2
+            await asyncio.gather(*(each.evaluate_account(model.account_id) for each in workers))
+            await workers[0].evaluate_account(model.account_id)
+            await model.compare()
+
+    with_store(new_database, work)
+    assert verify(parse_url(new_database)).problems == []
+
+
+class SlowStore:
+    """A store in which reading the list of customers takes too long, while it is slow."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_slow = False
+
+    async def fetch(self, query: Query, parameters: Any, is_long: bool = False) -> Any:
+        if self.is_slow and "after_id" in parameters:
+            raise StatementTimeout("A statement exceeded its time limit.")
+        return await self._store.fetch(query, parameters, is_long)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_slow_query_delays_only_the_evaluation_of_all_customers(new_database: str) -> None:
+    async def work(store: Store) -> None:
+        account = await Accounts(store).create("north")
+        model = Model(store, account.account_id, 1)
+        slow = SlowStore(store)
+        worker = SegmentWorker(cast("Store", slow), 900, True, lambda: model.now)
+        query = "SELECT kind, cause FROM history WHERE cause IS NOT NULL ORDER BY sequence"
+
+        async def save(name: str, query: str) -> None:
+            values, _ = clean_segment({"name": name, "query": query, "watched": True}, ())
+            await model.write(CreateSegment(values, model.now, announce=True))
+
+        async def evaluate() -> list[tuple[str, str]]:
+            await worker.evaluate_account(account.account_id)
+            return [(kind, cause) for kind, cause in await store.fetch(Query(sa.text(query)), {})]
+
+        await model.create()
+        await save("Recent", "created_at:>-2d")
+        expected = [("segment_entered", "seg_1")]
+        assert await evaluate() == expected
+        slow.is_slow = True
+        # The sweep is postponed, and changes are evaluated.
+        model.now += 3 * DAY_MS
+        await model.create()
+        expected += [("segment_entered", "seg_1")]
+        assert await evaluate() == expected
+        # A new segment is tried again later.
+        await save("All", "")
+        assert await evaluate() == expected
+        slow.is_slow = False
+        assert await evaluate() == expected
+        model.now += worker_module.SLOW_RETRY_MS
+        expected += [("segment_entered", "seg_2")] * 2
+        assert await evaluate() == expected
+        model.now += 900_000
+        expected += [("segment_left", "seg_1")]
+        assert await evaluate() == expected
+
+    with_store(new_database, work)
