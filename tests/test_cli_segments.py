@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import Client, Server, create_token, find_account_name, run_regulars
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    find_account_name,
+    run_regulars,
+    wait_until,
+)
 from tests.test_segments import create
 
 pytestmark = pytest.mark.both_databases
@@ -79,6 +86,37 @@ def test_segments_on_the_command_line(client: Client, run: Run) -> None:
     assert "No segment has the name" in run("members", "none", code=1)
 
 
+def test_segments_are_watched_on_the_command_line(client: Client, run: Run, tmp_path: Path) -> None:
+    customer = client.create("a@x.test", tags=["vip"])
+
+    def entries() -> int:
+        selection = "... on Customer { changes(first: 50) { edges { node { kind } } } }"
+        kinds = [
+            edge["node"]["kind"]
+            for edge in client.node(customer["id"], selection)["changes"]["edges"]
+        ]
+        return kinds.count("segment_entered")
+
+    assert run("create", "VIP", "--query", "tag:vip", "--watched", "--announce")["watched"]
+    wait_until(lambda: entries() == 1)
+    assert run("update", "vip", "--no-watched")["watched"] is False
+    assert run("show", "vip")["watched_since"] is None
+    assert run("update", "vip", "--watched", "--announce")["watched"] is True
+    wait_until(lambda: entries() == 2)
+    assert run("show", "vip")["watched_since"]
+    assert "watched" in run("list", "--table", text=True)
+    # A file of definitions says which segments are watched.
+    file = tmp_path / "segments.json"
+    run("export", str(file), text=True)
+    (definition,) = json.loads(file.read_text())
+    assert definition["watched"] is True
+    file.write_text(json.dumps([{**definition, "watched": False}]))
+    assert run("load", str(file)) == {"created": 0, "updated": 1, "unchanged": 0}
+    assert run("show", "vip")["watched"] is False
+    file.write_text(json.dumps([{**definition, "watched": "yes"}]))
+    assert "invalid 'watched'" in run("load", str(file), code=2)
+
+
 def test_definitions_move_to_another_account(
     client: Client, other: Client, server: Server, run: Run, tmp_path: Path
 ) -> None:
@@ -96,6 +134,7 @@ def test_definitions_move_to_another_account(
         "name": "Above",
         "description": "",
         "query": "segment:Base -segment:Tags",
+        "watched": False,
     }
     # In the account of the file, only the form of queries changes, and only once.
     assert run("load", str(file)) == {"created": 0, "updated": 3, "unchanged": 2}
