@@ -15,7 +15,7 @@ from regulars.customers import history as kinds
 from regulars.segments.queries import COLUMNS
 from regulars.segments.table import memberships, segments
 from regulars.store.queries import columns_named, of_account
-from regulars.store.query import Query, among, any_of, number
+from regulars.store.query import Query, any_of, number
 from regulars.store.tables import counters, history
 from regulars.store.tokens import in_enabled_account
 
@@ -125,19 +125,18 @@ def changes_to_evaluate() -> Query:
 def deletions() -> Query:
     """The deletions of the members of the segment `segment_id` after the change `after` and up to
     `last`: the customer."""
+    member: sa.Select[int] = sa.select(sa.literal_column("1")).where(
+        memberships.c.account_id == history.c.account_id,
+        memberships.c.segment_id == number("segment_id"),
+        memberships.c.customer_id == history.c.customer_id,
+        memberships.c.removed_at.is_(None),
+    )
     statement = sa.select(history.c.customer_id).where(
         of_account(history),
         history.c.sequence > number("after"),
         history.c.sequence <= number("last"),
         history.c.kind == sa.literal_column(f"'{kinds.DELETED}'"),
-        among(
-            history.c.customer_id,
-            sa.select(memberships.c.customer_id).where(
-                of_account(memberships),
-                memberships.c.segment_id == number("segment_id"),
-                memberships.c.removed_at.is_(None),
-            ),
-        ),
+        member.correlate(history).exists(),
     )
     return Query(statement.distinct().limit(number("limit")))
 
