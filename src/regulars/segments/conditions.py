@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from regulars.core.errors import Rejected
@@ -23,6 +23,8 @@ from regulars.store.conditions import (
 )
 
 _DIGEST_CHARACTERS = 32
+# Of a statement, unless a single condition has more.
+_MAX_PREDICATES = 500
 
 
 class WatchedCondition(NamedTuple):
@@ -70,12 +72,40 @@ def _is_relative(condition: Condition) -> bool:
 async def matches_among(
     store: QueryExecutor,
     account_id: int,
-    condition: Condition,
+    conditions: Sequence[Condition],
     customer_ids: Collection[int],
     now: int,
-) -> set[int]:
-    """Return which customers meet a condition at the time `now`. It runs one statement."""
-    parameters = Parameters(now)
-    query = searches.matches_among(parameters.condition(condition))
-    values = {**parameters.values, "account_id": account_id, "ids": list(customer_ids)}
-    return {row[0] for row in await store.fetch(query, values)}
+) -> list[set[int]]:
+    """Return for each condition which customers meet it at the time `now`. Each statement reads the
+    customers once for many conditions."""
+    matches: list[set[int]] = []
+    for group in _groups(conditions):
+        parameters = Parameters(now)
+        query = searches.matches_of_each(tuple(parameters.condition(each) for each in group))
+        values = {**parameters.values, "account_id": account_id, "ids": list(customer_ids)}
+        rows = await store.fetch(query, values)
+        matches += [{row[0] for row in rows if row[n + 1]} for n in range(len(group))]
+    return matches
+
+
+def _groups(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
+    """Yield the conditions in groups, each for one statement."""
+    group: list[Condition] = []
+    size = 0
+    for condition in conditions:
+        group_size, size = size, size + _count_predicates(condition)
+        if group and size > _MAX_PREDICATES:
+            yield group
+            group, size = [], size - group_size
+        group.append(condition)
+    if group:
+        yield group
+
+
+def _count_predicates(condition: Condition) -> int:
+    match condition:
+        case And() | Or():
+            return sum(map(_count_predicates, condition.parts))
+        case Not():
+            return _count_predicates(condition.part)
+    return 1

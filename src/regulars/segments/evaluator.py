@@ -162,12 +162,12 @@ class Evaluator:
         evaluations = []
         if customer_ids:
             members = await self._members_among(customer_ids)
-            now = self._clock()
-            for segment in group:
+            conditions = [segment.condition.condition for segment in group]
+            found = await matches_among(
+                self._store, self._account_id, conditions, customer_ids, self._clock()
+            )
+            for segment, matches in zip(group, found, strict=True):
                 of_segment = members.get(segment.segment_id, set())
-                matches = await matches_among(
-                    self._store, self._account_id, segment.condition.condition, customer_ids, now
-                )
                 evaluations.append(
                     Evaluation(
                         segment.segment_id,

@@ -203,6 +203,21 @@ def matches_among(condition: Condition) -> Query:
     return Query(lambda: _matches_among(condition))
 
 
+@lru_cache(maxsize=100)
+def matches_of_each(conditions: tuple[Condition, ...]) -> Query:
+    """The customers among `ids`: id, and for each condition whether they meet it."""
+
+    def build() -> sa.SelectBase:
+        columns = [
+            _meets(condition, customers, without_index=True).label(f"meets_{index}")
+            for index, condition in enumerate(conditions)
+        ]
+        rows = sa.select(customers.c.customer_id, *columns).where(of_account(customers))
+        return rows.where(any_of(customers.c.customer_id, "ids"))
+
+    return Query(build)
+
+
 def all_matches(condition: Condition) -> sa.Select[Any]:
     """Return the statement that selects all customers that meet a condition: the id."""
     rows = sa.select(customers.c.customer_id).where(of_account(customers))
