@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regulars.core.errors import Rejected
 from regulars.segments.definitions import Definition, Definitions
 from regulars.segments.expansion import Expansion
+from regulars.segments.searching import run_with
 from regulars.store import QueryExecutor, searches
 from regulars.store.conditions import (
     And,
@@ -23,6 +24,7 @@ from regulars.store.conditions import (
 )
 
 _DIGEST_CHARACTERS = 32
+_MAX_CACHED = 100
 # Of a statement, unless a single condition has more.
 _MAX_PREDICATES = 500
 
@@ -54,6 +56,27 @@ def conditions_of(
         digest = hashlib.sha256(repr(condition).encode()).hexdigest()[:_DIGEST_CHARACTERS]
         conditions[segment_id] = WatchedCondition(condition, digest, _is_relative(condition))
     return conditions
+
+
+class ConditionCache:
+    """The conditions of accounts, until their segments change."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, Mapping[int, WatchedCondition]]] = {}
+
+    async def conditions_of(
+        self, account_id: int, definitions: Sequence[Definition], segment_ids: Collection[int]
+    ) -> Mapping[int, WatchedCondition]:
+        """Return the conditions of segments, but for those that cannot be read."""
+        key = (list(definitions), frozenset(segment_ids))
+        known = self._known.get(account_id)
+        if known is None or known[0] != key:
+            queries = [each.query for each in definitions]
+            found = await run_with(queries, lambda: conditions_of(definitions, segment_ids))
+            if len(self._known) >= _MAX_CACHED:
+                self._known.clear()
+            known = self._known[account_id] = (key, found)
+        return known[1]
 
 
 def _is_relative(condition: Condition) -> bool:

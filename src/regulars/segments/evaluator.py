@@ -13,11 +13,10 @@ from regulars.customers.search.finding import Finder, Slice
 from regulars.customers.search.parser import Order
 from regulars.segments import evaluation_queries
 from regulars.segments.commands import Evaluation, RecordEvaluations
-from regulars.segments.conditions import WatchedCondition, conditions_of, matches_among
+from regulars.segments.conditions import ConditionCache, WatchedCondition, matches_among
 from regulars.segments.definitions import Definition
 from regulars.segments.queries import definitions as definitions_query
 from regulars.segments.queries import members_after, segments_of_customers
-from regulars.segments.searching import run_with
 from regulars.store import Store, queries
 
 # Changes that are read at a time, and customers of a page of an evaluation of all customers.
@@ -73,6 +72,7 @@ class Evaluator:
         rows: Sequence[Mapping[str, Any]],
         sweep_ms: int,
         clock: Callable[[], int],
+        cache: ConditionCache,
     ) -> None:
         self._store = store
         self._account_id = account_id
@@ -80,6 +80,7 @@ class Evaluator:
         self._rows = {row["segment_id"]: dict(row) for row in rows}
         self._sweep_ms = sweep_ms
         self._clock = clock
+        self._cache = cache
         self._segments: list[WatchedSegment] = []
         self._sweeps: list[_Sweep] = []
         # Segments whose query cannot be read, and new ones whose query takes too long.
@@ -91,9 +92,7 @@ class Evaluator:
         account = {"account_id": self._account_id}
         read = await self._store.fetch(definitions_query(), account)
         definitions = [Definition(*row) for row in read]
-        conditions = await run_with(
-            (each.query for each in definitions), lambda: conditions_of(definitions, self._rows)
-        )
+        conditions = await self._cache.conditions_of(self._account_id, definitions, self._rows)
         self.failed_ids = self._rows.keys() - conditions.keys()
         self._segments = [
             WatchedSegment(self._rows[number], each) for number, each in conditions.items()

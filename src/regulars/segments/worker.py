@@ -18,6 +18,7 @@ from typing import Any
 
 from regulars.core.clock import now_ms
 from regulars.segments import evaluation_queries, queries
+from regulars.segments.conditions import ConditionCache
 from regulars.segments.evaluator import ClaimLost, Evaluator
 from regulars.store import Conflict, Store
 
@@ -55,6 +56,7 @@ class SegmentWorker:
         self._is_only = is_only
         self._clock = clock
         self._id = secrets.token_hex(8)
+        self._cache = ConditionCache()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
 
@@ -86,7 +88,8 @@ class SegmentWorker:
         if not claimed:
             return
         rows = [dict(zip(queries.COLUMNS, row, strict=True)) for row in claimed]
-        evaluator = Evaluator(self._store, account_id, self._id, rows, self._sweep_ms, self._clock)
+        settings = (self._sweep_ms, self._clock, self._cache)
+        evaluator = Evaluator(self._store, account_id, self._id, rows, *settings)
         with contextlib.suppress(ClaimLost):
             await evaluator.prepare()
             extended_at, ends_at = now, now + _PASS_MS
