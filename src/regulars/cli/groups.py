@@ -46,7 +46,9 @@ ENTRIES = (
         "List the settings, their values and where the values come from.",
         "configuration",
     ),
-    CommandEntry("worker", RUN, "Deliver webhooks in a separate process.", "running"),
+    CommandEntry(
+        "worker", RUN, "Deliver webhooks and evaluate segments in a separate process.", "running"
+    ),
     CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "running"),
     CommandEntry("sample", RUN, "Add sample customers to an account.", "running"),
     CommandEntry("schema", RUN, "Print the GraphQL schema of the API.", "about"),

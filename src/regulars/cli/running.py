@@ -56,15 +56,16 @@ def serve(**values: Any) -> None:
     "pool_size",
     "webhook_private_targets",
     "webhook_retry_seconds",
+    "segment_sweep_seconds",
     "log_level",
     "log_format",
 )
 def worker(**values: Any) -> None:
-    """Deliver webhooks in a separate process.
+    """Deliver webhooks and evaluate segments in a separate process.
 
-    Several workers can share a PostgreSQL database. The server also delivers webhooks, unless you
-    start it with --no-webhook-worker. With SQLite, only the server delivers webhooks. Ctrl-C or
-    SIGTERM stops the worker.
+    Several workers can share a PostgreSQL database. The server also does this work, unless you
+    start it with --no-webhook-worker. With SQLite, only the server does it. Ctrl-C or SIGTERM stops
+    the worker.
     """
     from regulars.cli.webhooks import deliver
 
