@@ -42,10 +42,11 @@ RESTORE = "mutation($ids: [ID!]!) { restoreCustomers(items: $ids) { customers { 
 
 CONTACTS = [name for name in TYPES if name.startswith("contact/")]
 ORDERS = [name for name in TYPES if name.startswith("order/")]
+SEGMENTS = [name for name in TYPES if name.startswith("segment/")]
 # The types that accept each filter (segments.md, "Webhook filters").
 ACCEPTED = {
     "fields": ["contact/updated", "order/updated"],
-    "query": [name for name in (*CONTACTS, *ORDERS) if name != "contact/deleted"],
+    "query": [name for name in (*CONTACTS, *ORDERS, *SEGMENTS) if name != "contact/deleted"],
     "include": list(TYPES),
 }
 # For each type: its number of events in `cause_every_event`, and those that pass `fields`.
