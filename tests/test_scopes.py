@@ -288,9 +288,10 @@ PLAIN = {
     "updateAccountSettings": "dryRun",
     "updateAccountSettings.node": "trash_days",
     "emptyTrash": "items",
-    "createSegment.node": "description name query settings",
-    "updateSegment": "id",
-    "updateSegment.node": "description name query settings",
+    "createSegment": "announce",
+    "createSegment.node": "description name query settings watched",
+    "updateSegment": "announce id",
+    "updateSegment.node": "description name query settings watched",
     "deleteSegments": "items",
 }
 READS = {

@@ -42,7 +42,9 @@ def accounts_with_work(of_accounts: bool = False) -> Query:
         .where(in_enabled_account(segments))
     )
     if of_accounts:
-        statement = statement.where(any_of(segments.c.account_id, "ids"))
+        # Citus asks only their nodes if the condition is on both tables.
+        for table in (segments, counters):
+            statement = statement.where(any_of(table.c.account_id, "ids"))
     return Query(statement.distinct().limit(number("limit")))
 
 

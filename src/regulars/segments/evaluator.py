@@ -221,7 +221,7 @@ class Evaluator:
 
     async def _postpone(self, sweep: _Sweep) -> None:
         """Give up an evaluation of all customers. A new segment is tried again as a whole; another
-        one goes on with changes until the next sweep."""
+        one evaluates changes until the next sweep."""
         if sweep.is_new:
             self.slow_ids.add(sweep.segment.segment_id)
             return
