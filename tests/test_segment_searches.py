@@ -236,6 +236,34 @@ def test_a_segment_in_use_cannot_be_deleted(crowd: Client) -> None:
     assert len(crowd.data(DELETE, items=["1", "2", "3"])["deleteSegments"]) == 3
 
 
+MEMBERS = """query($segment: String, $query: String, $first: Int, $after: String) {
+  customers(segment: $segment, query: $query, first: $first, after: $after) {
+    totalCount pageInfo { hasNextPage endCursor } edges { node { email } } } }"""
+
+
+def test_the_list_of_customers_can_be_limited_to_a_segment(crowd: Client) -> None:
+    """The segment and the query are combined as if both were in parentheses."""
+    vip = create(crowd, "5", query="tag:vip OR tag:new")
+
+    def listed(segment: str | None, query: str = "", **page: Any) -> str:
+        customers = crowd.data(MEMBERS, segment=segment, query=query, **page)["customers"]
+        return "".join(edge["node"]["email"][0] for edge in customers["edges"])
+
+    for segment in ("5", vip["id"], "1"):
+        assert listed(segment, "order_by:email order_dir:asc") == "abc"
+    assert listed(None) == "dcba"
+    assert listed("5", "country:DE OR tag:new order_by:email order_dir:desc") == "cb"
+    page = crowd.data(MEMBERS, segment="5", query="", first=2)["customers"]
+    assert (page["totalCount"], page["pageInfo"]["hasNextPage"]) == (3, True)
+    assert listed("5", after=page["pageInfo"]["endCursor"]) == "a"
+    # Neither parentheses nor OR in the query escape from the segment.
+    error = crowd.expect_error("errors_invalid_query", MEMBERS, segment="5", query="x) OR (a")
+    assert error["extensions"]["position"] == 1
+    for unknown in ("nobody", "", "99", "Q3VzdG9tZXI6MQ=="):
+        error = crowd.expect_error("segments_not_found", MEMBERS, segment=unknown)
+        assert error["extensions"]["ids"] == [unknown]
+
+
 def test_an_unreadable_query_is_a_problem_and_never_empty(crowd: Client, server: Server) -> None:
     """A query can become unreadable when the search language changes."""
     broken = create(crowd, "Broken", query="tag:vip")
@@ -259,6 +287,8 @@ def test_an_unreadable_query_is_a_problem_and_never_empty(crowd: Client, server:
             assert error["message"] == problem
     for query in ("segment:broken", "-segment:user", "tag:x OR segment:user"):
         assert refused(crowd, query)["message"] == problem
+    error = crowd.expect_error("errors_invalid_query", MEMBERS, segment="broken")
+    assert error["message"] == problem
     export = crowd.http.get("/export", params={"segment": "broken"})
     assert export.status_code == 400
     # It can be renamed, repaired and deleted.

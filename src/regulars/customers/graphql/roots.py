@@ -40,6 +40,7 @@ def customers(layouts: Layouts) -> Resolve:
             env.account_id,
             arguments.get("query") or "",
             limits.search_characters,
+            arguments.get("segment"),
         )
         selected = customer_page(arguments, search, env.now, limits.page_size)
         total = await env.directory.count(env.account_id, selected) if counted else None
