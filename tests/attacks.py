@@ -397,7 +397,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 @case(
     "headers",
     "request line and headers",
-    routes=("/api/v2", "/healthz", "/", "/trash", "/customers/{id}"),
+    routes=("/api/v2", "/healthz", "/", "/segments", "/trash", "/customers/{id}"),
 )
 def _(target: Target, number: int, token: str | None) -> None:
     max_bytes = HEADERS - 800
@@ -426,7 +426,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     body = b'{"query": "{ __typename }"}'
     for headers in header_sets:
         target.ask("POST", "/api/v2", body, {**JSON, **headers}, token)
-        for path in ("/healthz", "/", "/customers", "/trash"):
+        for path in ("/healthz", "/", "/customers", "/segments", "/trash"):
             target.ask("GET", path, headers=headers, token=token)
 
 

@@ -1,7 +1,7 @@
 // The list of customers: search, order, pages, selection and shortcuts.
 
-import { ApiError, getViewer, runQuery } from "./api.js";
-import { h, replace, setAttribute } from "./dom.js";
+import { ApiError, getViewer, offlineError, readableMessage, runQuery } from "./api.js";
+import { h, replace, setAttribute, userText } from "./dom.js";
 import { COLUMNS, isTextField } from "./fields.js";
 import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
@@ -9,7 +9,7 @@ import { KINDS } from "./kinds.js";
 import { ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
-import { searchBox } from "./search-box.js";
+import { asValue, searchBox } from "./search-box.js";
 import { confirmDeletion, DELETED_EVENT, isDeleted, openExportDialog, openTagDialog, Selection } from "./selection.js";
 import { t } from "./texts.js";
 import {
@@ -18,13 +18,21 @@ import {
   emptyAccount,
   emptyState,
   errorState,
+  menuButton,
   newCustomerLink,
   openDialog,
   pageHeader,
   selectOptions,
+  showError,
 } from "./ui.js";
 
 const SKELETON_AFTER_MS = 300;
+
+/** Loads the module of segments, which most visits do not need. */
+const loadTools = () =>
+  import("./segment-tools.js").catch(() => {
+    throw offlineError();
+  });
 
 // The selection stays while another page is shown.
 const selection = new Selection();
@@ -34,6 +42,8 @@ export async function show({ main, url, signal, setTitle }) {
   let customers = [];
   let total = 0;
   let reading = null; // aborts the last request
+  let segment = null; // that of the URL, if it exists
+  let heading = null; // ends when the header shows the segment
   let isSearchComplete = true; // false while the person is typing it
   const firstPage = takeFirstPage(url, () => runQuery(...listQuery.toRequest(), { signal }));
   firstPage.catch(() => {}); // handled where it is awaited
@@ -63,20 +73,90 @@ export async function show({ main, url, signal, setTitle }) {
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
   const foot = h("div", { class: "pager" });
-  const head = pageHeader(
-    t.nav.customers,
-    button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.query, total)),
-    canWrite ? newCustomerLink() : null,
-  );
+  const head = h("div");
+  const save = button(t.segments.save, saveSearch, { class: "plain small", hidden: true });
+  const selectAll = button("", selectMatches, { class: "plain small", hidden: true });
+  const menu = menuButton(t.nav.segments, "segment", async () => (await loadTools()).segmentLinks());
+  heading = showHeading();
+  if (listQuery.segment) await heading;
+  signal.throwIfAborted();
   replace(
     main,
     head,
-    search,
-    h("div", { class: "list-head" }, count, h("div", { class: "row sorting" }, sortBy, direction)),
+    h("div", { class: "search-row" }, search, menu),
+    h(
+      "div",
+      { class: "list-head" },
+      h("div", { class: "row" }, count, save, selectAll),
+      h("div", { class: "row sorting" }, sortBy, direction),
+    ),
     bar,
     body,
     foot,
   );
+
+  /** Shows the header: that of all customers, or that of the segment in the URL, which is read again. */
+  async function showHeading() {
+    const { segment: id, segmentId } = listQuery;
+    let content = [];
+    let read = null;
+    try {
+      if (id) {
+        const { readSegment, segmentHeader } = await loadTools();
+        read = await readSegment(segmentId, signal);
+        content = read ? segmentHeader(read, canWrite, showAgain) : [];
+      }
+    } catch (error) {
+      showError(error);
+    }
+    if (id !== listQuery.segment) return;
+    segment = read;
+    search.input.placeholder = segment ? t.segments.searchIn : t.search.placeholder;
+    const [actions = null, ...explanation] = content;
+    replace(
+      head,
+      pageHeader(
+        segment ? userText(segment.name) : t.nav.customers,
+        actions,
+        id && (!segment || segment.problem)
+          ? null
+          : button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.search, total)),
+        canWrite ? newCustomerLink() : null,
+      ),
+      explanation,
+    );
+    showTitle();
+  }
+
+  function showTitle() {
+    const name = segment ? segment.name : t.nav.customers;
+    setTitle(listQuery.condition ? `${listQuery.condition} · ${name}` : name);
+  }
+
+  /** Reads a segment and its customers again, after a change. */
+  function showAgain() {
+    selection.clear();
+    heading = showHeading();
+    return read();
+  }
+
+  /** Asks for the name of a segment with the query of the search, and shows the segment. */
+  async function saveSearch() {
+    const { condition } = listQuery;
+    const query = segment ? `segment:${asValue(segment.name)} (${condition})` : condition;
+    try {
+      const { openSegmentDialog, segmentUrl } = await loadTools();
+      const saved = await openSegmentDialog(null, query);
+      if (saved) navigate(segmentUrl(saved));
+    } catch (error) {
+      showError(error);
+    }
+  }
+
+  function selectMatches() {
+    selection.selectAll(listQuery.search, total);
+    showSelection();
+  }
 
   function shownTags() {
     return [...new Set(customers.flatMap(({ tags }) => tags))].sort();
@@ -101,13 +181,17 @@ export async function show({ main, url, signal, setTitle }) {
     try {
       const { customers: page } = await (response ?? runQuery(...listQuery.toRequest(), { signal: controller.signal }));
       if (controller.signal.aborted) return;
+      await heading;
+      if (controller.signal.aborted) return;
       search.setError(null);
       customers = page.edges.map(({ node }) => node);
       total = page.totalCount;
       render(page.pageInfo);
       if (isComplete) announce(t.list.announced(formatNumber(total), customers.length));
     } catch (error) {
-      if (error.name !== "AbortError") handleError(error, isComplete);
+      if (error.name === "AbortError") return;
+      await heading;
+      if (!controller.signal.aborted) handleError(error, isComplete);
     } finally {
       clearTimeout(timer);
     }
@@ -115,7 +199,13 @@ export async function show({ main, url, signal, setTitle }) {
 
   function handleError(error, isComplete) {
     const syntaxError = error instanceof ApiError && error.find("errors_invalid_query");
-    if (syntaxError) {
+    setAttribute(save, "hidden", true);
+    setAttribute(selectAll, "hidden", true);
+    if (segment?.problem || error.find?.("segments_not_found")) {
+      replace(count);
+      replace(foot);
+      replace(body, segment ? problemState() : missingSegment());
+    } else if (syntaxError) {
       // An error at the cursor is none yet while the person is typing.
       if (isComplete || syntaxError.extensions.position < listQuery.text.length - 1) search.setError(syntaxError);
       // While the person is typing, the customers of the last correct search stay.
@@ -136,6 +226,15 @@ export async function show({ main, url, signal, setTitle }) {
     }
   }
 
+  const allSegments = () => h("a", { class: "button", href: "/segments" }, t.segments.all);
+  const missingSegment = () => emptyState("segment", t.segments.missing, t.segments.missingText, allSegments());
+  const problemState = () =>
+    emptyState("warning", t.segments.problem, [
+      readableMessage(segment.problem),
+      " ",
+      canWrite ? t.segments.repair : t.errors.readOnlyText,
+    ]);
+
   const shownCustomers = () => customers.filter(({ id }) => !isDeleted(id));
 
   function render(pageInfo) {
@@ -153,6 +252,7 @@ export async function show({ main, url, signal, setTitle }) {
         : emptyList(),
     );
     replace(foot, pager(pageInfo));
+    setAttribute(save, "hidden", !canWrite || !listQuery.condition);
     body.querySelector(`tr[data-id="${CSS.escape(focusedId ?? "")}"] .row-link`)?.focus();
     showSelection(false);
   }
@@ -168,6 +268,9 @@ export async function show({ main, url, signal, setTitle }) {
 
   function emptyList() {
     if (customers.length) return emptyState("trash", t.list.deleting, t.list.deletingText);
+    if (listQuery.segment && !listQuery.condition) {
+      return segment ? emptyState("segment", t.segments.empty, t.segments.emptyText) : missingSegment();
+    }
     if (listQuery.condition) {
       return emptyState(
         "search",
@@ -227,8 +330,11 @@ export async function show({ main, url, signal, setTitle }) {
       all.indeterminate = count > 0 && count < shown.length;
     }
     setAttribute(bar, "hidden", !selection.size);
+    // All customers of a segment are selected by one button, without those of the page before.
+    setAttribute(selectAll, "hidden", !segment || selection.size > 0 || !shown.length);
+    replace(selectAll, t.selection.all(formatNumber(total)));
     if (!selection.size) return;
-    const canSelectAll = selection.query === null && count === shown.length && total > selection.size;
+    const canSelectAll = selection.search === null && count === shown.length && total > selection.size;
     const clear = () => {
       selection.clear();
       showSelection();
@@ -242,16 +348,7 @@ export async function show({ main, url, signal, setTitle }) {
     replace(
       bar,
       h("strong", null, t.selection.count(formatNumber(selection.size))),
-      canSelectAll
-        ? button(
-            t.selection.all(formatNumber(total)),
-            () => {
-              selection.selectAll(listQuery.query, total);
-              showSelection();
-            },
-            { class: "plain" },
-          )
-        : null,
+      canSelectAll ? button(t.selection.all(formatNumber(total)), selectMatches, { class: "plain" }) : null,
       h(
         "div",
         { class: "row" },
@@ -263,7 +360,7 @@ export async function show({ main, url, signal, setTitle }) {
               ),
             ]
           : null,
-        button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.query, total)),
+        button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.search, total)),
         canWrite
           ? button(
               [icon("trash"), t.selection.delete],
@@ -283,17 +380,16 @@ export async function show({ main, url, signal, setTitle }) {
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
   document.addEventListener("keydown", (event) => handleKey(event, search, body), { signal });
   showOrder();
-  const updateTitle = () =>
-    setTitle(listQuery.condition ? `${listQuery.condition} · ${t.nav.customers}` : t.nav.customers);
-  updateTitle();
   await read(false, firstPage);
   return {
     update: async (newUrl) => {
       const previous = listQuery;
       listQuery = new ListQuery(newUrl);
-      updateTitle();
+      const isSameSegment = previous.segment === listQuery.segment;
+      if (isSameSegment) showTitle();
+      else heading = showHeading();
       if (isSearchComplete) search.input.value = listQuery.text;
-      if (selection.query !== null && previous.query !== listQuery.query) selection.clear();
+      if (selection.search !== null && !(isSameSegment && previous.query === listQuery.query)) selection.clear();
       await read(isSearchComplete);
       isSearchComplete = true;
       if (previous.after !== listQuery.after || previous.before !== listQuery.before) window.scrollTo(0, 0);

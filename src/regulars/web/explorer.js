@@ -13,6 +13,7 @@ import {
   button,
   showError,
   copyToClipboard,
+  menuButton,
   openDialog,
   selectOptions,
   SuggestionList,
@@ -170,33 +171,15 @@ export async function show({ main, url, signal, setTitle }) {
 const formatJson = (value) => JSON.stringify(value, null, 2);
 
 /** A button that opens a menu of pairs of a label and a function. */
-function menu(label, name, items) {
-  const element = h(
-    "details",
-    { class: "menu-button" },
-    h("summary", { class: "button" }, icon(name), label, icon("down")),
-    h(
-      "div",
-      { class: "menu-list" },
-      items.map(([text, act]) =>
-        button(text, () => {
-          element.open = false;
-          act();
-        }),
-      ),
+const menu = (label, name, items) =>
+  menuButton(label, name, (close) =>
+    items.map(([text, act]) =>
+      button(text, () => {
+        close();
+        act();
+      }),
     ),
   );
-  element.addEventListener("focusout", (event) => {
-    if (!element.contains(event.relatedTarget)) element.open = false;
-  });
-  element.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
-      element.open = false;
-      element.firstChild.focus();
-    }
-  });
-  return element;
-}
 
 /** The `query`, `variables` and `history` that the browser stores. */
 function loadState() {

@@ -21,6 +21,7 @@ const PATHS = {
   overview: "M4 20V11M10 20V5M16 20v-7M21 20H3",
   pause: "M8 5v14M16 5v14",
   search: "M10.5 17a6.5 6.5 0 100-13 6.5 6.5 0 000 13zM15.5 15.5L21 21",
+  segment: "M4 5h16l-6 7v7l-4-2v-5z",
   send: "M4 12l16-8-6 16-3-6.5z",
   sign_out: "M10 5H5v14h5M14 8l4 4-4 4M18 12H9",
   tag: "M4 4h8l8 8-8 8-8-8zM8 8h.01",

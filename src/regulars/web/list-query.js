@@ -6,16 +6,17 @@ import { ROW_FIELDS, selectFields, SORT_FIELDS } from "./fields.js";
 export const PAGE_SIZES = [25, 50, 100, 250];
 export const SORT_KEYS = ["id", ...SORT_FIELDS.map(({ name }) => name)];
 export const VIEWER = "viewer { account { _id name } token { id name } scopes }";
-const QUERY = `query($query: String, $first: Int, $after: String, $last: Int, $before: String) {
-  customers(query: $query, first: $first, after: $after, last: $last, before: $before) {
+const QUERY = `query($query: String, $segment: String, $first: Int, $after: String, $last: Int, $before: String) {
+  customers(query: $query, segment: $segment, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {
       id _id avatar ${selectFields(ROW_FIELDS)} } } } }`;
 const ORDER_TERM = /(^|\s)order_(?:by|dir):\S+/g;
 
-/** The search, the order and the page of a URL of the list. */
+/** The search, the segment, the order and the page of a URL of the list. */
 export class ListQuery {
   constructor({ searchParams: params }) {
     this.text = params.get("q") ?? "";
+    this.segment = params.get("segment") || null;
     this.sortKey = SORT_KEYS.includes(params.get("sort")) ? params.get("sort") : "id";
     this.isAscending = params.get("dir") === "asc";
     this.after = params.get("after");
@@ -24,8 +25,9 @@ export class ListQuery {
 
   /** The URL with these changes. Without a cursor it is that of the first page. */
   toUrl(changes = {}) {
-    const { text, sortKey, isAscending, after, before } = { ...this, after: null, before: null, ...changes };
+    const { text, segment, sortKey, isAscending, after, before } = { ...this, after: null, before: null, ...changes };
     const params = new URLSearchParams();
+    if (segment) params.set("segment", segment);
     if (text) params.set("q", text);
     if (sortKey !== "id" || isAscending) {
       params.set("sort", sortKey);
@@ -55,6 +57,16 @@ export class ListQuery {
     return `${this.text} order_by:${this.sortKey} order_dir:${this.isAscending ? "asc" : "desc"}`.trim();
   }
 
+  /** The global id of the segment, or null. A number is an `_id`, also if a segment has this name. */
+  get segmentId() {
+    return /^\d+$/.test(this.segment) ? btoa(`Segment:${this.segment}`) : this.segment;
+  }
+
+  /** What the list shows: the search with its order, and the segment. */
+  get search() {
+    return { query: this.query, segment: this.segmentId };
+  }
+
   /** The search without its order. */
   get condition() {
     return this.text.replace(ORDER_TERM, "").trim();
@@ -64,7 +76,7 @@ export class ListQuery {
   toRequest() {
     const size = pageSize();
     const page = this.before ? { last: size, before: this.before } : { first: size, after: this.after };
-    return [QUERY, { query: this.query, ...page }];
+    return [QUERY, { ...this.search, ...page }];
   }
 }
 

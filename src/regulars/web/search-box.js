@@ -20,11 +20,23 @@ function loadLanguage() {
   return language;
 }
 
+/** Discards the names of segments to suggest, because one was saved or deleted. */
+export function resetSuggestions() {
+  language = null;
+}
+
+/** A text as a value of the search language, in quotes if it needs them. */
+export const asValue = (text) => (/[\s()"':*<>=\\-]/.test(text) ? `"${text.replace(/["\\]/g, "\\$&")}"` : text);
+
+/** A text without accents, in lower case and without a quote before it. */
+const fold = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/^["']/, "");
+
 /**
  * A search box. `onSearch(text, isComplete)` is called while the person types, and with `isComplete`
- * after Enter; `getTags()` returns the tags to suggest.
+ * after Enter; `getTags()` returns the tags to suggest. That of a form has a `label`, and Esc does
+ * not clear it.
  */
-export function searchBox({ text, onSearch, getTags }) {
+export function searchBox({ text, onSearch, getTags, label = null }) {
   const problem = h("p", { class: "problem", id: uniqueId("problem") });
   const input = h("input", {
     type: "text",
@@ -35,7 +47,7 @@ export function searchBox({ text, onSearch, getTags }) {
     spellcheck: "false",
     enterkeyhint: "search",
     placeholder: t.search.placeholder,
-    "aria-label": t.search.label,
+    "aria-label": label ?? t.search.label,
     "aria-expanded": "false",
     "aria-describedby": problem.id,
     value: text,
@@ -53,7 +65,7 @@ export function searchBox({ text, onSearch, getTags }) {
   );
   const element = h(
     "div",
-    { class: "search", role: "search" },
+    { class: "search", role: label ? "group" : "search" },
     h("div", { class: "search-line" }, icon("search"), input, clear, list.element),
     problem,
   );
@@ -93,7 +105,7 @@ export function searchBox({ text, onSearch, getTags }) {
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (!list.handleKey(event.key)) {
-      if (event.key === "Escape" && input.value) input.value = "";
+      if (event.key === "Escape" && input.value && !label) input.value = "";
       else if (event.key !== "Enter") return;
       finish();
     }
@@ -110,11 +122,15 @@ export function searchBox({ text, onSearch, getTags }) {
   return element;
 }
 
+// The last term of a text: a key or none, and a value, which can be in quotes.
+const LAST_TERM =
+  /(?:^|[\s()])-?((?:[^\s()"':][^\s():]*:(?:[<>]=?)?)?(?:"(?:\\.|[^"\\])*(?:"|\\?$)|'(?:\\.|[^'\\])*(?:'|\\?$)|[^\s()"'][^\s()]*|))$/;
+
 /** The word before the cursor, and where it begins. */
 function wordAtCursor(input) {
   const text = input.value.slice(0, input.selectionStart);
-  const word = text.match(/(?:[^\s()"']|"[^"]*"?|'[^']*'?)*$/)[0];
-  return { word: word.replace(/^-/, ""), start: text.length - word.replace(/^-/, "").length };
+  const word = text.match(LAST_TERM)?.[1] ?? "";
+  return { word, start: text.length - word.length };
 }
 
 /** The suggestions for a word. */
@@ -133,13 +149,10 @@ function findSuggestions({ keys, words }, { word, start }, tags) {
     return [...times.map((text) => ({ text, label: text, hint: t.search.created, start })), ...matches];
   }
   const key = keys.find((other) => other.name === name);
-  const values =
-    name === "tag"
-      ? tags.map((tag) => (/[\s()"':*\\]/.test(tag) ? `"${tag.replace(/["\\]/g, "\\$&")}"` : tag))
-      : (key?.values ?? []);
-  const typed = value.toLowerCase().replace(/^"/, "");
+  const values = name === "tag" ? tags.map(asValue) : (key?.values ?? []);
+  const typed = fold(value);
   return values
-    .filter((text) => text.toLowerCase().replace(/^"/, "").startsWith(typed) && text !== value)
+    .filter((text) => fold(text).startsWith(typed) && text !== value)
     .map((text) => ({
       text,
       label: `${name}:${text}`,

@@ -17,51 +17,51 @@ const UNDO_SECONDS = 10;
 const HIDDEN_SECONDS = 60;
 const EXPORT_COLUMNS = ["regulars_id", ...ROW_FIELDS.map(({ name }) => name)].join();
 
-/** The selected customers: some ids, or all matches of a query with exceptions. */
+/** The selected customers: some ids, or all matches of a search with exceptions. */
 export class Selection {
   constructor() {
     this.ids = new Set();
     this.excludedIds = new Set();
-    this.query = null;
+    this.search = null;
     this.matchCount = 0;
   }
 
   get size() {
-    return this.query === null ? this.ids.size : this.matchCount - this.excludedIds.size;
+    return this.search === null ? this.ids.size : this.matchCount - this.excludedIds.size;
   }
 
   has(id) {
-    return this.query === null ? this.ids.has(id) : !this.excludedIds.has(id);
+    return this.search === null ? this.ids.has(id) : !this.excludedIds.has(id);
   }
 
   set(id, isSelected) {
-    if (this.query === null) this.ids[isSelected ? "add" : "delete"](id);
+    if (this.search === null) this.ids[isSelected ? "add" : "delete"](id);
     else this.excludedIds[isSelected ? "delete" : "add"](id);
   }
 
-  /** Selects all that match a query, and their count. */
-  selectAll(query, matchCount) {
+  /** Selects all that match a search (its `query` and `segment`), and their count. */
+  selectAll(search, matchCount) {
     this.clear();
-    this.query = query;
+    this.search = search;
     this.matchCount = matchCount;
   }
 
   clear() {
     this.ids.clear();
     this.excludedIds.clear();
-    this.query = null;
+    this.search = null;
   }
 
   /** Returns the ids of the selected customers. Throws ApiError. */
   async loadIds() {
-    if (this.query === null) return [...this.ids];
+    if (this.search === null) return [...this.ids];
     const ids = [];
     let after = null;
     do {
       const { customers } = await runQuery(
-        `query($query: String, $after: String) {
-        customers(query: $query, first: ${BATCH_SIZE}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
-        { query: this.query, after },
+        `query($query: String, $segment: String, $after: String) {
+        customers(query: $query, segment: $segment, first: ${BATCH_SIZE}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
+        { ...this.search, after },
       );
       ids.push(...customers.edges.map((edge) => edge.node.id));
       after = customers.pageInfo.hasNextPage ? customers.pageInfo.endCursor : null;
@@ -129,8 +129,8 @@ export function openTagDialog(selection, knownTags, isAdding) {
   );
 }
 
-/** Asks which customers to export, and in which format; then downloads the file. */
-export function openExportDialog(selection, query, matchCount) {
+/** Asks which customers to export, and in which format; then downloads the file. The `search` is that of the list. */
+export function openExportDialog(selection, search, matchCount) {
   const group = (name, legend, choices) =>
     h(
       "fieldset",
@@ -138,7 +138,8 @@ export function openExportDialog(selection, query, matchCount) {
       h("legend", null, legend),
       choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })),
     );
-  const all = ["all", (query ? t.exporting.matching : t.exporting.all)(formatNumber(matchCount), matchCount)];
+  const label = search.query ? t.exporting.matching : search.segment ? t.exporting.members : t.exporting.all;
+  const all = ["all", label(formatNumber(matchCount), matchCount)];
   return openFormDialog(
     t.exporting.title,
     [icon("download"), t.exporting.submit],
@@ -161,10 +162,12 @@ export function openExportDialog(selection, query, matchCount) {
       const input = new FormData(form);
       const isSelected = input.get("rows") === "selected";
       const ids =
-        isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
+        isSelected && (selection.search === null || selection.excludedIds.size) ? await selection.loadIds() : null;
       const format = String(input.get("format"));
       const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
-      if (!ids) params.set("query", isSelected ? selection.query : query);
+      const { query, segment } = isSelected && selection.search ? selection.search : search;
+      if (!ids) params.set("query", query);
+      if (!ids && segment) params.set("segment", segment);
       await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
       return true;
     },

@@ -231,11 +231,12 @@ export const otherCustomerLink = (id) => h("a", { href: `/customers/${encodeURIC
 
 /**
  * Opens a dialog with a form. `submit(form, close)` resolves with the result of the dialog, or with
- * undefined if it stays open; its errors are shown at the `fields`, others at the first of them.
+ * undefined if it stays open; its errors are shown at the `fields`, others at the first of them. `style`
+ * is the class of the button.
  */
-export function openFormDialog(title, label, content, fields, submit) {
+export function openFormDialog(title, label, content, fields, submit, style = "primary") {
   return openDialog(title, (close) => {
-    const control = h("button", { type: "submit", class: "primary" }, label);
+    const control = h("button", { type: "submit", class: style }, label);
     return h(
       "form",
       {
@@ -307,6 +308,51 @@ export function errorState(error, retry) {
   if (has("errors_scope")) return noAccess(t.errors.noAccess, t.errors.noAccessText);
   const title = has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
   return emptyState("warning", title, errorMessage(error), button(t.tryAgain, retry, { class: "primary" }));
+}
+
+/** A button that opens a menu: the links and buttons that `build(close)` returns, or resolves with. */
+export function menuButton(label, name, build) {
+  const list = h("div", { class: "menu-list" });
+  const summary = h(
+    "summary",
+    { class: "button", "aria-label": label },
+    icon(name),
+    h("span", null, label),
+    icon("down"),
+  );
+  const element = h("details", { class: "menu-button" }, summary, list);
+  const close = () => {
+    element.open = false;
+  };
+  element.addEventListener("toggle", async () => {
+    if (!element.open) return;
+    replace(list, h("p", { class: "hint" }, t.loading));
+    try {
+      replace(list, await build(close));
+    } catch (error) {
+      close();
+      showError(error);
+    }
+  });
+  list.addEventListener("click", ({ target }) => {
+    if (!(/** @type {Element} */ (target).closest("a"))) return;
+    summary.focus();
+    close();
+  });
+  element.addEventListener("focusout", ({ relatedTarget }) => {
+    if (!element.contains(/** @type {Node} */ (relatedTarget))) close();
+  });
+  element.addEventListener("keydown", (event) => {
+    const items = [summary, ...list.querySelectorAll("a, button")];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!element.open || !(step || event.key === "Escape")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!step) close();
+    const index = step ? items.indexOf(document.activeElement) + step : 0;
+    /** @type {HTMLElement} */ (items[(index + items.length) % items.length]).focus();
+  });
+  return element;
 }
 
 /** The header of a page: its title and its actions. */
