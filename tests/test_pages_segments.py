@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,51 @@ def test_a_reader_sees_segments_without_actions(browser: Browser, shop: Person) 
     reader.close()
 
 
+@pytest.mark.smoke
+def test_a_watched_segment_appears_on_its_customers(browser: Browser, shop: Person) -> None:
+    create(shop, RTL_NAME, query="tag:vip")
+    page = shop.open("/customers/1")
+    chips = page.get_by_role("list", name="Segments").get_by_role("link")
+    expect(chips).to_have_count(0)
+    tab = shop.open_tab()
+    tab.goto("/customers?segment=1")
+    watch = tab.get_by_role("button", name="Watch")
+    expect(watch).to_have_attribute("aria-pressed", "false")
+    watch.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".toast")).to_contain_text("Watched.")
+    expect(watch).to_have_attribute("aria-pressed", "true")
+    expect(watch).to_be_focused()
+    expect(tab.locator(".segment-query")).to_contain_text("Watched, started a few seconds ago")
+    # The page of the customer follows by itself.
+    expect(chips).to_have_text([RTL_NAME])
+    shop.client.update("1", tags=[])
+    expect(chips).to_have_count(0)
+    entry = page.locator(".timeline li.segment_left")
+    expect(entry).to_have_text(re.compile(f"^Left a segment {RTL_NAME}, a few seconds ago$"))
+    entry.get_by_role("link").click()
+    expect(page.get_by_role("heading", name=RTL_NAME)).to_be_visible()
+    shop.open("/segments")
+    expect(page.get_by_role("row", name=RTL_NAME).locator(".chip")).to_have_text("Watched")
+    reader = open_reader(browser, shop)
+    reader.open("/customers?segment=1")
+    expect(reader.page.locator(".segment-query")).to_contain_text("Watched, started")
+    expect(reader.page.get_by_role("button", name="Watch")).to_have_count(0)
+    reader.close()
+    watch.click()
+    expect(watch).to_have_attribute("aria-pressed", "false")
+    expect(tab.locator(".segment-query")).not_to_contain_text("Watched")
+
+
+def test_a_segment_beyond_the_maximum_is_not_watched(shop: Person) -> None:
+    for number in range(51):
+        create(shop, f"s{number}", query="tag:vip", watched=number < 50)
+    page = shop.open("/customers?segment=51")
+    page.get_by_role("button", name="Watch").click()
+    expect(page.locator(".toast.wrong")).to_contain_text("50 segments are watched, the maximum.")
+    expect(page.get_by_role("button", name="Watch")).to_have_attribute("aria-pressed", "false")
+
+
 def test_a_segment_that_is_gone_is_reported(shop: Person) -> None:
     for segment in ("1", "nobody", "%3Cb%3E", "Q3VzdG9tZXI6MQ==", "9" * 30):
         page = shop.open(f"/customers?segment={segment}")
@@ -525,10 +571,11 @@ def test_segments_are_accessible_and_fit_the_screen(
     browser: Browser, shop: Person, scheme: str, width: int
 ) -> None:
     """Long names, HTML and text from right to left included. 320 pixels are also 640 at 200 %."""
-    create(shop, "At risk", query="orders_count:>1 updated_at:<-90d", description="Call them.")
+    node = {"query": "orders_count:>1 updated_at:<-90d", "watched": True}
+    create(shop, "At risk", **node, description="Call them.")
     create(shop, "x" * 255, query="tag:vip " + "country:MA " * 30, description="y" * 300)
     create(shop, HTML_NAME, query="country:MA", description=HTML_NAME)
-    create(shop, RTL_NAME, settings={"include": {"tags": ["vip"]}})
+    create(shop, RTL_NAME, settings={"include": {"tags": ["vip"]}}, watched=True)
     create(shop, "Broken", query="tag:broken")
     break_query(shop, "tag:broken")
     size = {"width": width, "height": 900 if width > 400 else 844}
@@ -557,6 +604,10 @@ def test_segments_are_accessible_and_fit_the_screen(
         page = person.open(f"/customers?segment={number}")
         page.locator(".empty-state, .row-link").first.wait_for()
         check(name)
+    page = person.open("/customers/1")
+    page.get_by_role("list", name="Segments").get_by_role("link").wait_for()
+    page.locator(".timeline li").first.wait_for()
+    check("customer")
     page = person.open("/customers?q=tag:vip")
     page.locator(".row-link").first.wait_for()
     page.locator(".menu-button summary").click()

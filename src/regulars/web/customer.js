@@ -19,7 +19,7 @@ import {
   timeElement,
 } from "./format.js";
 import { icon } from "./icons.js";
-import { checkValues, customerUrl, KINDS, splitTags } from "./kinds.js";
+import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
@@ -54,19 +54,20 @@ const MAX_CHANGES = 250;
 const CHANGE_ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
+  segments { _id name }
   leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
   summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
     financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
 const READ = `query($id: ID!) { node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL =
-  "query($id: ID!) { node(id: $id) { ... on Customer { version changes(first: 1) { edges { node { actor { name } } } } } } }";
+  "query($id: ID!) { node(id: $id) { ... on Customer { version segments { _id name } changes(first: 1) { edges { node { actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
 const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
 const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
-    sequence kind ${selectTimes("at")} silent actor { kind name } order { name } fields { name before after } } } } } } }`;
+    sequence kind ${selectTimes("at")} silent actor { kind name } order { name } segment { _id } fields { name before after } } } } } } }`;
 
 export async function show(page) {
   return page.params.number || page.params.id ? showCustomer(page) : showNewForm(page);
@@ -103,6 +104,7 @@ class CustomerPage {
     this.orders = h("section", { class: "card", "aria-labelledby": "orders" });
     this.leads = h("section", { class: "card", "aria-labelledby": "leads" });
     this.identity = h("div", { class: "identity" });
+    this.segments = h("ul", { class: "tags", "aria-label": t.nav.segments });
     this.editors = EDITABLE_FIELDS.map((field) => this.editorOf(field));
     const sections = SECTIONS.map((name) => {
       const elements = EDITABLE_FIELDS.flatMap((field, index) =>
@@ -198,12 +200,14 @@ class CustomerPage {
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
         ),
+        this.segments,
         this.externalIds(),
       ),
       this.canWrite
         ? button([icon("trash"), t.delete], (event) => this.remove(event.currentTarget), { class: "danger" })
         : null,
     );
+    this.renderSegments();
     for (const editor of this.editors) editor.render();
     replace(
       this.identity,
@@ -462,6 +466,18 @@ class CustomerPage {
     );
   }
 
+  /** Shows the watched segments to which the customer belongs. */
+  renderSegments() {
+    const { segments } = this.customer;
+    setAttribute(this.segments, "hidden", !segments.length);
+    replace(
+      this.segments,
+      segments.map((segment) =>
+        h("li", null, h("a", { class: "chip", href: segmentUrl(segment) }, icon("segment"), userText(segment.name))),
+      ),
+    );
+  }
+
   remove(control) {
     const schedule = (trashDays) => {
       const { customer } = this;
@@ -503,6 +519,12 @@ class CustomerPage {
       if (this.hasUnsavedInput) this.showNotice(t.customer.deletedMeanwhile);
       else showMissingCustomer(this, t.customer.deletedMeanwhile);
       throw new ApiError([{ key: "errors_customer_not_found", message: t.customer.deletedMeanwhile, extensions: {} }]);
+    }
+    // The segments are evaluated some seconds after a change, which leaves the version as it is.
+    if (node.version === version && differ(node.segments, this.customer.segments)) {
+      this.customer = { ...this.customer, segments: node.segments };
+      this.renderSegments();
+      await this.history.read();
     }
     if (node.version === version || this.customer.version !== version) return;
     const before = this.customer;
@@ -817,9 +839,7 @@ function changeView(change) {
         h(
           "span",
           { class: "hint" },
-          t.timeline.by,
-          " ",
-          actorView(change.actor),
+          change.actor.kind === "segment" ? segmentView(change) : [t.timeline.by, " ", actorView(change.actor)],
           ", ",
           relativeTime(change, "at"),
           change.silent ? [", ", t.timeline.silent] : null,
@@ -829,6 +849,10 @@ function changeView(change) {
     ),
   );
 }
+
+/** The segment that a customer entered or left. A deleted one has no link. */
+const segmentView = ({ segment, actor }) =>
+  segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
 
 /** The changed parts of a field: of an object, each key separately; external ids as texts. */
 function changedParts(field) {

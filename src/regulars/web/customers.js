@@ -5,7 +5,7 @@ import { h, replace, setAttribute, userText } from "./dom.js";
 import { COLUMNS, isTextField } from "./fields.js";
 import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
-import { KINDS } from "./kinds.js";
+import { KINDS, segmentUrl } from "./kinds.js";
 import { ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
@@ -111,12 +111,14 @@ export async function show({ main, url, signal, setTitle }) {
     }
     if (id !== listQuery.segment) return;
     segment = read;
-    search.input.placeholder = segment ? t.segments.searchIn : t.search.placeholder;
+    search.input.placeholder = segment ? t.segments.searchMembers : t.search.placeholder;
     const [actions = null, ...explanation] = content;
+    const buttons = () => [...head.querySelectorAll("button")];
+    const focusedIndex = buttons().indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
     replace(
       head,
       pageHeader(
-        segment ? userText(segment.name) : t.nav.customers,
+        segment ? userText(segment.name, { title: segment.name }) : t.nav.customers,
         actions,
         id && (!segment || segment.problem)
           ? null
@@ -125,6 +127,7 @@ export async function show({ main, url, signal, setTitle }) {
       ),
       explanation,
     );
+    buttons()[focusedIndex]?.focus();
     showTitle();
   }
 
@@ -145,7 +148,7 @@ export async function show({ main, url, signal, setTitle }) {
     const { condition } = listQuery;
     const query = segment ? `segment:${asValue(segment.name)} (${condition})` : condition;
     try {
-      const { openSegmentDialog, segmentUrl } = await loadTools();
+      const { openSegmentDialog } = await loadTools();
       const saved = await openSegmentDialog(null, query);
       if (saved) navigate(segmentUrl(saved));
     } catch (error) {

@@ -26,6 +26,9 @@ const MAX_TAG_CHARACTERS = 16; // of two tags that are shown side by side
 /** The URL of a customer's page. */
 export const customerUrl = (customer) => `/customers/${customer._id}`;
 
+/** The URL of the list of a segment's customers. */
+export const segmentUrl = ({ id, _id: number }) => `/customers?segment=${number ?? encodeURIComponent(id)}`;
+
 /** A control of one input: `read(text)` returns the value to save, and `write(value)` the text. */
 function inputControl(input, { read = (text) => text, write = (value) => value ?? "", hint = null } = {}) {
   return ({ name }, value) => {

@@ -3,33 +3,31 @@
 import { runMutation, runQuery } from "./api.js";
 import { debounce, h, replace, setAttribute, userText } from "./dom.js";
 import { selectTimes } from "./fields.js";
-import { countryName, formatNumber } from "./format.js";
+import { countryName, formatNumber, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
-import { splitTags } from "./kinds.js";
+import { segmentUrl, splitTags } from "./kinds.js";
 import { announce } from "./progress.js";
 import { resetSuggestions, searchBox } from "./search-box.js";
 import { t } from "./texts.js";
-import { button, checkbox, errorNotice, formField, openFormDialog, selectOptions, toast } from "./ui.js";
+import { button, checkbox, errorNotice, formField, openFormDialog, runAction, selectOptions, toast } from "./ui.js";
 
 const MENU_SIZE = 30;
 const COUNT_DELAY_MS = 300;
+const EVALUATION_MS = 2000; // of a segment that is watched from now on
 const MAX_NAME_CHARACTERS = 80; // of a suggested name
 const PARTS = ["include", "exclude"];
 // The operators of a new segment: customers with all tags to include, and with none to exclude.
 const DEFAULT_OPERATORS = { include: "AND", exclude: "OR" };
 /** The selection of a segment in a query. */
-export const SEGMENT_FIELDS = `id _id name description query problem ${selectTimes("updated_at")}
+export const SEGMENT_FIELDS = `id _id name description query problem watched ${selectTimes("updated_at", "watched_since")}
   settings { include { operator tags } exclude { operator tags } }`;
 
-/** The URL of the list of a segment's customers. */
-export const segmentUrl = ({ id, _id: number }) => `/customers?segment=${number ?? encodeURIComponent(id)}`;
-
 /** Returns a segment, or null. Throws ApiError. */
-export async function readSegment(id, signal) {
+export async function readSegment(id, signal = null) {
   const { node } = await runQuery(
     `query($id: ID!) { node(id: $id) { ... on Segment { ${SEGMENT_FIELDS} } } }`,
     { id },
-    { signal },
+    { signal, quiet: !signal },
   );
   return node?.id ? node : null;
 }
@@ -58,16 +56,49 @@ export function segmentHeader(segment, canWrite, onChange) {
   const edit = button([icon("edit"), t.segments.editShort], async () => {
     if (await openSegmentDialog(segment)) onChange();
   });
+  const watch = button(
+    [icon("watch"), t.segments.watch],
+    () => {
+      const node = { watched: !segment.watched };
+      return runAction(watch, async () => {
+        await update(segment.id, node);
+        toast(node.watched ? t.segments.watchedNow : t.segments.unwatched);
+        onChange();
+      });
+    },
+    { "aria-pressed": String(segment.watched), title: t.segments.watchHint },
+  );
   return [
-    canWrite ? edit : null,
+    canWrite ? [edit, watch] : null,
     segment.description ? h("p", { class: "lead-in lines" }, userText(segment.description)) : null,
     h(
       "div",
       { class: "row hint segment-query" },
       queryView(segment),
+      segment.watched ? watchedView(segment) : null,
       h("a", { href: "/customers" }, t.segments.allCustomers),
     ),
   ];
+}
+
+/** Since when a segment is watched. It is read again until the first evaluation has ended. */
+function watchedView(segment) {
+  const element = h("span");
+  const render = (current) =>
+    replace(
+      element,
+      current.watched_since
+        ? [t.segments.watchedSince, " ", relativeTime(current, "watched_since")]
+        : t.segments.evaluating,
+    );
+  render(segment);
+  if (segment.watched_since) return element;
+  const timer = setInterval(async () => {
+    const current = element.isConnected ? await readSegment(segment.id).catch(() => segment) : null;
+    if (current) render(current);
+    if (!current || current.watched_since) clearInterval(timer);
+  }, EVALUATION_MS);
+  return element;
 }
 
 /** The query of a segment. */

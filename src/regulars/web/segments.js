@@ -4,11 +4,12 @@ import { getViewer, readableMessage, runQuery } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { formatNumber, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
+import { segmentUrl } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { asValue } from "./search-box.js";
-import { confirmSegmentDeletion, openSegmentDialog, queryView, SEGMENT_FIELDS, segmentUrl } from "./segment-tools.js";
+import { confirmSegmentDeletion, openSegmentDialog, queryView, SEGMENT_FIELDS } from "./segment-tools.js";
 import { t } from "./texts.js";
-import { button, emptyState, errorState, headingRow, pageHeader, showError, tableBox } from "./ui.js";
+import { button, chip, emptyState, errorState, headingRow, pageHeader, showError, tableBox } from "./ui.js";
 
 const PAGE_SIZE = 50;
 const READ = `query($query: String, $after: String) { segments(query: $query, first: ${PAGE_SIZE}, after: $after) {
@@ -135,6 +136,7 @@ export async function show({ main, url, signal, setTitle }) {
         "th",
         { scope: "row" },
         h("a", { href: segmentUrl(segment), class: "clamped", title: segment.name }, userText(segment.name)),
+        segment.watched ? chip(t.segments.watched) : null,
         segment.description ? h("div", { class: "hint clamped" }, userText(segment.description)) : null,
         segment.problem
           ? h(
