@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -54,16 +55,25 @@ def test_settings_are_shown_and_changed_with_a_command(server: Server, owner: Cl
     account = find_account_name(server, owner.token)
     database = ("--account", account, "--database-url", server.database_url)
 
-    def settings(*arguments: str) -> object:
+    def settings(*arguments: str) -> dict[str, Any]:
         result = run_regulars("account", "settings", *arguments, *database)
         assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
+        values: dict[str, Any] = json.loads(result.stdout)
+        return values
 
-    assert settings() == {"trash_days": 30}
-    assert settings("--set", "trash_days=90") == {"trash_days": 90}
+    assert settings() == {"trash_days": 30, "identify_by": "email"}
+    assert settings("--set", "trash_days=90")["trash_days"] == 90
     assert owner.data(READ)["accountSettings"] == {"trash_days": 90}
-    assert settings("--unset", "trash_days") == {"trash_days": 30}
-    for wrong in ("trash_day=1", "trash_days", "trash_days=many", "trash_days=5000"):
+    assert settings("--unset", "trash_days")["trash_days"] == 30
+    assert settings("--set", "identify_by=anything")["identify_by"] == "anything"
+    assert settings("--unset", "identify_by")["identify_by"] == "email"
+    for wrong in (
+        "trash_day=1",
+        "trash_days",
+        "trash_days=many",
+        "trash_days=5000",
+        "identify_by=name",
+    ):
         result = run_regulars("account", "settings", "--set", wrong, *database)
         assert result.returncode != 0
         assert result.stderr.count("\n") <= 2, result.stderr
@@ -71,4 +81,4 @@ def test_settings_are_shown_and_changed_with_a_command(server: Server, owner: Cl
         *("account", "settings", "--url", server.url, "--insecure", "--json"),
         env={"REGULARS_TOKEN": owner.token},
     )
-    assert json.loads(remote.stdout) == {"trash_days": 30}, remote.stderr
+    assert json.loads(remote.stdout)["trash_days"] == 30, remote.stderr

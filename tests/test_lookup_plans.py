@@ -46,6 +46,7 @@ SMALL = {"counters", "accounts", "webhooks", "imports", "attempts", "segments"}
 WALKS = {"trash", "trash, next page"}
 
 LOOKUPS = LookupKeys(
+    account_settings=[True],
     all_segments=[True],
     customer_ids=[7],
     email_keys=["c7@x.test"],

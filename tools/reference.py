@@ -68,6 +68,12 @@ ERRORS = {
         "from another Regulars server that arrived before the event that frees the email.",
         "Use another email, or update that customer.",
     ),
+    "errors_last_identifier": (
+        "200",
+        "The write removes the last identification that the setting `identify_by` of the account "
+        "requires, such as the phone of a customer without an email.",
+        "Add another identification first, or in the same write.",
+    ),
     "errors_dup_external_id": (
         "200",
         "Another customer of the account, or another order, has this external id. "

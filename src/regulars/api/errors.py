@@ -46,7 +46,7 @@ CODES.update(
                 *("errors_header_limit", "errors_receive_timeout", "errors_method"),
                 *("errors_invalid_query", "errors_invalid_cursor", "errors_page_size"),
                 "webhooks_version_error",
-                "errors_limit",
+                *("errors_limit", "errors_last_identifier"),
             ),
         }.items()
         for key in keys

@@ -31,6 +31,7 @@ _CHANGE = f"""mutation($node: InputAccountSettings!) {{
     epilog=examples(
         "regulars account settings",
         "regulars account settings --account north --set trash_days=90",
+        "regulars account settings --set identify_by=email_or_phone",
         "regulars account settings --unset trash_days",
     ),
 )
@@ -71,17 +72,17 @@ def settings(
         print_record(result)
 
 
-def _values(changes: Sequence[str]) -> dict[str, int]:
+def _values(changes: Sequence[str]) -> dict[str, int | str]:
     """Return the settings of arguments `KEY=VALUE`. Raises UsageError."""
-    values = {}
+    values: dict[str, int | str] = {}
     for text in changes:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set {text!r} has no value. Pass KEY=VALUE.")
         try:
-            values[_known(name)] = int(value)
-        except ValueError:
-            raise UsageError(f"The value of {name} is {value!r}. Use a whole number.") from None
+            values[name] = SETTINGS[_known(name)].parse(value)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     return values
 
 

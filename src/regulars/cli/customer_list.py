@@ -51,12 +51,15 @@ def print_customers(result: Mapping[str, Any], as_json: bool | None, if_empty: s
         {
             "_id": row["_id"],
             "email": row["email"],
+            "phone": row["phone"],
             "name": row["full_name"],
             "orders": row["orders_count"],
             "spent": display(row["expenses"]),
         }
         for row in customers
     ]
-    print_rows(rows, ("_id", "email", "name", "orders", "spent"), False)
+    # The phone of those without an email.
+    contact = ("email",) if all(row["email"] for row in rows) else ("email", "phone")
+    print_rows(rows, ("_id", *contact, "name", "orders", "spent"), False)
     print(f"{len(customers):,} of {count_of(result['total'], 'customer')}.", end="")
     print(f" Next page: --after {result['next']}" if result["next"] else "")

@@ -23,6 +23,7 @@ from regulars.cli.errors import APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
 from regulars.cli.values import display, wants_json
+from regulars.core.account_settings import EMAIL
 from regulars.core.counts import count_of
 from regulars.core.external_ids import EXTERNAL
 from regulars.core.ids import encoder, number_of
@@ -43,6 +44,7 @@ _CREATE = f"""mutation($node: InputCustomer!) {{
   createCustomer(node: $node%s) {{ {_SELECTION} }} }}"""
 _UPDATE = f"""mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {{
   updateCustomer(id: $id, node: $node, ifVersion: $version%s) {{ {_SELECTION} }} }}"""
+_IDENTIFY_BY = "{ accountSettings { identify_by } }"
 _DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items%s) }"
 # An older server lacks these arguments, so other writes do not send them.
 _PERMANENT = ", permanent: true"
@@ -137,10 +139,12 @@ def create(
     from regulars.cli.client import fetch_data
 
     node = input_node(values, values["source"])
-    if "email" not in node:
-        raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
 
     async def work(client: Client) -> dict[str, Any]:
+        if "email" not in node:
+            if not await _needs_no_email(client):
+                raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
+            node["email"] = ""
         data = await fetch_data(client, _CREATE % (DRY_RUN * dry_run), node=node)
         created: dict[str, Any] = data["createCustomer"]
         return created
@@ -287,6 +291,17 @@ async def _history(client: Client, customer: str, limit: int) -> list[dict[str, 
 def _describe_field(field: Mapping[str, Any]) -> str:
     before, after = display(field["before"]), display(field["after"])
     return f"{field['name']}: {before or '(empty)'} → {after or '(empty)'}"
+
+
+async def _needs_no_email(client: Client) -> bool:
+    """Return whether the account permits customers without an email. An older server does not."""
+    from regulars.cli.client import fetch_data
+
+    try:
+        data = await fetch_data(client, _IDENTIFY_BY)
+    except APIError:
+        return False
+    return bool(data["accountSettings"]["identify_by"] != EMAIL)
 
 
 async def resolve(client: Client, customer: str) -> str:

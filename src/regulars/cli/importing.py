@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from regulars.accounts.accounts import Accounts
+from regulars.accounts.settings import load_settings
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import ask, stopping, transfer_progress
+from regulars.core.account_settings import IDENTIFY_BY
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.counts import count_of
@@ -91,6 +93,8 @@ def _check(job: Job, files: Sequence[str]) -> None:
 async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
+    settings = await load_settings(store, account.account_id)
+    job = replace(job, options=replace(job.options, identify_by=settings[IDENTIFY_BY.name]))
     with open_input(
         name, job.options.encoding, form=job.options.format, sheet=job.options.sheet
     ) as file:

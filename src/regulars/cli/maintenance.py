@@ -61,12 +61,13 @@ def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = F
 
     report = run(options.address(database_url))
     if as_json:
-        print_json({"read": report.read, "problems": report.problems, "found": report.found})
+        result = {"read": report.read, "problems": report.problems, "found": report.found}
+        print_json({**result, "information": report.information})
     else:
         read = ", ".join(f"{name} {count:,}" for name, count in report.read.items())
         print(f"Rows read: {read}.")
-        for problem in report.problems:
-            print(problem)
+        for line in (*report.information, *report.problems):
+            print(line)
         if report.found > len(report.problems):
             print(f"… and {report.found - len(report.problems):,} more.")
         problems = count_of(report.found, "problem")

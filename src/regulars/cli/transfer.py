@@ -180,8 +180,9 @@ def import_(
 
     Each row updates the customer with its email, or creates one. A value that cannot be read is
     kept in the custom field "import: HEADING", and the row is written to FILE.warnings.csv. A row
-    without a valid email is rejected: it is written to FILE.rejected.csv with the reason, and the
-    exit code is 5. Ctrl-C stops the import, and --resume continues it.
+    without a valid email is rejected, unless the account permits customers without an email: it is
+    written to FILE.rejected.csv with the reason, and the exit code is 5. Ctrl-C stops the import,
+    and --resume continues it.
     """
     if files == ["list"] and not Path("list").exists():
         # The argument is a file, so `import` cannot have a subcommand. `imports list` is the same.

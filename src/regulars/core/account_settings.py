@@ -30,9 +30,51 @@ class WholeNumber:
         limits = f"{self.minimum:,} to {self.maximum:,}"
         return f"`{self.name}` is {value:,}. Use a whole number from {limits}."
 
+    def parse(self, text: str) -> int:
+        """Return the value of a text. Raises ValueError with the problem."""
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"The value of {self.name} is {text!r}. Use a whole number.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting whose value is one of `values`, the first of which is the default. The API checks
+    the values: they are an enum."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def default(self) -> str:
+        return self.values[0]
+
+    def problem(self, value: str) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if value in self.values:
+            return None
+        return f"`{self.name}` is {value[:50]!r}. Use {', '.join(self.values)}."
+
+    def parse(self, text: str) -> str:
+        """Return the value of a text. Raises ValueError with the problem."""
+        if problem := self.problem(text):
+            raise ValueError(problem)
+        return text
+
 
 TRASH_DAYS = WholeNumber("trash_days", default=30, minimum=0, maximum=3_650)
-SETTINGS = {setting.name: setting for setting in (TRASH_DAYS,)}
+EMAIL, EMAIL_OR_PHONE, ANYTHING = "email", "email_or_phone", "anything"
+IDENTIFY_BY = Choice("identify_by", (EMAIL, EMAIL_OR_PHONE, ANYTHING))
+# The fields of which a customer needs one.
+IDENTIFIERS: Mapping[str, tuple[str, ...]] = {
+    EMAIL: ("email",),
+    EMAIL_OR_PHONE: ("email", "phone"),
+    ANYTHING: ("email", "phone", "first_name", "last_name", "external_ids"),
+}
+SETTINGS: Mapping[str, WholeNumber | Choice] = {
+    setting.name: setting for setting in (TRASH_DAYS, IDENTIFY_BY)
+}
 
 
 def load(text: str | None) -> dict[str, Any]:

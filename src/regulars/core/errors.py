@@ -4,6 +4,8 @@ RegularsError                the base of all: StoreError, AccountError, Transfer
 └── Rejected                 has one Problem or more
 Problem
 ├── InvalidInput             errors_invalid_input
+│   └── MissingEmail         the same, unless the account needs no email
+├── LastIdentifier           errors_last_identifier
 ├── DuplicateEmail           errors_dup_email
 │   └── HeldEmail            the same, for as long as an event is under way
 ├── DuplicateExternalId      errors_dup_external_id
@@ -78,6 +80,22 @@ class InvalidInput(Problem):
     """A value has the wrong type or cannot be stored."""
 
     key = "errors_invalid_input"
+
+
+class MissingEmail(InvalidInput):
+    """The input has no email, and the account may need one."""
+
+
+class LastIdentifier(Problem):
+    """The write removes the last identification of a customer. `needed` names those that the
+    account accepts."""
+
+    key = "errors_last_identifier"
+
+    def __init__(self, needed: str, input_path: InputPath) -> None:
+        super().__init__(
+            f"This customer needs {needed}. Add one before you remove the last.", input_path
+        )
 
 
 class TooMuchWork(InvalidInput):

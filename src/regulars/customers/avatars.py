@@ -14,7 +14,8 @@ except ImportError:  # a Python that was built without it
 
 def avatars(emails: Sequence[str]) -> list[str]:
     """Return the URLs of the pictures of emails: the MD5 of the lower-case email, which is stored
-    without spaces around it."""
+    without spaces around it. Empty without an email."""
     return [
-        "//www.gravatar.com/avatar/" + md5(email.lower().encode()).hexdigest() for email in emails
+        email and "//www.gravatar.com/avatar/" + md5(email.lower().encode()).hexdigest()
+        for email in emails
     ]

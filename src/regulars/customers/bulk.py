@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalIds
 from regulars.customers.commands import Reference, customer_ids, named_shop_ids
 from regulars.customers.field_rules import Values
-from regulars.customers.search import phones
+from regulars.customers.search import phones, search_document
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
 
@@ -29,6 +29,8 @@ UNCHANGED = "UNCHANGED"
 REJECTED = "REJECTED"
 # A field in `RowOutcome.kept_fields`, and the name of these fields in an import's row.
 SURPLUS_TAGS = "tags.surplus"
+_CONTACT = ("phone", "first_name", "last_name")
+NO_EMAIL_CONSENT = "accepts_marketing.email"
 KEPT_FIELDS = "kept"
 
 
@@ -57,7 +59,8 @@ class SetRow(NamedTuple):
     new customer, and with `mirrored` also for a changed one. `shop_ids` are external ids that are
     added but identify no customer. One that another customer has is stored in the custom field
     `shop_id_key`. Those in `values` identify the customer and are added; with `mirrored` they
-    replace those that it has.
+    replace those that it has. `no_email` is the message if a new customer needs an email and the
+    row has none. `own_id` is the `_id` of a customer without an email in our export.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
     `values` would create, if it was computed in advance. `version` is the one that an existing
@@ -76,6 +79,8 @@ class SetRow(NamedTuple):
     shop_id_key: str = ""
     new_customer: NewCustomer | None = None
     version: int | None = None
+    no_email: str = ""
+    own_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ class SetCustomers(SmallCommand):
     unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer;
     those beyond the maximum are stored in the custom field `surplus_tags_key`. With
     `phone_identifies`, a row without another identifier is for the one customer with its phone.
+    With `contact_identifies`, a row without an email is for the customer with an external id of it,
+    or else for the one customer without an email who has its phone and its full name.
     """
 
     rows: tuple[SetRow, ...]
@@ -116,6 +123,7 @@ class SetCustomers(SmallCommand):
     adds_tags: bool = False
     surplus_tags_key: str = "tags"
     phone_identifies: bool = False
+    contact_identifies: bool = False
 
     @property
     def is_large(self) -> bool:
@@ -126,12 +134,23 @@ class SetCustomers(SmallCommand):
         return LookupKeys(
             customer_ids=frozenset(_ids(rows)),
             email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
-            taken_ids=frozenset(row.take for row in rows if row.take is not None),
+            taken_ids=frozenset([row.take or row.own_id for row in rows]) - {None},
             shop_ids=frozenset(_shop_ids(rows)),
-            phone_terms=frozenset(map(phone_term, rows)) - {""} if self.phone_identifies else (),
+            phone_terms=frozenset(self._terms()) - {""},
+            account_settings=(True,) if any(map(_may_lack_email, rows)) else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             **record_lookups(self.idempotency_record),
         )
+
+    def _terms(self) -> Iterator[str]:
+        if self.phone_identifies:
+            yield from map(phone_term, self.rows)
+        if self.contact_identifies:
+            yield from map(contact_term, self.rows)
+
+
+def _may_lack_email(row: SetRow) -> bool:
+    return not row.values.get("email_key")
 
 
 def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
@@ -152,6 +171,15 @@ def phone_term(row: SetRow) -> str:
     return f"phone:{forms[0]}" if forms else ""
 
 
+def contact_term(row: SetRow) -> str:
+    """Return the search term of the customer without an email who has the phone and the full name
+    of a row; empty if the row has an email or neither of them."""
+    if row.values.get("email"):
+        return ""
+    contact = {name: row.values.get(name) or "" for name in _CONTACT}
+    return search_document.contact_term(contact) if any(contact.values()) else ""
+
+
 def _shop_ids(rows: Iterable[SetRow]) -> Iterable[str]:
     for row in rows:
         if row.customer is not None and row.customer.external_id is not None:
@@ -167,7 +195,8 @@ class RowOutcome(NamedTuple):
     it is rejected. `kept_fields` are those in which the customer keeps a value although the row has
     another one: the consent and tags by the options of the command, the time of creation, and
     `external_id` if another customer has the shop id; `SURPLUS_TAGS` if some tags of the row are
-    in `custom`, because the customer has the most that are allowed."""
+    in `custom`, because the customer has the most that are allowed; `NO_EMAIL_CONSENT` if the
+    customer cannot accept marketing without an email."""
 
     outcome: str
     row: Row | None

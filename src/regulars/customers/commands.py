@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from regulars.core.account_settings import ANYTHING, IDENTIFIERS
 from regulars.core.commands import (
     COMMAND_LINE,
     IdempotencyRecord,
@@ -51,6 +52,18 @@ def shop_ids_of(values: Mapping[str, Any]) -> frozenset[str]:
     """Returns the ids of the external ids in the values of a customer."""
     ids = values.get("external_ids")
     return frozenset(external.id for external in ids) if ids else frozenset()
+
+
+def settings_of_new(values: Mapping[str, Any]) -> Iterable[bool]:
+    """Returns the key of the account's settings if a new customer with these values needs them."""
+    return () if values.get("email_key") else (True,)
+
+
+def settings_of_change(values: Mapping[str, Any]) -> Iterable[bool]:
+    """Returns the key of the account's settings if a change to these values needs them: it removes
+    an identification and sets no email."""
+    is_removed = any(name in values and not values[name] for name in IDENTIFIERS[ANYTHING])
+    return settings_of_new(values) if is_removed else ()
 
 
 def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
@@ -128,6 +141,7 @@ class CreateCustomer(SmallCommand):
             email_keys=email_keys(self.values),
             order_names=order_names,
             shop_ids=shop_ids_of(self.values),
+            account_settings=settings_of_new(self.values),
             **record_lookups(self.idempotency_record),
         )
 
@@ -167,6 +181,7 @@ class UpdateCustomer(SmallCommand):
             customer_ids=customer_ids(self.customer),
             email_keys=email_keys(self.values),
             shop_ids=named_shop_ids(self.customer) | shop_ids_of(self.values),
+            account_settings=settings_of_change(self.values),
             **record_lookups(self.idempotency_record),
         )
 
@@ -188,6 +203,7 @@ class ChangeExternalIds(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
             shop_ids=named_shop_ids(self.customer) | frozenset(e.id for e in self.add),
+            account_settings=(True,) if self.remove else (),
             **record_lookups(self.idempotency_record),
         )
 

@@ -9,6 +9,7 @@ import regex
 from regulars.core.text import clean
 
 MAX_LENGTH = 254
+EMPTY = "The email is empty. Enter an email address."
 
 # Nearly every address is this plain, and the library takes 0.1 ms for it. What matches is valid
 # by the library's own rules, and is its own normal form: a property test holds the two together.
@@ -61,10 +62,16 @@ def key_of_plain(email: str) -> str:
     return email.lower()
 
 
+def key_without_email(customer_id: int) -> str:
+    """Return the key of a customer without an email. It is unique, and no email has it, because it
+    has no `@`."""
+    return f"#{customer_id}"
+
+
 def _message(email: str, error_text: str) -> str:
     """Return the message about an invalid email, with the library's reason."""
     if not email:
-        return "The email is empty. Enter an email address."
+        return EMPTY
     if email.count("@") > 1:
         return "The email has more than one @ sign. Use one."
     return f"The email is not valid. {error_text.removesuffix('.')}."

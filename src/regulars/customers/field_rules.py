@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from regulars.core import external_ids, fields
-from regulars.core.errors import InputPath, InvalidInput, Problem
+from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
 from regulars.core.fields import Field, names_of
 from regulars.core.text import clean, fold, full_name
 from regulars.customers import addresses, custom
@@ -49,7 +49,9 @@ def _email(field: fields.Email) -> Clean:
 
     def clean_address(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
         values[name], values[key], problem = clean_email(value)
-        return [InvalidInput(problem, path)] if problem else ()
+        if not problem:
+            return ()
+        return [InvalidInput(problem, path) if values[name] else MissingEmail(problem, path)]
 
     return clean_address
 

@@ -50,7 +50,8 @@ FIELDS: tuple[Field, ...] = (
     Email(
         "email",
         description="Email address. Unique in the account, compared case-insensitively. Returned "
-        "as sent, with the domain in lower case.",
+        "as sent, with the domain in lower case. Empty for a customer without one; see the setting "
+        "`identify_by` of the account.",
         sort=True,
         search=True,
         headings="email email_address e_mail e_mail_address customer_email mail user_email",
@@ -97,7 +98,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Flag(
         "accepts_marketing",
-        description="Whether the customer accepts marketing.",
+        description="Whether the customer accepts marketing. False without an email.",
         search=True,
         in_list=False,
         headings="accepts_marketing accepts_email_marketing marketing_opt_in subscribed",

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from regulars.core.external_ids import MAX_IDS, load, written
-from regulars.customers.bulk import SURPLUS_TAGS, SetCustomers, SetRow
+from regulars.customers.bulk import NO_EMAIL_CONSENT, SURPLUS_TAGS, SetCustomers, SetRow
 from regulars.customers.field_rules import Values
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import MAX_TAGS
@@ -47,6 +47,15 @@ def with_external_ids(
         texts = ", ".join(map(written, taken))
         values["custom"] = {**(row.values.get("custom") or {}), row.shop_id_key: texts}
     return values, (_SHOP_ID,)
+
+
+def without_consent(stored: Row | None, values: Values) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row without the consent of a customer who has no email, and the field
+    that is left out."""
+    email = values.get("email", stored["email"] if stored else "")
+    if email or not values.get(_CONSENT):
+        return values, ()
+    return {name: value for name, value in values.items() if name != _CONSENT}, (NO_EMAIL_CONSENT,)
 
 
 def keep_values(

@@ -253,7 +253,10 @@ def _money(value: object) -> int | None:
 
 
 def _email(value: object) -> str | None:
-    return value if isinstance(value, str) and "@" in value and "\0" not in value else None
+    """Return the email of a cursor: empty for a customer without one."""
+    if not isinstance(value, str) or "\0" in value:
+        return None
+    return value if "@" in value or not value else None
 
 
 def _text(value: object) -> str | None:

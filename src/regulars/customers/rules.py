@@ -25,6 +25,11 @@ from regulars.customers.commands import (
     UpdateCustomer,
 )
 from regulars.customers.external_ids import surplus_ids, taken_ids
+from regulars.customers.identification import (
+    changed_problems,
+    last_identifier,
+    new_problems,
+)
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import with_values
@@ -36,7 +41,8 @@ from regulars.trash.moving import delete_customers
 
 def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     """Return the row of the new customer. Raises Rejected."""
-    row, problems = command.row, list(command.problems)
+    row = command.row
+    problems = new_problems(unit, command.problems, row, command.values, ("node",))
     key = command.values.get("email_key")
     if key and unit.holder(key) is not None:
         problems.append(DuplicateEmail(("node", "email")))
@@ -47,8 +53,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
         problems.append(InvalidInput(message, ("orders",)))
     if problems:
         raise Rejected(*problems)
-    keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
-    new_customer = _with_activity(unit, {**row, **keys}, command.activity)
+    new_customer = _with_activity(unit, unit.as_new(row), command.activity)
     unit.put_customer(new_customer)
     unit.record(history.CREATED, new_customer["customer_id"], command)
     return new_customer
@@ -87,13 +92,14 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     if row is None:
         missing = CustomerNotFound([command.customer.id_text], ("id",))
         raise Rejected(missing, *command.problems)
-    problems = [*version_conflicts(unit, [command.customer], command.version), *command.problems]
+    updated, value_problems = with_values(row, command.values, ("node",))
+    problems: list[Problem] = [*version_conflicts(unit, [command.customer], command.version)]
+    problems += changed_problems(unit, command.problems, row, updated, command.values, ("node",))
     holder = unit.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
         problems.append(DuplicateEmail(("node", "email")))
     ids = command.values.get("external_ids") or ()
     problems += taken_ids(unit, ids, row["customer_id"], ("node",))
-    updated, value_problems = with_values(row, command.values, ("node",))
     problems += value_problems
     if problems:
         raise Rejected(*problems)
@@ -132,9 +138,10 @@ def change_external_ids(unit: CustomerUnitOfWork, command: ChangeExternalIds) ->
     ids = tuple(dict.fromkeys([*load(row["external_ids"]), *command.add]))
     ids = tuple(external for external in ids if external not in command.remove)
     problems += surplus_ids(ids, ("externalIds",))
+    updated, _ = with_values(row, {"external_ids": ids}, ())
+    problems += last_identifier(unit, row, updated, (), "externalIds")
     if problems:
         raise Rejected(*problems)
-    updated, _ = with_values(row, {"external_ids": ids}, ())
     return unit.save(row, updated, command)
 
 

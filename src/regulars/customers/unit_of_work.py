@@ -3,21 +3,25 @@ the changed search terms."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from operator import itemgetter
 from typing import Any
 
+from regulars.core import account_settings
 from regulars.core.commands import Command
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import MAX_ID
 from regulars.customers import history
 from regulars.customers.commands import Reference
+from regulars.customers.emails import key_without_email
 from regulars.customers.search import search_document
 from regulars.orders.shop_ids import CUSTOMER, ShopIdMap
 from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 
 # The rows of the state that say which `_id`s, of those that commands name, were used before.
 USED_IDS = "used_customer_ids"
+# The rows of the state with the settings of the account.
+ACCOUNT_SETTINGS = "account_settings"
 
 _terms_key = itemgetter(*search_document.TERMS_OF)
 
@@ -62,6 +66,25 @@ class CustomerUnitOfWork(UnitOfWork):
         """Return the order with a name, or None."""
         orders = self.rows[tables.orders]
         return orders.get(orders.find(("name",), name))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the account: the defaults, unless a command looks them up."""
+        rows = self.state.rows.get(ACCOUNT_SETTINGS)
+        return account_settings.load(rows[0]["settings"] if rows else None)
+
+    @property
+    def identify_by(self) -> str:
+        """The identification that the account needs; see `settings`."""
+        identify_by: str = self.settings[account_settings.IDENTIFY_BY.name]
+        return identify_by
+
+    def as_new(self, row: Row, customer_id: int | None = None) -> Row:
+        """Return the row of a new customer with its keys: a free `_id`, or the next one."""
+        number = self.next_id("customers") if customer_id is None else customer_id
+        key = row["email_key"] if row["email"] else key_without_email(number)
+        ids = {"account_id": self.account_id, "customer_id": number}
+        return {**row, **ids, "email_key": key}
 
     def put_customer(self, row: Row) -> None:
         """Add a customer or replace its row."""

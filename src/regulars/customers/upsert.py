@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from regulars.core.errors import (
-    Ambiguous,
-    CustomerNotFound,
     DuplicateEmail,
-    DuplicateExternalId,
     DuplicateRow,
-    InvalidInput,
+    MissingEmail,
     OtherRows,
     Problem,
     Rejected,
     Stopped,
     TooMuchWork,
-    VersionConflict,
     failed,
 )
-from regulars.core.external_ids import ExternalId, ExternalIds
-from regulars.core.ids import MAX_BROUGHT_ID
+from regulars.core.external_ids import ExternalId
 from regulars.customers import history
 from regulars.customers.bulk import (
     CREATED,
@@ -40,16 +35,25 @@ from regulars.customers.bulk import (
     counted,
     phone_term,
 )
-from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone, global_ids, surplus_ids
+from regulars.customers.contacts import Contacts
+from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
-from regulars.customers.kept_values import keep_values, with_external_ids
+from regulars.customers.identification import changed_problems, new_problems
+from regulars.customers.kept_values import keep_values, with_external_ids, without_consent
+from regulars.customers.row_problems import (
+    creation_problems,
+    external_id_problems,
+    holders,
+    version_problems,
+)
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, replacing_values, with_values
-from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row
 from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
+
+_EMAIL = ("email", "email_key")
 
 
 @dataclass(slots=True)
@@ -83,9 +87,12 @@ def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
         _require_current(unit, command.step)
     savepoint = unit.savepoint()
     first_rows = _FirstRows() if command.distinct else None
+    contacts = Contacts(unit) if command.contact_identifies else None
     outcomes = []
     for n, row in enumerate(command.rows):
-        outcomes.append(_set_or_reject(unit, command, n, row, first_rows))
+        outcomes.append(_set_or_reject(unit, command, n, row, first_rows, contacts))
+        if contacts and (saved_row := outcomes[-1].row):
+            contacts.add(saved_row)
         if unit.work - savepoint.work > search_document.MAX_WORK and n:
             unit.roll_back(savepoint)
             raise Rejected(TooMuchWork())
@@ -108,11 +115,12 @@ def _set_or_reject(
     index: int,
     row: SetRow,
     first_rows: _FirstRows | None,
+    contacts: Contacts | None,
 ) -> RowOutcome:
     """Set a row. An exception rejects only this row: `_set` computes everything before it changes
     the unit of work."""
     try:
-        return _set(unit, command, index, row, first_rows)
+        return _set(unit, command, index, row, first_rows, contacts)
     except Rejected as rejection:  # the account has no more ids
         return RowOutcome(REJECTED, None, rejection.problems)
     except Exception as error:
@@ -125,31 +133,44 @@ def _set(
     index: int,
     row: SetRow,
     first_rows: _FirstRows | None,
+    contacts: Contacts | None,
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
+    if contacts and not row.values.get("email"):
+        row, stored, contact_problems = contacts.match(row, stored)
+        problems += contact_problems
     if command.phone_identifies and stored is None and (term := phone_term(row)):
         matches, phone = unit.with_facet(term), row.values["phone"]
         if matches:  # the number stays as it is stored, for example with its country code
             stored = matches[0]
-            row = row._replace(values={k: v for k, v in row.values.items() if k != "phone"})
+            rest = {k: v for k, v in row.values.items() if k not in (*_EMAIL, "phone")}
+            row = row._replace(values=rest)
         if len(matches) > 1:
             numbers = [match["customer_id"] for match in matches[: MAX_AMBIGUOUS + 1]]
             problems.append(ambiguous_phone(phone, numbers, (*row.path, "phone")))
     values, kept_fields = with_external_ids(unit, row, stored)
     if values is not row.values:
-        problems += _external_id_problems(unit, row, stored, values["external_ids"])
+        problems += external_id_problems(unit, row, stored, values["external_ids"])
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
         earlier = first_rows.first(customer_id, row.values, index)
         if earlier is not None:
             problems.insert(0, DuplicateRow(earlier, row.path))
+    is_as_parsed = values is row.values or not kept_fields
+    is_strict = not (command.contact_identifies or row.mirrored)
+    if not is_strict:
+        values, consents = without_consent(stored, values)
+        kept_fields += consents
+    checked_values = values if is_strict else {}
     if stored is None:
-        problems += _creation_problems(unit, row)
-        is_as_parsed = values is row.values or not kept_fields
         new_values, value_problems = _new_customer(unit, row, values, command.at, is_as_parsed)
+        of_creation = creation_problems(unit, row)
+        problems += of_creation
+        if all(isinstance(problem, MissingEmail) for problem in of_creation):
+            problems = new_problems(unit, problems, new_values, checked_values, row.path)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
@@ -158,10 +179,11 @@ def _set(
         values = replacing_values(stored, values) if row.mirrored else values
         values, others = keep_values(stored, values, command)
         kept_fields += others
-        problems += _version_problems(row, stored)
+        problems += version_problems(row, stored)
         if row.timestamps and not row.mirrored and row.timestamps[0] != stored["created_at"]:
             kept_fields += ("created_at",)
         new_values, value_problems = with_values(stored, values, row.path)
+        problems = changed_problems(unit, problems, stored, new_values, checked_values, row.path)
     problems += value_problems
     if problems:
         return RowOutcome(REJECTED, stored, tuple(problems))
@@ -183,90 +205,10 @@ def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     """Return the customer whom the first of a row's identifiers names."""
     if row.customer is not None:
         return unit.find(row.customer)
-    holders = _holders(unit, row.values)
-    holder = next(iter(holders), None) or unit.holder(row.values.get("email_key", ""))
+    holder = next(iter(holders(unit, row.values)), None) or unit.holder(
+        row.values.get("email_key", "")
+    )
     return None if holder is None else unit.customer(holder)
-
-
-def _holders(unit: CustomerUnitOfWork, values: Values) -> Mapping[int, ExternalId]:
-    """Return the customers who have the external ids in the values of a row."""
-    holders: dict[int, ExternalId] = {}
-    for external in values.get("external_ids") or ():
-        number = unit.shop_ids.find(external.id, CUSTOMER, external.source)
-        if number is not None:
-            holders.setdefault(number, external)
-    return holders
-
-
-def _external_id_problems(
-    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None, ids: ExternalIds
-) -> list[Problem]:
-    """Return the problems of the external ids in a row, and of `ids`, which the customer would then
-    have."""
-    path = (*row.path, "external_ids")
-    problems = surplus_ids(ids, path)
-    holders = dict(_holders(unit, row.values))
-    if stored is not None:
-        others = [number for number in holders if number != stored["customer_id"]]
-        holders[stored["customer_id"]] = ExternalId("", "")
-    else:
-        others = list(holders)
-    if others and row.mirrored:  # the other customer may lose the id later
-        external = holders[others[0]]
-        problems.append(DuplicateExternalId(str(external), global_ids(others[:1])[0], path))
-    elif others:
-        message = (
-            f"The identifiers of the row belong to {len(holders)} customers. Send the identifiers "
-            "of one customer only."
-        )
-        problems.append(Ambiguous(message, global_ids(sorted(holders)), path))
-    return problems
-
-
-def _version_problems(row: SetRow, stored: Row) -> list[Problem]:
-    """Return the problem of a customer that does not have the version of its row."""
-    if row.version is None or row.version == stored["version"]:
-        return []
-    path = (*row.path, "if_version")
-    id_text = row.customer.id_text if row.customer else str(stored["customer_id"])
-    number, version = stored["customer_id"], stored["version"]
-    return [VersionConflict(id_text, number, row.version, version, path)]
-
-
-def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
-    """Return the problems of a row that would create a customer."""
-    has_reference = row.customer is not None
-    if row.version is not None and not has_reference:
-        path = (*row.path, "if_version")
-        if ids := row.values.get("external_ids"):
-            return [CustomerNotFound(map(str, ids), path, "external id")]
-        emails = [row.values["email"]] if "email" in row.values else []
-        return [CustomerNotFound(emails, path, "email")]
-    if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
-        message = (
-            f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "
-            "which would leave few ids for other customers. Remove it, and the customer gets "
-            "the next free id."
-        )
-        return [InvalidInput(message, (*row.path, "_id"))]
-    if has_reference and row.mirrored and row.take is not None and not unit.is_free(row.take):
-        message = (
-            f"The `_id` {row.take} belonged to a customer who was deleted here, and ids are "
-            "never reused. Delete the customer on the other server too, or use another account "
-            "for the mirror."
-        )
-        return [InvalidInput(message, (*row.path, "_id"))]
-    if row.customer is not None and (row.take is None or not unit.is_free(row.take)):
-        return [CustomerNotFound([row.customer.id_text], (*row.path, "id"))]
-    key = row.values.get("email_key")
-    if key and unit.holder(key) is not None:
-        return [DuplicateEmail((*row.path, "email"))]
-    if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
-        message = (
-            "No email. A new customer needs one. To update a customer, send `id`, `_id` or `email`."
-        )
-        return [InvalidInput(message, (*row.path, "email"))]
-    return []
 
 
 def with_new_customer(row: SetRow) -> SetRow:
@@ -305,11 +247,7 @@ def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCust
     customer_id = (
         unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
     )
-    keys = {
-        "account_id": unit.account_id,
-        "customer_id": unit.next_id("customers") if customer_id is None else customer_id,
-    }
-    created = {**values, **keys}
+    created = unit.as_new(values, customer_id)
     unit.put_customer(created)
     unit.record(history.CREATED, created["customer_id"], command)
     return created

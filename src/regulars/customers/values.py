@@ -11,6 +11,7 @@ import orjson
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, Problem
 from regulars.customers import field_rules
+from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
     APPLY,
     CLEAN,
@@ -84,8 +85,12 @@ def replacement_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> di
 
 
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
-    """Returns the row with clean values applied, and the problems of the result."""
+    """Returns the row with clean values applied, and the problems of the result. A customer without
+    an email accepts no marketing."""
     changed = {**row, **values}
+    if not changed["email"]:
+        changed["email_key"] = key_without_email(row["customer_id"])
+        changed["accepts_marketing"] = False
     problems: list[Problem] = []
     for name, value in values.items():
         if name in APPLY:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from regulars.core import external_ids, fields
+from regulars.core import account_settings, external_ids, fields
+from regulars.core.counts import count_of
 from regulars.core.fields import names_of
 from regulars.customers import addresses
 from regulars.customers import history as changes
-from regulars.customers.emails import clean_email
+from regulars.customers.emails import clean_email, key_without_email
 from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
@@ -71,6 +72,28 @@ class HistoryCheck:
                 yield f"{label}: the customer is deleted, but the history still has values"
 
 
+class IdentificationCheck:
+    """Counts the customers of an account without the identification that it requires now. That is
+    no problem: its setting may have changed."""
+
+    def __init__(self, settings: str | None) -> None:
+        self._needed = account_settings.load(settings)[account_settings.IDENTIFY_BY.name]
+        self._lacking = 0
+
+    def read(self, row: Row) -> None:
+        """Read the next customer."""
+        fields_ = account_settings.IDENTIFIERS[self._needed]
+        self._lacking += not any(row[name] for name in fields_)
+
+    def describe(self, account_id: int) -> list[str]:
+        """Return a line with the number of these customers, if there are some."""
+        if not self._lacking:
+            return []
+        customers = count_of(self._lacking, "customer lacks", "customers lack")
+        setting = f"`{account_settings.IDENTIFY_BY.name}: {self._needed}`"
+        return [f"account {account_id}: {customers} the identification of {setting}"]
+
+
 def add_term(checksum: tuple[int, int], term: str) -> tuple[int, int]:
     """Return a checksum with one more term: the number of terms, and the sum of their hashes."""
     count, total = checksum
@@ -97,6 +120,10 @@ def check_customer(row: Row) -> Iterator[str]:
         yield "a value has the wrong type or range"
         return
     email, key, error = clean_email(row["email"])
+    if not row["email"]:
+        key, error = key_without_email(row["customer_id"]), None
+        if row["accepts_marketing"]:
+            yield "a customer without an email accepts marketing"
     if error or (email, key) != (row["email"], row["email_key"]):
         yield "the email is not in its stored form"
     for name in names_of(FIELDS, fields.Address):

@@ -18,6 +18,7 @@ from regulars.customers.search import search_document
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
     HistoryCheck,
+    IdentificationCheck,
     add_term,
     check_customer,
     check_delivery,
@@ -73,9 +74,11 @@ Row = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Report:
-    """The number of rows read per table, the first `MAX_PROBLEMS` problems, and their number."""
+    """The number of rows read per table, the first `MAX_PROBLEMS` problems, and their number.
+    `information` is no problem."""
 
     read: dict[str, int] = field(default_factory=dict)
+    information: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     found: int = 0
 
@@ -102,10 +105,13 @@ class _Verifier:
         self._report = report
         self._read_names: set[str] = set()
         # The external ids in the rows of an account's customers and orders.
+        self._identification: dict[int, IdentificationCheck] = {}
         self._external_ids: set[tuple[str, int, external_ids.ExternalId]] = set()
 
     def run(self) -> None:
-        account_ids = {row["account_id"] for row in self._all(accounts)}
+        for row in self._all(accounts):
+            self._identification[row["account_id"]] = IdentificationCheck(row["settings"])
+        account_ids = self._identification.keys()
         self._report.add(self._credentials(account_ids))
         for account_id in sorted(account_ids):
             counter_row = next(iter(list(self._all(counters, account_id))), None)
@@ -115,6 +121,7 @@ class _Verifier:
             self._report.add(self._account(account_id, counter_row))
             self._report.add(self._others(account_id, counter_row))
             self._report.add(self._remaining(account_id, counter_row))
+            self._report.information += self._identification[account_id].describe(account_id)
         for table in _OF_ACCOUNTS:
             account_ids_of_rows = sa.select(table.c.account_id).distinct()
             self._report.add(
@@ -295,6 +302,7 @@ class _Verifier:
             yield from change_log.of_present(customer_id)
             row_problems = list(check_customer(row))
             self._add_external_ids("Customer", customer_id, row)
+            self._identification[account_id].read(row)
             yield from (f"{label}: {problem}" for problem in row_problems)
             count, expenses = totals.get(customer_id, (0, 0))
             if (row["orders_count"], row["expenses"]) != (count, expenses):

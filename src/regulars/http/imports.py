@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
 from regulars.accounts.grants import Grant
+from regulars.accounts.settings import load_settings
+from regulars.core.account_settings import IDENTIFY_BY
 from regulars.core.clock import now_ms
 from regulars.core.scopes import READ, WRITE
 from regulars.http.authorizer import Authorizer
@@ -148,6 +151,8 @@ class ImportHandler(RouteHandler):
             raise bad_request("This file is empty. Send the first part of a file of customers.")
         try:
             async with self._previews.turn(grant.account_id):
+                options = await self._options(grant, parameters.options)
+                parameters = parameters._replace(options=options)
                 result = await asyncio.to_thread(_read_preview, content, parameters)
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
@@ -167,7 +172,7 @@ class ImportHandler(RouteHandler):
             self._store,
             grant.account_id,
             parameters.name,
-            parameters.options,
+            await self._options(grant, parameters.options),
             parameters.dry_run,
             parameters.silent,
             grant.name,
@@ -186,6 +191,11 @@ class ImportHandler(RouteHandler):
         return await self._json(
             record, grant, 202, _visible(grant, row), [(b"location", location.encode())]
         )
+
+    async def _options(self, grant: Grant, options: Options) -> Options:
+        """Returns the options with the settings of the account."""
+        settings = await load_settings(self._store, grant.account_id)
+        return replace(options, identify_by=settings[IDENTIFY_BY.name])
 
     async def _require_room(self, grant: Grant, count: int) -> None:
         """Raises HTTPError (503) if `count` or more imports of the account wait."""

@@ -16,8 +16,15 @@ from regulars.core.commands import (
 )
 from regulars.core.errors import Problem
 from regulars.core.external_ids import ExternalId
-from regulars.customers.commands import Reference, customer_ids, email_keys, named_shop_ids
+from regulars.customers.commands import (
+    Reference,
+    customer_ids,
+    email_keys,
+    named_shop_ids,
+    settings_of_new,
+)
 from regulars.customers.identifiers import Identifier
+from regulars.customers.search import phones
 from regulars.store import LookupKeys
 from regulars.store.large_work import is_large
 
@@ -74,7 +81,7 @@ class RecordOrder(SmallCommand):
         if self.external_id:
             shop_ids |= {self.external_id.id}
         return LookupKeys(
-            **_with_identifier(self.customer, email_keys(self.person), shop_ids),
+            **_with_identifier(self.customer, self.person, shop_ids),
             order_names=frozenset([name]) if name else frozenset(),
             **record_lookups(self.idempotency_record),
         )
@@ -118,6 +125,8 @@ class RecordContact(SmallCommand):
             customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
             restored_ids=self.restored_ids,
             email_keys=email_keys(self.values),
+            phone_terms=frozenset([person_phone_term(self.values)]) - {""},
+            account_settings=settings_of_new(self.values),
             shop_ids=self.shop_ids.all_ids,
             **record_lookups(self.idempotency_record),
         )
@@ -167,23 +176,33 @@ class RecordLead(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            **_with_identifier(self.customer, email_keys(self.person)),
+            **_with_identifier(self.customer, self.person),
             **record_lookups(self.idempotency_record),
         )
 
 
 def _with_identifier(
     identifier: Identifier | None,
-    email_keys: frozenset[str],
+    person: Values,
     shop_ids: frozenset[str] = frozenset(),
 ) -> dict[str, frozenset[Any]]:
-    """Returns the keys of lookups, with those of an identifier."""
+    """Returns the keys of lookups of a person, with those of an identifier."""
     lookups: dict[str, frozenset[Any]] = identifier.lookups() if identifier else {}
     return {
         **lookups,
-        "email_keys": lookups.get("email_keys", frozenset()) | email_keys,
+        "email_keys": lookups.get("email_keys", frozenset()) | email_keys(person),
+        "phone_terms": (
+            lookups.get("phone_terms", frozenset()) | ({person_phone_term(person)} - {""})
+        ),
+        "account_settings": frozenset(settings_of_new(person)),
         "shop_ids": lookups.get("shop_ids", frozenset()) | shop_ids,
     }
+
+
+def person_phone_term(person: Values) -> str:
+    """Returns the search term of the phone of a person without an email; empty without one."""
+    known_by = () if person.get("email_key") else phones.forms(person.get("phone") or "")
+    return f"phone:{known_by[0]}" if known_by else ""
 
 
 @dataclass(frozen=True, slots=True)

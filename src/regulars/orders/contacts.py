@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.core.commands import INBOUND, Values
-from regulars.core.errors import DuplicateEmail, HeldEmail, InvalidInput, Rejected
+from regulars.core.errors import DuplicateEmail, HeldEmail, MissingEmail, Rejected
 from regulars.core.external_ids import SHOP, load
 from regulars.customers.commands import Reference
+from regulars.customers.identification import last_identifier, of_email
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import replacement_patch, with_values
 from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
+from regulars.orders.identification import owner_without_email
 from regulars.orders.rules import create_customer, fill_values
 from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row
@@ -143,10 +145,16 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         if customer_id is not None:
             problems.append(DuplicateEmail(("node", "email")))
     if customer_id is None and holder is None and "email" not in values:
-        problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
+        problems.append(MissingEmail(_NO_EMAIL, ("node", "email")))
+    stored = unit.customer(customer_id if customer_id is not None else holder or 0)
+    if stored is None:
+        stored, problems = owner_without_email(
+            unit, values, shop_id, problems, is_mirrored=command.delivery is not None
+        )
+    else:
+        problems = of_email(unit, problems, stored)
     if problems:
         raise Rejected(*problems)
-    stored = unit.customer(customer_id if customer_id is not None else holder or 0)
     ids = unit.shop_ids.added(stored["external_ids"] if stored else None, shop_id, CUSTOMER)
     if ids is not None and (stored is None or ids != stored["external_ids"]):
         values = {**values, "external_ids": load(ids)}
@@ -156,6 +164,7 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         row = fill_values(unit, stored, values, command)
     else:
         updated, problems = with_values(stored, _replace_custom(stored, values), ("node",))
+        problems += last_identifier(unit, stored, updated, ("node",))
         if problems:
             raise Rejected(*problems)
         row = unit.save(stored, updated, command)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from regulars.core.commands import Values
 from regulars.core.errors import CustomerNotFound, DuplicateExternalId, InvalidInput, Problem
-from regulars.core.external_ids import MAX_IDS, dump, too_many
+from regulars.core.external_ids import MAX_IDS, SHOP, ExternalId, dump, load, too_many
 from regulars.core.ids import encoder
+from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
+from regulars.customers.identification import of_email, unidentified
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.orders.commands import RecordLead, RecordOrder
+from regulars.orders.commands import RecordLead, RecordOrder, person_phone_term
 from regulars.orders.shop_ids import CUSTOMER, ORDER, merged
 from regulars.store import Row
 
@@ -31,6 +36,39 @@ def identified_customer(
         )
         return None, [InvalidInput(message, identifier.path)]
     return row, []
+
+
+def owner_without_email(
+    unit: CustomerUnitOfWork,
+    person: Values,
+    shop_id: str | None,
+    problems: Sequence[Problem],
+    is_mirrored: bool = False,
+) -> tuple[Row | None, list[Problem]]:
+    """Return the customer of an order, a lead or an event without an email, and its problems. That
+    is the customer with the shop id, or else the only one with the phone; None for a new customer.
+    A missing email stays a problem if the account needs one. `is_mirrored` means that each phone
+    can belong to other customers, too."""
+    others = of_email(unit, problems)
+    if len(others) == len(problems) or others:
+        return None, others
+    customer = unit.customer(unit.shop_ids.find(shop_id, CUSTOMER) or 0)
+    if customer is not None:
+        return customer, []
+    term = "" if is_mirrored else person_phone_term(person)
+    matches = unit.with_facet(term) if term else []
+    if shop_id:  # those with another id in the shop are other persons
+        matches = [r for r in matches if all(e.source != SHOP for e in load(r["external_ids"]))]
+    if len(matches) > 1:
+        numbers = [row["customer_id"] for row in matches[: MAX_AMBIGUOUS + 1]]
+        return None, [ambiguous_phone(person["phone"], numbers, ("node", "phone"))]
+    if matches:
+        return matches[0], []
+    return None, list(unidentified(unit, {**person, **_shop_ids(shop_id)}, ("node",)))
+
+
+def _shop_ids(shop_id: str | None) -> Values:
+    return {"external_ids": (ExternalId(SHOP, shop_id),)} if shop_id else {}
 
 
 def order_ids(
@@ -58,7 +96,7 @@ def is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
     customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
     if customer_id is not None:
         return bool(customer_id == owner["customer_id"])
-    return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
+    return bool((command.person.get("email_key") or owner["email_key"]) == owner["email_key"])
 
 
 def is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:

@@ -11,7 +11,8 @@ import orjson
 from regulars.customers.emails import clean_email
 from regulars.orders.commands import SHOP_ID_LENGTH
 
-# An event that names more customers is deleted with any customer (the key EVERYBODY).
+# An event that names more customers, or a person without an email and an id, is deleted with any
+# customer (the key EVERYBODY).
 MAX_KEYS = 200
 EVERYBODY = ""
 
@@ -22,6 +23,7 @@ _BEFORE = re.compile(r"[^\s\"<>(),:;\\\[\]@]{1,64}\Z")
 # An email can contain most of these characters, but usually starts after them:
 # `?email=a@example.com`.
 _DELIMITER = re.compile(r"[^\w.+-]")
+_PERSON = ("phone", "first_name", "last_name", "full_name")
 _AFTER = re.compile(r"[^\s\"'<>(),:;\\\[\]@/?&=!|#%{}`]{1,253}")
 
 
@@ -30,6 +32,8 @@ def find_keys(body: bytes) -> list[str]:
     ids of its customer and its order."""
     text = body.decode("utf-8", "replace")
     ids: set[str] = set()
+    node: Any = None
+    customer: Any = None
     try:
         event = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -55,7 +59,15 @@ def find_keys(body: bytes) -> list[str]:
                 emails |= {email.lower(), clean_email(email)[1]} - {""}
         if len(emails) > MAX_KEYS:
             return [EVERYBODY]
+    if not emails and not ids and any(map(_has_person, (node, customer))):
+        return [EVERYBODY]
     return sorted(key.replace("\0", "") for key in emails | ids)
+
+
+def _has_person(node: Any) -> bool:
+    """Return whether a part of an event has a phone or a name. It may be about a customer without
+    an email, whom no key names."""
+    return isinstance(node, dict) and any(node.get(name) for name in _PERSON)
 
 
 def _email_names(local: str) -> set[str]:

@@ -13,12 +13,14 @@ from regulars.core.commands import Command, Values
 from regulars.core.errors import (
     CustomerNotFound,
     InvalidInput,
+    MissingEmail,
     Problem,
     Rejected,
 )
 from regulars.core.external_ids import MAX_IDS, load
 from regulars.customers import history
 from regulars.customers.field_rules import EMPTY, FILLABLE
+from regulars.customers.identification import of_email
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, with_values
 from regulars.orders.commands import (
@@ -26,7 +28,13 @@ from regulars.orders.commands import (
     RecordOrder,
     RecordVisit,
 )
-from regulars.orders.identification import identified_customer, is_of, is_of_deleted, order_ids
+from regulars.orders.identification import (
+    identified_customer,
+    is_of,
+    is_of_deleted,
+    order_ids,
+    owner_without_email,
+)
 from regulars.orders.shop_ids import CUSTOMER, ORDER, merged
 from regulars.orders.values import (
     keep_cleared_cancellation,
@@ -74,6 +82,12 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     has_customer = customer_id is not None or identified is not None or bool(problems)
     has_customer |= command.customer is not None and "email" in command.customer.values
     problems += [*id_problems, *command.problems, *_order_problems(stored, values, has_customer)]
+    if stored is not None or identified is not None:
+        problems = of_email(unit, problems)
+    else:
+        identified, problems = owner_without_email(
+            unit, _person_of(command), command.shop_ids.customer, problems
+        )
     if problems:
         raise Rejected(*problems)
     if stored is None:
@@ -121,7 +135,7 @@ def _order_problems(stored: Row | None, values: Any, has_customer: bool) -> list
     whether its customer is known, or gets an email from another value."""
     required_names = () if stored else ("total",) if has_customer else ("email", "total")
     problems: list[Problem] = [
-        InvalidInput(_NO_ORDER % name, ("node", name))
+        (MissingEmail if name == "email" else InvalidInput)(_NO_ORDER % name, ("node", name))
         for name in required_names
         if name not in values
     ]
@@ -156,12 +170,15 @@ def record_lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
     """Create a lead, and return its row. Raises Rejected."""
     identified, problems = identified_customer(unit, command)
     problems += command.problems
-    values = command.customer.values if command.customer else {}
-    if identified is None and not problems and "email_key" not in {**command.person, **values}:
+    if identified is None and not problems and "email_key" not in _person_of(command):
         message = (
             "No customer has this identifier, and a new customer needs an email. Send the email."
         )
-        problems.append(InvalidInput(message, ("node", "email")))
+        problems.append(MissingEmail(message, ("node", "email")))
+    if identified is None:
+        identified, problems = owner_without_email(unit, _person_of(command), None, problems)
+    else:
+        problems = of_email(unit, problems)
     if problems:
         raise Rejected(*problems)
     row = {
@@ -203,11 +220,9 @@ def _find_orcreate_customer(
     if isinstance(command, RecordOrder):
         shop_id = command.shop_ids.customer
         customer_id = unit.shop_ids.find(shop_id, CUSTOMER)
-    values = dict(command.person)
-    if command.customer:
-        values |= command.customer.values
+    values = _person_of(command)
     if customer_id is None:
-        customer_id = unit.holder(values["email_key"])
+        customer_id = unit.holder(values.get("email_key", ""))
     if customer_id is None:
         ids = load(unit.shop_ids.added(None, shop_id, CUSTOMER))
         return create_customer(unit, {**values, "external_ids": ids} if ids else values, command)
@@ -216,12 +231,16 @@ def _find_orcreate_customer(
     return fill_values(unit, customer, values, command)
 
 
+def _person_of(command: RecordOrder | RecordLead) -> dict[str, Any]:
+    """Return the columns of the person in a command, with those of its identifier."""
+    return {**command.person, **(command.customer.values if command.customer else {})}
+
+
 def create_customer(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
-    keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
         raise Rejected(*problems)
-    customer = {**row, **keys}
+    customer = unit.as_new(row)
     unit.put_customer(customer)
     unit.record(history.CREATED, customer["customer_id"], command)
     return customer
@@ -244,6 +263,9 @@ def fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Com
     missing_values = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
+    key = values.get("email_key")
+    if key and not row["email"] and unit.holder(key) is None:
+        missing_values |= {name: values[name] for name in ("email", "email_key")}
     ids = merged(row["external_ids"], values.get("external_ids") or ())
     if len(load(row["external_ids"])) < len(ids) <= MAX_IDS:
         missing_values["external_ids"] = ids

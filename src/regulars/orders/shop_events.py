@@ -14,7 +14,7 @@ import orjson
 from regulars.core import fields
 from regulars.core.commands import Command, IdempotencyRecord, Origin
 from regulars.core.dates import iso
-from regulars.core.errors import InvalidInput, Problem
+from regulars.core.errors import MissingEmail, Problem
 from regulars.core.fields import in_order, names_of
 from regulars.customers import custom
 from regulars.customers.field_rules import EMPTY, FILLABLE, NULLABLE
@@ -290,7 +290,8 @@ def _parse_contact(
     if not should_fill_empty:
         raw = {**_cleared_fields(node), **raw}
     raw = {name: value for name, value in raw.items() if value is not None or not should_fill_empty}
-    if not raw.get("email"):
+    is_removed = delivery is not None and not should_fill_empty and node.get("email") == ""
+    if not raw.get("email") and not is_removed:
         raw.pop("email", None)
     values, problems = clean_values(raw, ("node",))
     ids = (ShopIds(read_shop_id(node)), delivery, read_regulars_id(node))
@@ -327,5 +328,5 @@ def _parse_lead(
     raw = {name: value for name, value in raw.items() if value}
     values, person, problems = clean_lead(raw, ("node",))
     if "email_key" not in person and not problems:
-        problems = [InvalidInput("The message has no `email`.", ("node", "email"))]
+        problems = [MissingEmail("The message has no `email`.", ("node", "email"))]
     return RecordLead(values, person, at, problems, idempotency_record, origin)

@@ -136,7 +136,10 @@ def delete_from_inbox(table: sa.Table) -> BatchStatement:
     customers, their shop ids and `inbox_keys`, so it runs before those are deleted."""
 
     def build(where: Where) -> Change:
-        emails = sa.select(customers.c.email_key).where(*of_deleted_customers(customers))
+        # The key of a customer without an email could be the shop id of another.
+        emails = sa.select(customers.c.email_key).where(
+            *of_deleted_customers(customers), customers.c.email != sa.literal_column("''")
+        )
         ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids), _IS_OF_SHOP)
         keys = inbox_keys.alias("keys")
         # An event with the empty key names every customer.

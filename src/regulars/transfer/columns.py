@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regulars.core import fields
+from regulars.core.account_settings import ANYTHING, EMAIL, IDENTIFIERS
 from regulars.core.fields import in_order, names_of
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
@@ -57,6 +58,8 @@ DERIVED = frozenset(
 )
 _MAX_LISTED = 20
 _MAX_CANDIDATES = 3
+# The columns of which a file needs one, by the setting `identify_by` of the account.
+_IDENTIFYING = {**IDENTIFIERS, ANYTHING: (*IDENTIFIERS[ANYTHING], "name", EXTERNAL_ID)}
 _LIKE_EMAIL = ("email", "emailaddress", "mail", "correo", "courriel", "eposta")
 
 
@@ -166,14 +169,15 @@ def assign_columns(
     *,
     match: str = "email",
     source: str | None = None,
+    identify_by: str = EMAIL,
 ) -> list[Column]:
     """Return the columns of a file, with the fields that they have by their headings and values.
 
     `profiles` describe the values of the columns; without them, headings decide. `mapped` takes
     precedence. `unknown` decides about columns of no field: `custom` stores them under their
     headings, `drop` leaves them out and `refuse` refuses the file. With `match="_id"`, `id` and
-    `_id` are the customers' own ids. The ids of another system are those of `source`. Raises
-    BadOption.
+    `_id` are the customers' own ids. The ids of another system are those of `source`. Without a
+    column that identifies customers by the setting `identify_by`, or by an id, BadOption is raised.
     """
     names = _mappable_names(headings, mapped)
     missing = [heading for heading in mapped if heading not in names]
@@ -188,7 +192,8 @@ def assign_columns(
             f"There is no column {match!r}, by which customers are found. Map the column of these "
             f"ids, as in --map 'ID={match}'."
         )
-    if fields_.isdisjoint(("email", "_id", "id")) and not any(map(is_external, fields_)):
+    identifying = {"_id", "id", *_IDENTIFYING[identify_by]}
+    if fields_.isdisjoint(identifying) and not any(map(is_external, fields_)):
         raise BadOption(_no_email(names, profiles))
     unused = [c for c in assigned if c.field is None and c.heading]
     if unused and unknown == "refuse":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from regulars.core.account_settings import IDENTIFY_BY
 from regulars.core.external_ids import is_source, source_problem
 from regulars.transfer.date_text import Order
 
@@ -51,6 +52,7 @@ class Options:
     - `dates`: the order of day, month and year where the file does not tell: dmy, mdy, ymd (with
       years of two digits) or None.
     - `sheet`: the name of a workbook's sheet; None for the first one with rows.
+    - `identify_by`: the setting of the account, by which a file may have no column of emails.
     - `strict`: whether a value that cannot be read rejects its row. Otherwise the row is imported
       with a warning, and the text is kept in `custom`.
     """
@@ -69,13 +71,15 @@ class Options:
     sheet: str | None = None
     strict: bool = False
     source: str | None = None
+    identify_by: str = IDENTIFY_BY.default
 
     @property
     def as_json(self) -> dict[str, Any]:
         """The options as a JSON object."""
         options = {**asdict(self), "mapped": list(self.mapped)}
-        # An older version of the program that continues the import does not know it.
-        return options if self.source else {k: v for k, v in options.items() if k != "source"}
+        # An older version of the program that continues the import does not know them.
+        defaults = {"source": None, "identify_by": IDENTIFY_BY.default}
+        return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
     @property
     def problem(self) -> str | None:

@@ -266,6 +266,7 @@ class Importer:
             keeps_consent=options.consent == "keep",
             adds_tags=options.tags == "add",
             surplus_tags_key=f"{IMPORTED}{heading(('tags',))}",
+            contact_identifies=True,
             origin=self._origin,
             step=step,
         )

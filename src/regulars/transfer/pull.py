@@ -301,7 +301,14 @@ class Pull:
             position, to = self.tally.rows, self.tally.rows + len(rows)
             problems = orjson.dumps(self.tally.problems).decode()
             step = Step(self._id, position, to, 0, 0, problems, cursor)
-        command = SetCustomers(rows, now_ms(), origin=self._origin, step=step)
+        does_contact_identify = not self._options.keep_ids
+        command = SetCustomers(
+            rows,
+            now_ms(),
+            origin=self._origin,
+            step=step,
+            contact_identifies=does_contact_identify,
+        )
         result = await self._throttle.write(self._account_id, command, dry_run)
         for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if cursor is None:

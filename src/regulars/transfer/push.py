@@ -10,11 +10,13 @@ from typing import Any
 import orjson
 
 from regulars.core.counts import count_of
+from regulars.core.errors import Ambiguous
 from regulars.core.paging import KeysetPage
 from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
 from regulars.customers.listing import CustomerPage, Listing
 from regulars.customers.search.parser import Order, Search
+from regulars.customers.search.search_document import contact_term
 from regulars.customers.values import new_row, replacement_patch
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
@@ -28,7 +30,11 @@ from regulars.transfer.temporary_table import temporary_table
 _CREATE = "mutation ($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 _UPDATE = """mutation ($id: ID!, $node: InputUpdateCustomer!) {
   updateCustomer(id: $id, node: $node) { id } }"""
-_COLUMNS = (ORDER_VALUE, "customer_id", "email_key", *input_of(new_row(0)))
+_COLUMNS = (ORDER_VALUE, "customer_id", *input_of(new_row(0)))
+_AMBIGUOUS = (
+    "Several customers without an email have this phone and name, here or on the other server. "
+    "Give one of them an email."
+)
 _PAGE = 250
 # Concurrent writes.
 _AT_ONCE = 8
@@ -36,7 +42,8 @@ _AT_ONCE = 8
 
 class Push:
     """Creates and updates the customers of an account, or the matches of a search, on a server.
-    They are matched by email. None is deleted on the server."""
+    They are matched by email, or without one by phone and full name. None is deleted on the
+    server."""
 
     def __init__(
         self,
@@ -102,8 +109,8 @@ class Push:
     async def _send(self, row: Mapping[str, Any], index: _RemoteIndex) -> None:
         supported = await self._remote_customers.names()
         local = {name: value for name, value in input_of(row).items() if name in supported}
-        match = index.find(row["email_key"])
         try:
+            match = index.find(_key_of(local))
             outcome = await (
                 self._create(row, local) if match is None else self._update(local, *match)
             )
@@ -153,31 +160,45 @@ def _replacement(name: str, remote: Any, local: Any) -> Any:
     return local
 
 
+def _key_of(values: Mapping[str, Any]) -> str:
+    """Return the key by which a customer is matched: its email, or else its phone and full name, or
+    an external id."""
+    if values["email"]:
+        return clean_email(values["email"])[1]
+    if values["phone"] or values["first_name"] or values["last_name"]:
+        return contact_term(values)
+    ids = values.get(EXTERNAL_IDS) or [{"source": "", "id": ""}]
+    return f"external:{ids[0]['source']}:{ids[0]['id']}"
+
+
 class _RemoteIndex:
-    """The customers of the other server by email, in a temporary file to limit memory use."""
+    """The customers of the other server by their key, in a temporary file to limit memory use."""
 
     def __init__(self) -> None:
-        columns = "key TEXT PRIMARY KEY, id TEXT, customer TEXT, is_matched INTEGER"
+        columns = "key TEXT PRIMARY KEY, id TEXT, customer TEXT, is_matched INTEGER, copies INTEGER"
         self._connection = temporary_table(f"remote ({columns})")
 
     def add(self, nodes: Sequence[Node]) -> None:
         """Add customers."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, 0)",
+            "INSERT INTO remote VALUES (?, ?, ?, 0, 1) ON CONFLICT (key) DO UPDATE "
+            "SET id = excluded.id, customer = excluded.customer, copies = copies + 1",
             [
-                (
-                    clean_email(node.get("email") or "")[1],
-                    str(node["id"]),
-                    orjson.dumps(values_of(node)).decode(),
-                )
+                (_key_of(values := values_of(node)), str(node["id"]), orjson.dumps(values).decode())
                 for node in nodes
             ],
         )
 
     def find(self, key: str) -> tuple[str, dict[str, Any]] | None:
-        """Return the id and the values of the customer with an email, and mark it as matched."""
-        query = "UPDATE remote SET is_matched = 1 WHERE key = ? RETURNING id, customer"
-        for customer_id, customer in self._connection.execute(query, (key,)):
+        """Return the id and the values of the customer with a key, and mark it as matched. Raises
+        RemoteFault if several customers without an email have the key, here or there."""
+        query = (
+            "UPDATE remote SET is_matched = is_matched + 1 WHERE key = ? "
+            "RETURNING id, customer, is_matched + copies"
+        )
+        for customer_id, customer, count in self._connection.execute(query, (key,)):
+            if "@" not in key and int(str(count)) > 2:
+                raise RemoteFault(_AMBIGUOUS, Ambiguous.key)
             return str(customer_id), orjson.loads(str(customer))
         return None
 

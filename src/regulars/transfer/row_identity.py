@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from regulars.core import ids
 from regulars.core.errors import InvalidInput, Problem
@@ -49,15 +49,25 @@ def _customer_of(value: Any) -> int | None:
     )
 
 
-def find_reference(
+class RowIdentity(NamedTuple):
+    """Whom a row is about; see `SetRow`."""
+
+    customer: Reference | None = None
+    take: int | None = None
+    no_email: str = ""
+    own_id: int | None = None
+
+
+def identify_row(
     keys: Mapping[str, Any],
     values: Mapping[str, Any],
     problems: list[Problem],
     match: str,
     is_own: bool,
-) -> tuple[Reference | None, int | None]:
+    has_email_column: bool,
+) -> RowIdentity:
     """Return the customer that a row selects by id, and the `_id` of a new customer. Appends to
-    `problems` if it selects none and has no email.
+    `problems` if it selects none.
 
     A file of another system has its own numbers under `id` and `_id`. They select no customer:
     only a global id does, or an `_id` with the option `match=_id`.
@@ -67,28 +77,29 @@ def find_reference(
     if own is not None and number not in (None, own):
         message = f"`_id` is {number}, and `id` is that of customer {own}. Remove one of them."
         problems.append(InvalidInput(message, ("_id",)))
-        return None, None
+        return RowIdentity()
     if match == "_id":
         number = number or own
         if number is None and id_ is not None:
             number = reference_to(str(id_)).customer_id
         if number is None and not problems:
             problems.append(InvalidInput("The row has no _id, by which customers are found."))
-        return Reference(str(number), number), number
+        return RowIdentity(Reference(str(number), number), number)
     ids = values.get("external_ids") or ()
     if is_external(match) and match.removeprefix(EXTERNAL) not in [e.source for e in ids]:
         if not problems:
             message = f"The row has no {match}, by which customers are found."
             problems.append(InvalidInput(message))
-        return None, None
+        return RowIdentity()
     if "email" in values or ids:
-        return None, number or own
+        return RowIdentity(take=number or own)
     if own is not None:
-        return Reference(str(own), own), None
+        # Without a column of emails, the file says nothing about them.
+        return RowIdentity(Reference(str(own), own), own_id=own if has_email_column else None)
     if any(keys[name] is not None for name in ("_id", "id", EXTERNAL_ID)):
         message = (
             "The row has no email, and its id is that of another system. Add the email, or "
             "choose `match=_id` (--match _id) if the id is the customer's `_id` here."
         )
-        problems.append(InvalidInput(message, ("email",)))
-    return None, None
+        return RowIdentity(no_email=message)
+    return RowIdentity()

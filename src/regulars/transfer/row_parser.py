@@ -8,7 +8,7 @@ from typing import Any
 
 from regulars.core import fields
 from regulars.core.counts import count_of
-from regulars.core.errors import InvalidInput
+from regulars.core.errors import InvalidInput, MissingEmail
 from regulars.core.external_ids import ExternalId
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
@@ -52,7 +52,7 @@ from regulars.transfer.name_order import AND_CUSTOMER_READERS
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
 from regulars.transfer.records import Record
-from regulars.transfer.row_identity import exported_ids, find_reference, foreign_ids
+from regulars.transfer.row_identity import exported_ids, foreign_ids, identify_row
 from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
 from regulars.transfer.sanitizing import (
     CUSTOM,
@@ -218,7 +218,8 @@ class RowParser:
                 row.problems.append(InvalidInput(_STRAY_QUOTES))
             elif record.has_stray_quotes:
                 row.warnings.append(RowWarning(STRAY_QUOTES, "", _STRAY_QUOTES))
-        return self._set(row)
+        has_email = EMAIL in self._headings or EMAIL in (record.data or ())
+        return self._set(row, has_email)
 
     def _use_fallbacks(self, row: ParsedRow, values: Sequence[Any]) -> None:
         """Take a missing email or phone, and the state of a customer who unsubscribed, from other
@@ -385,7 +386,7 @@ class RowParser:
         message = f"{error} {row.keep(target.heading, value)}"
         row.warnings.append(RowWarning(error.kind, target.heading, message))
 
-    def _set(self, row: ParsedRow) -> SetRow:
+    def _set(self, row: ParsedRow, has_email_column: bool) -> SetRow:
         node = row.node
         keys = _NO_KEYS
         if not node.keys().isdisjoint(_KEYS):
@@ -428,8 +429,13 @@ class RowParser:
             values |= row.values
             if EMAIL in row.values:
                 values[EMAIL_KEY] = key_of_plain(row.values[EMAIL])
-        problems = row.problems + invalid
-        reference, take = find_reference(keys, values, problems, self._options.match, self._is_own)
+        # An email that is empty once it is cleaned is no missing one: its cell has something else.
+        problems = row.problems + [
+            InvalidInput(p.message, p.input_path) if isinstance(p, MissingEmail) else p
+            for p in invalid
+        ]
+        match = self._options.match
+        identity = identify_row(keys, values, problems, match, self._is_own, has_email_column)
         timestamps = None
         if keys["created_at"] is not None:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
@@ -437,10 +443,12 @@ class RowParser:
         return SetRow(
             values,
             tuple(problems),
-            reference,
-            take,
+            identity.customer,
+            identity.take,
             timestamps,
             shop_ids,
             warnings=warnings,
             shop_id_key=key,
+            no_email=identity.no_email,
+            own_id=identity.own_id,
         )

@@ -14,7 +14,7 @@ import orjson
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.core.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
-from regulars.customers.bulk import SURPLUS_TAGS
+from regulars.customers.bulk import NO_EMAIL_CONSENT, SURPLUS_TAGS
 from regulars.customers.custom import MAX_DEPTH
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import MAX_TAGS
@@ -106,6 +106,8 @@ def warning_message(change: str, field: str) -> str:
             return (
                 "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
             )
+        if field == NO_EMAIL_CONSENT:
+            return "The customer has no email, so the consent to marketing was not imported."
         if field == "created_at":
             return (
                 "The customer exists already, and keeps the date of their creation. An import sets "

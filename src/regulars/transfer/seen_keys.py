@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from regulars.customers.bulk import SetRow
+from regulars.customers.bulk import SetRow, contact_term
 from regulars.transfer.temporary_table import temporary_table
 
 
@@ -16,8 +16,9 @@ class SeenKeys:
 
     def add(self, row: SetRow) -> bool:
         """Add the customer of a row. Return whether an earlier row had the same customer."""
-        ids = row.values.get("external_ids")
-        key = row.values.get("email_key") or (str(ids[0]) if ids else f"#{row.take}")
+        ids = row.values.get("external_ids") or row.shop_ids
+        other = str(ids[0]) if ids else contact_term(row) or f"#{row.take}"
+        key = row.values.get("email_key") or other
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
         return not self._connection.changes()

@@ -81,6 +81,7 @@ class Source:
                 options.unknown,
                 match=options.match,
                 source=options.source,
+                identify_by=options.identify_by,
             )
         except BadOption as error:
             if not self._is_preview:

@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.customers.unit_of_work import ACCOUNT_SETTINGS
 from regulars.store import LoadedRows
 from regulars.store.entity import Entity, Load
 from regulars.store.moving import MAX_BYTES, OVERSIZED
 from regulars.store.tokens import account_settings_of
 from regulars.trash import queries, rules
 from regulars.trash.commands import PurgeCustomers, RestoreCustomers
-from regulars.trash.moving import ACCOUNT_SETTINGS
 from regulars.trash.table import trash, trash_keys
 
 _RESTORED = ("restored_ids",)
@@ -40,7 +40,7 @@ def _rows_of(table: sa.Table) -> Any:
 
 
 def _loads() -> Iterator[Load]:
-    yield Load(("moved_ids", "moved_shop_ids"), account_settings_of, _settings)
+    yield Load(("moved_ids", "moved_shop_ids", ACCOUNT_SETTINGS), account_settings_of, _settings)
     purged = partial(_rows, trash, queries.WITHOUT_BODY)
     yield Load(("purged_ids",), queries.purged_rows, purged, ("purged_ids",))
     yield Load(_RESTORED, queries.restored_rows, _bodies, _RESTORED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from regulars.core import account_settings
+from regulars.core.account_settings import TRASH_DAYS
 from regulars.core.commands import INBOUND, Command
 from regulars.core.errors import Rejected
 from regulars.core.text import full_name
@@ -18,9 +18,6 @@ from regulars.trash import body as bodies
 from regulars.trash.problems import TooLargeForTrash, TooMuchData
 from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
-# The rows of the state with the settings of the account.
-ACCOUNT_SETTINGS = "account_settings"
-
 _DAY_MS = 86_400_000
 
 
@@ -30,7 +27,7 @@ def delete_customers(
     """Delete existing customers, and record it. They move to the trash, unless the deletion is
     `permanent` or the account has no trash. Raises Rejected, with nothing changed, if they have too
     much data."""
-    days = 0 if permanent else _trash_days(unit)
+    days = 0 if permanent else unit.settings[TRASH_DAYS.name]
     trash_rows: list[Row] = []
     key_rows: list[Row] = []
     if days:
@@ -52,13 +49,6 @@ def delete_customers(
         unit.rows[trash].put(row)
     for row in key_rows:
         unit.rows[trash_keys].put(row)
-
-
-def _trash_days(unit: CustomerUnitOfWork) -> int:
-    rows = unit.state.rows.get(ACCOUNT_SETTINGS)
-    settings = account_settings.load(rows[0]["settings"] if rows else None)
-    days: int = settings[account_settings.TRASH_DAYS.name]
-    return days
 
 
 def _trash_row(unit: CustomerUnitOfWork, customer_id: int, command: Command, days: int) -> Row:

@@ -163,7 +163,7 @@ def _read_full_name(field: kinds.FullName) -> _Reader:
 
 def _read_avatar(field: kinds.Avatar) -> _Reader:
     (email,) = field.sources
-    return lambda row: avatars([row[email]])[0] if row[email] else ""
+    return lambda row: avatars([row[email]])[0]
 
 
 def _load_json(stored: str | None) -> Any:

@@ -233,9 +233,13 @@ def _text(field: fields.Text | fields.FullName) -> dict[str, _Searched]:
     """Return the keys of a text field: by its index if lists are sorted by it, or else by its
     facet."""
     if field.sort:
-        has_value = Predicate.of_column(Within(field.folded_column, low="", above=True))
-        return {field.name: _Searched(_NAME, has_value)}
+        return {field.name: _Searched(_NAME, _is_filled(field))}
     return {field.name: _Searched(_TEXT, _has_facet(field.name))}
+
+
+def _is_filled(field: fields.Text | fields.FullName | fields.Email) -> Condition:
+    """Return the condition for customers with a value in a text by which lists are sorted."""
+    return Predicate.of_column(Within(field.folded_column, low="", above=True))
 
 
 def _has_facet(key: str) -> Condition:
@@ -258,7 +262,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Text: _text,
     fields.FullName: _text,
     fields.Email: lambda field: {
-        field.name: _Searched(Key(_email, "an email address", prefix=True), ALWAYS)
+        field.name: _Searched(Key(_email, "an email address", prefix=True), _is_filled(field))
     },
     fields.Phone: lambda field: {
         field.name: _Searched(Key(_phone, "a phone number", prefix=True), _has_facet(field.name))

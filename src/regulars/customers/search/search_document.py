@@ -46,6 +46,7 @@ _PHONES = names_of(_searched(fields.Phone))
 _TAGS = tuple((field.key, field.name) for field in _searched(fields.Tags))
 _ADDRESSES = names_of(_searched(fields.Address))
 _JSON = names_of(_searched(fields.Json))
+(_EMAIL,) = names_of(_searched(fields.Email))
 _EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
 (_LONG_TEXT,) = names_of(_searched(fields.LongText))
 # Texts that are matched as a whole and have no index of their own.
@@ -171,6 +172,15 @@ def _is_folded_differently(character: str) -> bool:
     return folded_letters(character) != fold(character)
 
 
+def contact_term(row: Row, phone_forms: Sequence[str] | None = None) -> str:
+    """Return the facet of a customer without an email, by which imports find it again: its phone
+    and its full name. No filter of the search has this key."""
+    if phone_forms is None:
+        phone_forms = phones.forms(row["phone"])
+    phone = phone_forms[0] if phone_forms else ""
+    return f"contact:{phone} {fold(full_name(row['first_name'], row['last_name']))}"[:FACET_LENGTH]
+
+
 def _normalize(block: str) -> str:
     """Fold lines of facets, collapse spaces, and cut each to `FACET_LENGTH`."""
     text = folded_letters(block)
@@ -230,7 +240,8 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
         texts += [row[name] for name in _WORD_TEXTS]
         for _, values in tags:
             texts += values
-        text = lines(list(filter(None, texts)))
+        texts = list(filter(None, texts))
+        text = lines(texts) if texts else ""
         # The forms of a phone number are complete words.
         for _, forms in phone_forms:
             if forms:
@@ -296,6 +307,8 @@ def _facets(
         facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
+    if not row[_EMAIL]:
+        facets.append(contact_term(row, phone_forms[0][1]))
     return "\n" + "\n".join(facets) + "\n" if facets else ""
 
 
