@@ -76,10 +76,12 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     first = static_imports("list-query.js")
     joined = (static_imports("app.js") | static_imports("customers.js")) - first
     assert len(joined) > 14
-    parts = {"examples.js", "graphql.js"}  # only the explorer needs them
-    assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts
-    for name in parts:
-        assert served["explorer.js"].count(f'modules["{name}"] = (') == 1
+    # Each of these is needed by one page only.
+    parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
+    parts["account-settings.js"] = "overview.js"
+    assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts.keys()
+    for name, page in parts.items():
+        assert served[page].count(f'modules["{name}"] = (') == 1
     for name in joined:
         assert served["app.js"].count(f'modules["{name}"] = (') == 1
     loaded = re.findall(r'(?:href|src)="\{\{assets\}\}/([\w-]+\.js)"', served["index.html"])

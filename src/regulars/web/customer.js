@@ -47,6 +47,7 @@ import {
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
+const IDENTIFY_BY = "accountSettings { identify_by }";
 const MAX_ORDERS = 250; // as FIELDS requests them
 const CHART_MONTHS = 12;
 const SHOWN_CHANGES = 15;
@@ -58,13 +59,13 @@ const SELECTION = `id _id ${ALL_FIELDS}
   leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
   summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
     financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
-const READ = `query($id: ID!) { node(id: $id) { ... on Customer { ${SELECTION} } } }`;
+const READ = `query($id: ID!) { ${IDENTIFY_BY} node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL =
   "query($id: ID!) { node(id: $id) { ... on Customer { version segments { _id name } changes(first: 1) { edges { node { actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
-const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
+const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email phone } }";
 const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
     sequence kind ${selectTimes("at")} silent actor { kind name } order { name } segment { _id } fields { name before after } } } } } } }`;
@@ -75,12 +76,13 @@ export async function show(page) {
 
 async function showCustomer({ main, signal, params, setTitle }) {
   const id = params.id ? decodeURIComponent(params.id) : globalId("Customer", params.number);
-  const [{ node }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
+  const [{ node, accountSettings }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node?.id || isDeleted(node.id)) {
     showMissingCustomer({ main, setTitle }, t.customer.missingText);
     return {};
   }
-  const page = new CustomerPage(main, setTitle, node, scopes.includes("customers:write"), signal);
+  const canWrite = scopes.includes("customers:write");
+  const page = new CustomerPage(main, setTitle, node, canWrite, signal, needsEmail(accountSettings));
   await page.history.read();
   page.startPolling();
   return { hasUnsavedInput: () => page.hasUnsavedInput };
@@ -90,13 +92,14 @@ const showMissingCustomer = (page, text) =>
   showMissing(page, "customers", t.customer.missing, text, "/customers", t.customer.toList);
 
 class CustomerPage {
-  constructor(main, setTitle, customer, canWrite, signal) {
+  constructor(main, setTitle, customer, canWrite, signal, isEmailRequired) {
     this.main = main;
     this.setTitle = setTitle;
     /** @type {Customer} */
     this.customer = customer;
     this.canWrite = canWrite;
     this.signal = signal;
+    this.isEmailRequired = isEmailRequired;
     this.history = timeline(customer.id);
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
     this.head = h("div", { class: "customer-head" });
@@ -138,6 +141,7 @@ class CustomerPage {
     return new InlineField(field, {
       getCustomer: () => this.customer,
       canWrite: this.canWrite,
+      isRequired: field.kind === "Email" && this.isEmailRequired,
       save: (node, base, isForced) => this.save(node, base, isForced),
     });
   }
@@ -195,7 +199,7 @@ class CustomerPage {
         h(
           "p",
           { class: "hint" },
-          h("a", { href: `mailto:${customer.email}` }, userText(customer.email)),
+          contactLink(customer),
           customer.location ? [" · ", userText(customer.location)] : null,
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
@@ -645,11 +649,12 @@ class ConflictError extends Error {
  * or ConflictError unless it `isForced`. Without `canWrite` the value is only shown.
  */
 class InlineField {
-  constructor(field, { getCustomer, save, canWrite }) {
+  constructor(field, { getCustomer, save, canWrite, isRequired }) {
     this.field = field;
     this.getCustomer = getCustomer;
     this.save = save;
     this.canWrite = canWrite;
+    this.isRequired = isRequired;
     this.label = t.fieldName(field.name);
     this.control = null;
     this.base = null;
@@ -690,6 +695,7 @@ class InlineField {
     const { control: build, hasParts } = KINDS[kind];
     this.base = this.getCustomer();
     this.control = build(this.field, this.base[name]);
+    if (this.isRequired) this.control.fields[name].input.required = true;
     const notice = h("div", { class: "notice", role: "alert", hidden: true });
     const submit = h("button", { type: "submit", class: "primary" }, t.save);
     replace(
@@ -903,10 +909,19 @@ function differenceView({ name, before, after }) {
   );
 }
 
+/** Whether each customer of the account needs an email. */
+const needsEmail = (settings) => settings.identify_by === "email";
+
+/** A link to the email of a customer, or else to the phone. */
+function contactLink({ email, phone }) {
+  if (email) return h("a", { href: `mailto:${email}` }, userText(email));
+  return phone ? h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, userText(phone)) : t.customer.noEmail;
+}
+
 /** Shows the form for a new customer. */
 async function showNewForm({ main, setTitle }) {
   setTitle(t.create.title);
-  const { scopes } = await getViewer();
+  const [{ accountSettings }, { scopes }] = await Promise.all([runQuery(`{ ${IDENTIFY_BY} }`), getViewer()]);
   if (!scopes.includes("customers:write")) {
     replace(main, pageHeader(t.create.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
     return {};
@@ -962,6 +977,8 @@ async function showNewForm({ main, setTitle }) {
       h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel)),
     ),
   );
-  controls.get("email").fields.email.input.focus();
+  const { input: email } = controls.get("email").fields.email;
+  email.required = needsEmail(accountSettings);
+  email.focus();
   return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
 }

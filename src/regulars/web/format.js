@@ -82,12 +82,13 @@ function isCountry(code) {
   return new Intl.Locale(`und-${code}`).region === code;
 }
 
-/** The name of a customer, or the email. */
-export const displayName = (customer) => customer.full_name || customer.email;
+/** The name of a customer, or the email, the phone or the number. */
+export const displayName = (customer) =>
+  customer.full_name || customer.email || customer.phone || t.customer.unnamed(customer._id);
 
-/** The initials of a name, or of an email. */
+/** The initials of a name, or of an email or a phone. */
 function initials(customer) {
-  const words = (customer.full_name || customer.email).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
+  const words = displayName(customer).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
   if (!customer.full_name) return words[0].toUpperCase();
   const parts = customer.full_name
     .split(" ")
@@ -106,7 +107,7 @@ export function avatar(customer, isLarge = false) {
     { class: `avatar tone-${customer._id % TONES}${isLarge ? " large" : ""}`, "aria-hidden": "true" },
     initials(customer),
   );
-  if (PICTURES) {
+  if (PICTURES && customer.avatar) {
     const source = `https:${customer.avatar}?d=404&s=${isLarge ? 144 : 72}`;
     const picture = h("img", { src: source, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
     picture.addEventListener("error", () => picture.remove());

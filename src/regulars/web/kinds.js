@@ -80,6 +80,7 @@ function tagsCell(customer, { name }) {
 
 function personCell(customer) {
   const name = displayName(customer);
+  const contact = customer.email || customer.phone;
   return h(
     "div",
     { class: "person" },
@@ -88,7 +89,7 @@ function personCell(customer) {
       "div",
       null,
       h("a", { href: customerUrl(customer), class: "row-link", title: name }, userText(name)),
-      customer.full_name ? userText(customer.email, { class: "email" }) : null,
+      customer.full_name && contact ? userText(contact, { class: "email" }) : null,
     ),
   );
 }
@@ -297,7 +298,7 @@ export const KINDS = {
     cell: plainCell,
     column: "text-cell",
   },
-  Email: { section: "profile", isLine: true, control: lineControl("email", { required: true }), view: formatValue },
+  Email: { section: "profile", isLine: true, control: lineControl("email"), view: formatValue },
   Phone: {
     section: "profile",
     isLine: true,

@@ -1,6 +1,7 @@
 // The overview of the account: customers, countries and spend.
 
-import { runQuery } from "./api.js";
+import { settingsButton } from "./account-settings.js";
+import { getViewer, runQuery } from "./api.js";
 import { barChart, shareTable } from "./chart.js";
 import { h, replace } from "./dom.js";
 import {
@@ -23,10 +24,11 @@ const QUERY = `{ statistics { customers accepts_marketing ordered expenses
 
 export async function show({ main, signal, setTitle }) {
   setTitle(t.nav.overview);
-  const { statistics } = await runQuery(QUERY, {}, { signal });
+  const [{ statistics }, { scopes }] = await Promise.all([runQuery(QUERY, {}, { signal }), getViewer()]);
+  const header = pageHeader(t.nav.overview, settingsButton(scopes));
   const { customers, accepts_marketing: consents, ordered, expenses } = statistics;
   if (!customers) {
-    replace(main, pageHeader(t.nav.overview), emptyAccount("overview"));
+    replace(main, header, emptyAccount("overview"));
     return;
   }
   const percentage = (value) => formatPercent(value / customers);
@@ -47,7 +49,7 @@ export async function show({ main, signal, setTitle }) {
   }));
   replace(
     main,
-    pageHeader(t.nav.overview),
+    header,
     h(
       "dl",
       { class: "tiles" },

@@ -303,6 +303,8 @@ export const t = {
     since: (month) => `Customer since ${month}`,
     toList: "Back to customers",
     number: "Customer number",
+    unnamed: (number) => `Customer ${number}`,
+    noEmail: "No email",
     id: "API id",
     copyId: "Copy the API id",
     copyExternalId: (text) => `Copy the id of ${text}`,
@@ -424,6 +426,19 @@ export const t = {
     spend: "Spending",
     customers: "Customers",
     country: "Country",
+  },
+  account: {
+    title: "Account settings",
+    identifyBy: "Each customer needs",
+    identifications: [
+      ["email", "an email"],
+      ["email_or_phone", "an email or a phone"],
+      ["anything", "a name, an email, a phone or an external id"],
+    ],
+    identifyByHint: "Customers that you have already are not changed.",
+    trashDays: "Days in the trash",
+    trashDaysHint: "Deleted customers can be restored for so long, up to 3,650 days. With 0, they are deleted at once.",
+    saved: "The settings were saved.",
   },
   overview: {
     customers: "Customers",

@@ -159,6 +159,7 @@ export async function show({ main, url, signal, setTitle }) {
 
   function row(customer) {
     const name = displayName(customer);
+    const hasBoth = customer.full_name && customer.email;
     const days = Math.ceil((Date.parse(customer.purge_at_iso) - Date.now() - CLOCK_TOLERANCE_MS) / DAY_MS);
     const cell = (index, ...content) => h("td", { "data-label": t.trash.columns[index] }, content);
     const choose = () => {
@@ -171,7 +172,7 @@ export async function show({ main, url, signal, setTitle }) {
     return h(
       "tr",
       null,
-      h("th", { scope: "row" }, box, customer.full_name ? h("div", { class: "hint" }, userText(customer.email)) : null),
+      h("th", { scope: "row" }, box, hasBoth ? h("div", { class: "hint" }, userText(customer.email)) : null),
       cell(1, formatNumber(customer.orders_count)),
       cell(
         2,

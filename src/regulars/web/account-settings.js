@@ -1,0 +1,38 @@
+// The settings of the account: a button that opens their form.
+
+import { runMutation, runQuery } from "./api.js";
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { button, formField, openFormDialog, runAction, selectOptions, toast } from "./ui.js";
+
+const FIELDS = "identify_by trash_days";
+const READ = `{ accountSettings { ${FIELDS} } }`;
+const CHANGE = `mutation($node: InputAccountSettings!) { updateAccountSettings(node: $node) { ${FIELDS} } }`;
+
+/** A button for the settings, if the scopes of the person permit a change. */
+export const settingsButton = (scopes) =>
+  scopes.includes("settings") ? button([icon("edit"), t.account.title], (event) => edit(event.currentTarget)) : null;
+
+const edit = (control) =>
+  runAction(control, async () => {
+    const { accountSettings: current } = await runQuery(READ);
+    const fields = {
+      identify_by: formField(
+        t.account.identifyBy,
+        h("select", null, selectOptions(t.account.identifications, current.identify_by)),
+        { hint: t.account.identifyByHint },
+      ),
+      trash_days: formField(
+        t.account.trashDays,
+        h("input", { type: "text", inputmode: "numeric", autocomplete: "off", value: current.trash_days }),
+        { hint: t.account.trashDaysHint },
+      ),
+    };
+    const content = h("div", { class: "fields" }, Object.values(fields));
+    const saved = await openFormDialog(t.account.title, t.save, content, fields, () => {
+      const node = { identify_by: fields.identify_by.input.value, trash_days: Number(fields.trash_days.input.value) };
+      return runMutation(CHANGE, { node });
+    });
+    if (saved) toast(t.account.saved);
+  });
