@@ -126,3 +126,13 @@ def test_the_key_of_a_deleted_customer_erases_no_other_event(shop: Shop) -> None
     assert before.strip()
     client.delete(ana["id"], permanent=True)
     assert waiting(shop) == before
+
+
+def test_an_event_that_waits_for_an_email_outlives_other_customers(shop: Shop) -> None:
+    settings(shop, None)
+    other = shop.client.create("other@x.test", phone="+212600000000")
+    shop.send("order/created", order(email="", customer=None, id=None))
+    before = waiting(shop)
+    assert "email" in before
+    shop.client.delete(other["id"], permanent=True)
+    assert waiting(shop) == before

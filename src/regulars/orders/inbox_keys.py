@@ -11,8 +11,7 @@ import orjson
 from regulars.customers.emails import clean_email
 from regulars.orders.commands import SHOP_ID_LENGTH
 
-# An event that names more customers, or a person without an email and an id, is deleted with any
-# customer (the key EVERYBODY).
+# An event that names more customers is deleted with any customer (the key EVERYBODY).
 MAX_KEYS = 200
 EVERYBODY = ""
 
@@ -27,9 +26,10 @@ _PERSON = ("phone", "first_name", "last_name", "full_name")
 _AFTER = re.compile(r"[^\s\"'<>(),:;\\\[\]@/?&=!|#%{}`]{1,253}")
 
 
-def find_keys(body: bytes) -> list[str]:
+def find_keys(body: bytes, needs_email: bool = True) -> list[str]:
     """Return the emails in a body, each as an `email_key` and as it is written there, and the shop
-    ids of its customer and its order."""
+    ids of its customer and its order. Unless each customer `needs_email`, a person without these
+    may be any customer."""
     text = body.decode("utf-8", "replace")
     ids: set[str] = set()
     node: Any = None
@@ -59,14 +59,13 @@ def find_keys(body: bytes) -> list[str]:
                 emails |= {email.lower(), clean_email(email)[1]} - {""}
         if len(emails) > MAX_KEYS:
             return [EVERYBODY]
-    if not emails and not ids and any(map(_has_person, (node, customer))):
+    if not (needs_email or emails or ids) and any(map(_has_person, (node, customer))):
         return [EVERYBODY]
     return sorted(key.replace("\0", "") for key in emails | ids)
 
 
 def _has_person(node: Any) -> bool:
-    """Return whether a part of an event has a phone or a name. It may be about a customer without
-    an email, whom no key names."""
+    """Return whether a part of an event has a phone or a name."""
     return isinstance(node, dict) and any(node.get(name) for name in _PERSON)
 
 

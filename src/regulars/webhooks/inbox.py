@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import account_settings
 from regulars.core.commands import INBOUND, IdempotencyRecord, Origin, one_id
 from regulars.core.errors import HeldEmail, Rejected
 from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
@@ -25,6 +26,7 @@ from regulars.orders.shop_events import parse_event
 from regulars.orders.shop_node import UnparseableEvent
 from regulars.store import Row, Store, StoreError, imports, queries
 from regulars.store.large_work import run_large
+from regulars.store.tokens import account_settings_of
 from regulars.trash import queries as trash_queries
 from regulars.webhooks import inbox_queries
 from regulars.webhooks.javascript import stringify
@@ -116,14 +118,20 @@ class Inbox:
             "received_at": at,
             "times": 1,
         }
-        keys = (
-            await run_large(lambda: find_keys(body)) if len(body) > LARGE_BODY else find_keys(body)
-        )
+        keys = await self._find_keys(account_id, body)
         inserts = [(inbox_queries.insert_key(), {**row, "key": key}) for key in keys]
         await self._store.execute(
             [(inbox_queries.update_event(), row), (inbox_queries.insert_event(), row), *inserts]
         )
         return EventOutcome(inbox_id, problem)
+
+    async def _find_keys(self, account_id: int, body: bytes) -> list[str]:
+        ((stored,),) = await self._store.fetch(account_settings_of(), {"account_id": account_id})
+        settings = account_settings.load(stored)
+        needs_email = settings[account_settings.IDENTIFY_BY.name] == account_settings.EMAIL
+        if len(body) > LARGE_BODY:
+            return await run_large(lambda: find_keys(body, needs_email))
+        return find_keys(body, needs_email)
 
     async def retry(self, event: Row, at: int) -> str | None:
         """Apply a stored event and delete it, or return the problem."""
