@@ -50,6 +50,8 @@ LOOKUPS = LookupKeys(
     all_segments=[True],
     customer_ids=[7],
     email_keys=["c7@x.test"],
+    evaluated_customers=[7],
+    evaluated_segments=[1],
     idempotency_keys=["k7"],
     idempotency_tokens=["t"],
     import_ids=["i"],
@@ -135,7 +137,8 @@ def fill_database(url: str) -> str:
 
 
 async def add_rows(url: str) -> None:
-    """Add customers with emails, phones, ids of two systems and an order each; delete the last."""
+    """Add customers with emails, phones, ids of two systems and an order each, and memberships;
+    delete the last."""
     store = store_for(url)
     await store.open()
     account_id = (await Accounts(store).resolve(None)).account_id
@@ -171,6 +174,11 @@ async def add_rows(url: str) -> None:
         event = {"account_id": account_id, "inbox_id": f"e{n}", "key": f"c{n}@x.test"}
         event |= {"type": "t", "body": b"{}", "problem": "p", "received_at": 1, "times": 1}
         await store.execute([(insert_event(), event), (insert_key(), event)])
+    members = sa.text(
+        """INSERT INTO memberships (account_id, segment_id, customer_id, since)
+        SELECT account_id, :segment, customer_id, 1 FROM customers"""
+    )
+    await store.execute([(Query(members), {"segment": number}) for number in (1, 2)])
     await store.close()
 
 
