@@ -121,6 +121,9 @@ def test_old_names_work_and_are_hidden() -> None:
         ("regulars export --account shop-2", ["shop-2"]),
         ("regulars webhook show --account shop-1 ", ["1"]),
         ("regulars webhook show --url http://127.0.0.1:1 ", []),
+        ("regulars segments show --account shop-1 ", ["vip"]),
+        ("regulars export --account shop-1 --segment v", ["vip"]),
+        ("regulars webhook filter 1 --account shop-1 --segment v", ["vip"]),
         ("regulars account rename --database-url postgresql://127.0.0.1:1/x ", []),
     ],
 )
@@ -136,6 +139,8 @@ def test_a_shell_completes_commands_and_values(
     )
     created = run_regulars("query", str(document), "--account", "shop-1", env=env)
     assert created.returncode == 0, created.stderr
+    segment = ("segments", "create", "vip", "--account", "shop-1")
+    assert run_regulars(*segment, env=env).returncode == 0
     words = typed.split(" ")
     variables = {
         "_REGULARS_COMPLETE": "complete_bash",

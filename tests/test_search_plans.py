@@ -26,7 +26,8 @@ from regulars.store.query import Query
 from regulars.store.searches import MAX_WALK_SET
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from regulars.webhooks.filters import Change, WebhookFilters
+from regulars.webhooks.filtering import event_filters
+from regulars.webhooks.filters import Change
 from tests.postgres import vacuum
 from tests.support import RecordingStore, run_regulars, scratch_database
 
@@ -269,13 +270,13 @@ def filter_statements(url: str) -> dict[str, tuple[Query, Mapping[str, Any]]]:
         store = store_for(url)
         await store.open()
         account = await Accounts(store).resolve(None)
-        changes = [Change(n, n % 80 + 1, "created", None) for n in range(100)]
+        changes = [Change(n, n % 80 + 1, "created", None, None) for n in range(100)]
         by_query = {}
         for query in (*KINDS, *ALONG):
             settings = orjson.dumps({"query": query}).decode()
-            webhook = {"type": "contact/signup", "settings": settings, "filtered": True}
+            webhook = {"type": "contact/signup", "settings": settings}
             listening: Any = RecordingStore(store)
-            filters = WebhookFilters(webhook)
+            filters = await event_filters(store, webhook)
             await filters.passing(listening, account.account_id, changes, LAST_TIMESTAMP)
             (by_query[query],) = listening.queries
         await store.close()

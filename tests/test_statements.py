@@ -101,6 +101,16 @@ def test_page_and_page_info_take_one_statement(sample_database: str) -> None:
             assert answer["data"]["customers"]["pageInfo"] == info
 
 
+def test_a_page_of_segments_reads_the_segments_once(sample_database: str) -> None:
+    for name in ("one", "two"):
+        command = ("segments", "create", name, "--query", f"tag:{name}")
+        assert run_regulars(*command, "--database-url", sample_database).returncode == 0
+    selection = "{ edges { node { name problem statistics } } }"
+    statements, answer = run_document(sample_database, f"{{ segments(first: 2) {selection} }}")
+    assert len(answer["data"]["segments"]["edges"]) == 2
+    assert sum("FROM segments" in text.replace("\n", " ") for text in statements) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.one_server
 def test_single_write_takes_two_round_trips_and_a_create_one(postgresql: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from regulars.segments.table import segments
 from regulars.store import Store
 from regulars.store.query import Query
 from regulars.store.tables import counters, deliveries, webhooks
@@ -27,6 +28,7 @@ from tests.support import (
     wait_until,
     with_store,
 )
+from tests.test_segments import create as create_segment
 from tests.test_webhook_failures import OPEN, worker
 from tests.test_webhooks import CREATE, SCOPES, create_webhook
 from tests.test_webhooks import client as client
@@ -47,6 +49,7 @@ SEGMENTS = [name for name in TYPES if name.startswith("segment/")]
 ACCEPTED = {
     "fields": ["contact/updated", "order/updated"],
     "query": [name for name in (*CONTACTS, *ORDERS, *SEGMENTS) if name != "contact/deleted"],
+    "segments_uids": [*CONTACTS, *ORDERS, *SEGMENTS],
     "include": list(TYPES),
 }
 # For each type: its number of events in `cause_every_event`, and those that pass `fields`.
@@ -63,16 +66,27 @@ EVENTS = {
     "order/cancelled": 1,
     "order/uncancelled": 1,
     "order/updated": 6,
+    # Of the segments "MA" and "Unnoted".
+    "segment/entered": 3,
+    "segment/left": 1,
 }
+# The events that are not of the segment "MA".
+OUTSIDE = {"segment/entered": 1, "segment/left": 1}
 FIELDS: dict[str, tuple[list[str], int]] = {
     "contact/updated": (["phone", "leads"], 2),
     "order/updated": (["order.tags"], 1),
 }
-VALUES = {"fields": ["phone"], "query": "country:MA", "include": ["id"]}
+VALUES = {
+    "fields": ["phone"],
+    "query": "country:MA",
+    "segments_uids": ["1"],
+    "include": ["id"],
+}
 
 
 def is_settled(server: Server) -> bool:
-    """Return whether no enabled webhook of the database has entries to read or events to send."""
+    """Return whether no enabled webhook of the database has entries to read or events to send, and
+    no watched segment is to be evaluated."""
     behind: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         counters.c.account_id == webhooks.c.account_id,
         webhooks.c.position < counters.c.changes,
@@ -81,11 +95,16 @@ def is_settled(server: Server) -> bool:
     pending: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         deliveries.c.due_at.is_not(None)
     )
-    query = Query(sa.select(sa.exists(behind), sa.exists(pending)))
+    evaluated: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        counters.c.account_id == segments.c.account_id,
+        segments.c.watched.is_(sa.true()),
+        sa.or_(segments.c.position < counters.c.changes, segments.c.watched_since.is_(None)),
+    )
+    query = Query(sa.select(sa.exists(behind), sa.exists(pending), sa.exists(evaluated)))
 
     async def work(store: Store) -> bool:
-        ((is_behind, is_pending),) = await store.fetch(query, {})
-        return not is_behind and not is_pending
+        (row,) = await store.fetch(query, {})
+        return not any(row)
 
     return with_store(server.database_url, work)
 
@@ -110,6 +129,7 @@ def cause_every_event(client: Client, settle: Callable[[], None]) -> None:
     """Cause events of every type, about one customer in Morocco."""
     address = {"line1": "1 Rue", "city": "Rabat", "country": "MA"}
     customer_id = client.create("ana@example.com", shipping_address=address)["id"]
+    settle()
     client.update(customer_id, phone="+212600000000")
     client.update(customer_id, notes="a note")
     client.data(LEAD, node={"email": "ana@example.com", "message": "Hello"})
@@ -134,6 +154,7 @@ def cause_every_event(client: Client, settle: Callable[[], None]) -> None:
 
 def test_every_type_accepts_or_refuses_every_filter(client: Client) -> None:
     assert ACCEPTED.keys() == FILTERS.keys()
+    create_segment(client, "Morocco", query="country:MA")
     for type_ in TYPES:
         for name in FILTERS:
             value = ["order.tags"] if (type_, name) == ("order/updated", "fields") else VALUES[name]
@@ -149,6 +170,10 @@ def test_every_type_accepts_or_refuses_every_filter(client: Client) -> None:
 
 @pytest.mark.slow
 def test_each_filter_limits_the_events_of_each_type(client: Client, receiver: Receiver) -> None:
+    morocco, france = (
+        create_segment(client, name, query=f"country:{name}")["id"] for name in ("MA", "FR")
+    )
+    create_segment(client, "Unnoted", query="country:MA -has:notes", watched=True)
     for type_ in EVENTS:
         path = f"{receiver.url}/{type_}"
         create_webhook(client, type_, f"{path}/none")
@@ -156,30 +181,39 @@ def test_each_filter_limits_the_events_of_each_type(client: Client, receiver: Re
         if type_ in ACCEPTED["query"]:
             create_webhook(client, type_, f"{path}/met", settings={"query": "country:MA"})
             create_webhook(client, type_, f"{path}/unmet", settings={"query": "country:FR"})
+            create_webhook(client, type_, f"{path}/named", settings={"query": "segment:MA"})
+        if type_ in ACCEPTED["segments_uids"]:
+            for name, ids in (("inside", [france, morocco]), ("outside", [france])):
+                create_webhook(client, type_, f"{path}/{name}", settings={"segments_uids": ids})
     for type_, (names, _) in FIELDS.items():
         create_webhook(client, type_, f"{receiver.url}/{type_}/fields", settings={"fields": names})
         create_webhook(
             client,
             type_,
             f"{receiver.url}/{type_}/all",
-            settings={"fields": names, "query": "country:FR"},
+            settings={"fields": names, "query": "country:FR", "segments_uids": [morocco]},
         )
+    settle(client)
     cause_every_event(client, lambda: settle(client))
     counts = {
         (type_, name): len(receiver.requests_to(f"/{type_}/{name}"))
         for type_ in EVENTS
-        for name in ("none", "include", "met", "unmet", "fields", "all")
+        for name in (
+            *("none", "include", "met", "unmet", "named", "inside", "outside", "fields", "all"),
+        )
     }
     for type_, count in EVENTS.items():
         expected = {
-            **dict.fromkeys(("unmet", "all"), 0),
+            **dict.fromkeys(("unmet", "outside", "all"), 0),
             **dict.fromkeys(("none", "include"), count),
-            "met": count if type_ in ACCEPTED["query"] else 0,
+            **dict.fromkeys(("met", "named"), count if type_ in ACCEPTED["query"] else 0),
+            "inside": count - OUTSIDE.get(type_, 0) if type_ in ACCEPTED["segments_uids"] else 0,
             "fields": FIELDS[type_][1] if type_ in FIELDS else 0,
         }
         assert {name: counts[type_, name] for name in expected} == expected, type_
         for request in receiver.requests_to(f"/{type_}/include"):
-            assert request.json == {"node": {"_id": 1}}
+            assert request.json["node"] == {"_id": 1}
+            assert request.json.keys() <= {"node", "segment"}
 
 
 @pytest.mark.parametrize(
@@ -202,6 +236,21 @@ def test_each_filter_limits_the_events_of_each_type(client: Client, receiver: Re
         ("contact/updated", {"includes": ["id"]}, ["includes"], "Did you mean `include`?"),
         ("contact/updated", {"Query": "a"}, ["Query"], "Did you mean `query`?"),
         ("contact/updated", {"change": True}, ["change"], "Did you mean `changes`?"),
+        ("contact/signup", {"segment_uids": ["1"]}, ["segment_uids"], "mean `segments_uids`?"),
+        ("contact/signup", {"segments_uids": "1"}, ["segments_uids"], "a list of ids of segments"),
+        (
+            "contact/signup",
+            {"segments_uids": ["9"]},
+            ["segments_uids", 0],
+            "has the id `9`. Create",
+        ),
+        ("contact/signup", {"segments_uids": [None]}, ["segments_uids", 0], "has the id `None`"),
+        (
+            "contact/signup",
+            {"segments_uids": ["1"] * 21},
+            ["segments_uids"],
+            "has 21 ids; the maximum is 20",
+        ),
     ],
 )
 def test_invalid_filters_are_refused(
@@ -382,6 +431,13 @@ def test_the_command_line_sets_and_removes_filters(client: Client) -> None:
     assert run("--include", "").returncode == 0
     stored = client.data(STATES)["webhooks"][0]["settings"]
     assert stored == {"mine": 1, "fields": filters["fields"]}
+    ids = [create_segment(client, name)["id"] for name in ("VIP", "At risk")]
+    assert run("--segment", "at risk", "--segment", "1").returncode == 0
+    stored = client.data(STATES)["webhooks"][0]["settings"]
+    assert stored["segments_uids"] == [ids[1], ids[0]]
+    assert "No segment has the name or id 'none'" in run("--segment", "none").stderr
+    assert run("--segment", "").returncode == 0
+    assert client.data(STATES)["webhooks"][0]["settings"].keys() == {"mine", "fields"}
     assert "--query" in run().stderr
 
 

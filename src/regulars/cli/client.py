@@ -61,6 +61,13 @@ async def fetch_data(client: Client, document: str, **variables: Any) -> dict[st
     return data
 
 
+async def mutate(client: Client, document: str, arguments: str, **variables: Any) -> Any:
+    """Return the result of a mutation. `arguments` are more arguments, in the place of `%s`. Raises
+    APIError."""
+    (result,) = (await fetch_data(client, document % arguments, **variables)).values()
+    return result
+
+
 class DatabaseClient:
     """Executes documents in this process, with every scope."""
 

@@ -63,18 +63,34 @@ def complete_webhook(ctx: Any, incomplete: str) -> list[str]:
     """Complete the `_id` of a webhook of the account."""
 
     async def read(store: Store) -> Iterable[str]:
-        from regulars.accounts.accounts import Accounts
-        from regulars.environment import ACCOUNT_VARIABLE
         from regulars.store.tables import webhooks
         from regulars.webhooks.log_queries import webhooks_of
 
-        name = ctx.params.get("account") or os.environ.get(ACCOUNT_VARIABLE) or None
-        account = await Accounts(store).resolve(name)
-        rows = await store.fetch(webhooks_of(), {"account_id": account.account_id})
+        rows = await store.fetch(webhooks_of(), {"account_id": await _account_id(ctx, store)})
         index = list(webhooks.columns).index(webhooks.c.webhook_id)
         return [str(row[index]) for row in rows]
 
     return _read(ctx, incomplete, read)
+
+
+def complete_segment(ctx: Any, incomplete: str) -> list[str]:
+    """Complete the name of a segment of the account."""
+
+    async def read(store: Store) -> Iterable[str]:
+        from regulars.segments.searching import load_definitions
+
+        return [each.name for each in await load_definitions(store, await _account_id(ctx, store))]
+
+    return _read(ctx, incomplete, read)
+
+
+async def _account_id(ctx: Any, store: Store) -> int:
+    """Return the account that the command line or the environment names."""
+    from regulars.accounts.accounts import Accounts
+    from regulars.environment import ACCOUNT_VARIABLE
+
+    name = ctx.params.get("account") or os.environ.get(ACCOUNT_VARIABLE) or None
+    return (await Accounts(store).resolve(name)).account_id
 
 
 def _read(

@@ -136,18 +136,16 @@ def create(
 
     The command prints the customer.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
     node = input_node(values, values["source"])
 
-    async def work(client: Client) -> dict[str, Any]:
+    async def work(client: Client) -> Any:
         if "email" not in node:
             if not await _needs_no_email(client):
                 raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
             node["email"] = ""
-        data = await fetch_data(client, _CREATE % (DRY_RUN * dry_run), node=node)
-        created: dict[str, Any] = data["createCustomer"]
-        return created
+        return await mutate(client, _CREATE, DRY_RUN * dry_run, node=node)
 
     print_customer(connection.run(work), as_json, dry_run)
 
@@ -178,18 +176,15 @@ def update(
 
     Fields without an option keep their values. The command prints the customer.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
     node = input_node(values, values["source"])
     if not node:
         raise UsageError("Nothing to update. Pass an option such as --phone, or --input.")
 
-    async def work(client: Client) -> dict[str, Any]:
-        customer_id = await resolve(client, customer)
-        document = _UPDATE % (DRY_RUN * dry_run)
-        data = await fetch_data(client, document, id=customer_id, node=node, version=if_version)
-        updated: dict[str, Any] = data["updateCustomer"]
-        return updated
+    async def work(client: Client) -> Any:
+        variables = {"id": await resolve(client, customer), "node": node, "version": if_version}
+        return await mutate(client, _UPDATE, DRY_RUN * dry_run, **variables)
 
     print_customer(connection.run(work), as_json, dry_run)
 
@@ -218,17 +213,15 @@ def delete(
     none. They stay in the trash for the trash_days of the account (`regulars trash list`). On a
     terminal the command asks first; a script passes --yes.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
     ending = " for good" if permanent else ""
     confirm(f"Delete {count_of(len(customers), 'customer')}{ending}?", yes or dry_run)
     arguments = DRY_RUN * dry_run + _PERMANENT * permanent
 
-    async def work(client: Client) -> list[str]:
+    async def work(client: Client) -> Any:
         ids = [await resolve(client, customer) for customer in customers]
-        data = await fetch_data(client, _DELETE % arguments, items=ids)
-        deleted: list[str] = data["deleteCustomers"]
-        return deleted
+        return await mutate(client, _DELETE, arguments, items=ids)
 
     deleted = connection.run(work)
     if wants_json(as_json):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regulars.cli import options
+from regulars.cli.completion import complete_segment
 from regulars.cli.confirming import confirm
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.customer_fields import DRY_RUN, print_dry_run
@@ -42,7 +44,11 @@ _DELETE = "mutation($items: [ID!]!) { deleteSegments(items: $items%s) }"
 
 SegmentName = Annotated[
     str,
-    typer.Argument(metavar="SEGMENT", help="The name, the `_id` or the id of a segment."),
+    typer.Argument(
+        metavar="SEGMENT",
+        help="The name, the `_id` or the id of a segment.",
+        autocompletion=complete_segment,
+    ),
 ]
 Description = Annotated[
     str | None, typer.Option("--description", metavar="TEXT", help="The description.")
@@ -94,7 +100,7 @@ def show(segment: SegmentName, *, connection: Connection, as_json: bool | None) 
     """Print a segment and its number of customers."""
 
     async def work(client: Client) -> dict[str, Any]:
-        (found,) = await _with_counts(client, [await find_segment(client, segment)])
+        (found,) = await _with_counts(client, await find_segments(client, [segment]))
         return found
 
     _print(connection.run(work), as_json)
@@ -124,17 +130,14 @@ def create(
 
     Without a query and settings, all customers belong to it.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
-    node = {"name": name, **_node(query, settings, description, watched)}
-
-    async def work(client: Client) -> dict[str, Any]:
-        document = _CREATE % (DRY_RUN * dry_run)
-        data = await fetch_data(client, document, node=node, announce=announce)
-        created: dict[str, Any] = data["createSegment"]
-        return created
-
-    _print(connection.run(work), as_json, dry_run)
+    values = {
+        "node": {"name": name, **_node(query, settings, description, watched)},
+        "announce": announce,
+    }
+    created = connection.run(lambda client: mutate(client, _CREATE, DRY_RUN * dry_run, **values))
+    _print(created, as_json, dry_run)
 
 
 @app.command(
@@ -165,7 +168,7 @@ def update(
 
     What has no option keeps its value. A new name is also written to the queries that use it.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
     node = _node(query, settings, description, watched)
     if name is not None:
@@ -173,13 +176,10 @@ def update(
     if not node:
         raise UsageError("Nothing to update. Pass an option such as --query.")
 
-    async def work(client: Client) -> dict[str, Any]:
-        segment_id = (await find_segment(client, segment))["id"]
-        document = _UPDATE % (DRY_RUN * dry_run)
-        values = {"node": node, "id": segment_id, "announce": announce}
-        data = await fetch_data(client, document, **values)
-        updated: dict[str, Any] = data["updateSegment"]
-        return updated
+    async def work(client: Client) -> Any:
+        (found,) = await find_segments(client, [segment])
+        values = {"node": node, "id": found["id"], "announce": announce}
+        return await mutate(client, _UPDATE, DRY_RUN * dry_run, **values)
 
     _print(connection.run(work), as_json, dry_run)
 
@@ -189,7 +189,11 @@ def update(
 def delete(
     segments: Annotated[
         list[str],
-        typer.Argument(metavar="SEGMENT", help="The names, `_id`s or ids of segments."),
+        typer.Argument(
+            metavar="SEGMENT",
+            help="The names, `_id`s or ids of segments.",
+            autocompletion=complete_segment,
+        ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     dry_run: options.DryRun = False,
@@ -202,15 +206,13 @@ def delete(
     Their customers stay. All of the segments are deleted, or none. On a terminal the command asks
     first; a script passes --yes.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import mutate
 
     confirm(f"Delete {count_of(len(segments), 'segment')}?", yes or dry_run, "segments")
 
-    async def work(client: Client) -> list[str]:
-        ids = [(await find_segment(client, segment))["id"] for segment in segments]
-        data = await fetch_data(client, _DELETE % (DRY_RUN * dry_run), items=ids)
-        deleted: list[str] = data["deleteSegments"]
-        return deleted
+    async def work(client: Client) -> Any:
+        ids = [found["id"] for found in await find_segments(client, segments)]
+        return await mutate(client, _DELETE, DRY_RUN * dry_run, items=ids)
 
     deleted = connection.run(work)
     print_dry_run(dry_run)
@@ -260,20 +262,23 @@ async def load_segments(client: Client) -> list[dict[str, Any]]:
         after = page["pageInfo"]["endCursor"]
 
 
-async def find_segment(client: Client, name: str) -> dict[str, Any]:
-    """Return the segment with a name or an id. Raises APIError."""
+async def find_segments(client: Client, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the segments with some names or ids. Raises APIError."""
     from regulars.segments.definitions import Definition, Definitions
 
     segments = {segment["_id"]: segment for segment in await load_segments(client)}
     definitions = Definitions(
         Definition(number, segment["name"], "") for number, segment in segments.items()
     )
-    found = definitions.find(name)
-    if found is None:
-        raise APIError(
-            f"No segment has the name or id {name!r}. List them with `regulars segments list`."
-        )
-    return segments[found.segment_id]
+    found = []
+    for name in names:
+        definition = definitions.find(name)
+        if definition is None:
+            raise APIError(
+                f"No segment has the name or id {name!r}. List them with `regulars segments list`."
+            )
+        found.append(segments[definition.segment_id])
+    return found
 
 
 async def _with_counts(client: Client, segments: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from regulars.cli import options
-from regulars.cli.completion import complete_columns, completes
+from regulars.cli.completion import complete_columns, complete_segment, completes
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
 from regulars.core.counts import count_of
@@ -236,7 +236,10 @@ def export(
     segment: Annotated[
         str | None,
         typer.Option(
-            "--segment", metavar="NAME", help="Only the customers of this segment: its name or id."
+            "--segment",
+            metavar="NAME",
+            help="Only the customers of this segment: its name or id.",
+            autocompletion=complete_segment,
         ),
     ] = None,
     columns: Annotated[

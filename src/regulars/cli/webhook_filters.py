@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regulars.cli.completion import complete_segment
 from regulars.cli.connection import Connection, with_connection
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
+from regulars.cli.segments import find_segments
 from regulars.cli.values import wants_json
 from regulars.cli.webhook_commands import UPDATE, WebhookId, require_webhook
 
@@ -26,6 +28,7 @@ _SETTINGS = "query($id: ID!) { webhook(id: $id) { settings } }"
     epilog=examples(
         'regulars webhook filter 1 --query "country:MA" --include id,email',
         "regulars webhook filter 1 --fields phone,custom.loyalty",
+        "regulars webhook filter 1 --segment vip --segment 'At risk'",
         'regulars webhook filter 1 --query ""',
     ),
 )
@@ -35,6 +38,15 @@ def webhook_filter(
     query: Annotated[
         str | None,
         typer.Option("--query", metavar="QUERY", help="Only customers that meet this search."),
+    ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--segment",
+            metavar="SEGMENT",
+            help="Only customers of this segment, by its name or id; repeat it for several.",
+            autocompletion=complete_segment,
+        ),
     ] = None,
     fields: Annotated[
         str | None,
@@ -63,10 +75,13 @@ def webhook_filter(
         "fields": None if fields is None else _names_of(fields),
         "include": None if include is None else _names_of(include),
     }
-    if all(value is None for value in values.values()):
-        raise UsageError("Pass one or more of --query, --fields and --include.")
+    if segment is None and all(value is None for value in values.values()):
+        raise UsageError("Pass one or more of --query, --segment, --fields and --include.")
 
     async def work(client: Client) -> dict[str, Any]:
+        if segment is not None:
+            found = await find_segments(client, filter(None, segment))
+            values["segments_uids"] = [each["id"] for each in found]
         data = await fetch_data(client, _SETTINGS, id=webhook)
         settings = dict(require_webhook(data["webhook"], webhook)["settings"])
         for name, value in values.items():

@@ -21,8 +21,8 @@ _MANY_CUSTOMERS = 200
 
 
 class _SegmentCommand(SmallCommand):
-    """A command that reads all segments of the account. Parsing their queries takes too long for
-    the event loop."""
+    """A command that reads all segments of the account, and the webhooks that use them. Parsing
+    their queries takes too long for the event loop."""
 
     __slots__ = ()
 
@@ -33,7 +33,11 @@ class _SegmentCommand(SmallCommand):
         return True
 
     def lookup_keys(self) -> LookupKeys:
-        return LookupKeys(all_segments=(True,), **record_lookups(self.idempotency_record))
+        return LookupKeys(
+            all_segments=(True,),
+            segment_webhooks=(True,),
+            **record_lookups(self.idempotency_record),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from regulars.core.ids import number_of
 from regulars.core.text import FOLDED_LENGTH, folded_letters
@@ -30,6 +30,11 @@ class Definitions:
     def __init__(self, definitions: Iterable[Definition] = ()) -> None:
         self._by_id = {each.segment_id: each for each in definitions}
         self._by_key = {name_key(each.name): each for each in self._by_id.values()}
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Definitions:
+        """Return the segments with whole rows."""
+        return cls(Definition(row["segment_id"], row["name"], row["query"]) for row in rows)
 
     def __iter__(self) -> Iterator[Definition]:
         return iter(self._by_id.values())

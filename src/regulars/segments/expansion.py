@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from regulars.core.errors import InvalidQuery, Rejected
@@ -18,7 +18,7 @@ from regulars.customers.search.parser import (
     parse_text,
 )
 from regulars.segments.definitions import Definition, Definitions
-from regulars.store.conditions import Condition
+from regulars.store.conditions import Condition, Or
 
 MAX_NESTING = 5
 # The version of the search language in which queries are stored.
@@ -45,7 +45,7 @@ class Expansion:
     """Expands the segments of an account in queries. Each segment is parsed once."""
 
     def __init__(self, definitions: Definitions) -> None:
-        self._definitions = definitions
+        self.definitions = definitions
         self._known: dict[int, _Known] = {}
         self._path: list[Definition] = []
         # For each segment of the path, the height of the segments in it so far.
@@ -55,10 +55,10 @@ class Expansion:
         """Return what a segment in a query stands for. Raises Rejected with the position of the
         term."""
         position = term.value.position
-        definition = self._definitions.find(term.value.text)
+        definition = self.definitions.find(term.value.text)
         if definition is None:
             message = f"No segment has the name or id {term.value.shown}."
-            names = [each.name for each in self._definitions]
+            names = [each.name for each in self.definitions]
             raise syntax_error(message, position, _EXPECTED, nearest(term.value.text, names))
         known = self._expand(definition, position)
         if len(self._path) + known.height > MAX_NESTING:
@@ -70,6 +70,15 @@ class Expansion:
     def condition(self, definition: Definition) -> Condition:
         """Return the condition of a segment. Raises Rejected with UnreadableSegment."""
         return self._expand(definition, 0).condition
+
+    def any_of(self, definitions: Iterable[Definition]) -> Condition:
+        """Return the condition that a customer belongs to one of several segments. Raises Rejected
+        with UnreadableSegment."""
+        expanded = [self._expand(each, 0) for each in definitions]
+        if sum(each.terms for each in expanded) > MAX_EXPANDED_TERMS:
+            message = f"The segments have more than {MAX_EXPANDED_TERMS} terms. Use fewer segments."
+            raise Rejected(UnreadableSegment(message, 0, _EXPECTED))
+        return Or(tuple(each.condition for each in expanded))
 
     def parse(self, definition: Definition, max_terms: int = MAX_EXPANDED_TERMS) -> ParsedText:
         """Parse the query of a segment. Raises Rejected with a position in this query."""

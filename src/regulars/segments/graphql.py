@@ -37,7 +37,7 @@ from regulars.graphql import (
 )
 from regulars.segments import queries
 from regulars.segments.commands import CreateSegment, DeleteSegments, UpdateSegment
-from regulars.segments.definitions import TYPE, Definition, Definitions
+from regulars.segments.definitions import TYPE, Definitions
 from regulars.segments.expansion import Expansion, uses_segments
 from regulars.segments.listing import ORDERS, SegmentCursors, parse_list
 from regulars.segments.searching import run_with
@@ -73,7 +73,7 @@ def segments(layouts: Layouts) -> Resolve:
         cut = search.page(matches, page)
         column = ORDERS[search.order_by]
         rows = [{**row, _ORDER_VALUE: row[column]} for row in cut.rows]
-        edges = await _tuples(env, rows, connection.columns)
+        edges = await _tuples(env, rows, connection.columns, found)
         result = connection.row(cut._replace(rows=edges), ())
         result["edges"] = await connection.edges.load_related(edges, env)
         return {**result, "totalCount": len(matches)}
@@ -112,7 +112,7 @@ def _delete(
 
 
 async def _written(env: Context, row: Row, layouts: Layouts) -> Any:
-    return (await _filled(env, [row], layouts.only))[0]
+    return (await _filled(env, [row], layouts.only, None))[0]
 
 
 async def _deleted(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> list[str]:
@@ -121,8 +121,9 @@ async def _deleted(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> 
 
 async def _load(env: Context, number: int, layout: Layout) -> Any:
     """Return the row of a segment in a layout, or None."""
-    rows = [row for row in await _rows(env) if row["segment_id"] == number]
-    return (await _filled(env, rows, layout))[0] if rows else None
+    found = await _rows(env)
+    rows = [row for row in found if row["segment_id"] == number]
+    return (await _filled(env, rows, layout, found))[0] if rows else None
 
 
 async def _segments_of_customers(
@@ -134,8 +135,9 @@ async def _segments_of_customers(
     if len(pairs) > env.directory.limits.list_rows:
         raise CostLimitError(len(pairs), env.directory.limits.list_rows)
     segment_ids = {segment_id for _, segment_id in pairs}
-    rows = [r for r in await _rows(env) if r["segment_id"] in segment_ids] if pairs else []
-    filled = await _filled(env, rows, layout)
+    stored = await _rows(env) if pairs else []
+    rows = [row for row in stored if row["segment_id"] in segment_ids]
+    filled = await _filled(env, rows, layout, stored)
     by_id = {row["segment_id"]: each for row, each in zip(rows, filled, strict=True)}
     found: dict[int, list[Any]] = {}
     for customer_id, segment_id in pairs:
@@ -150,8 +152,9 @@ async def _segments_of_changes(
     """Return the segment that each change is about, or None."""
     numbers = [segment_of(cause) for cause in causes]
     wanted = set(numbers) - {None}
-    rows = [r for r in await _rows(env) if r["segment_id"] in wanted] if wanted else []
-    filled = await _filled(env, rows, layout)
+    stored = await _rows(env) if wanted else []
+    rows = [row for row in stored if row["segment_id"] in wanted]
+    filled = await _filled(env, rows, layout, stored)
     by_id = {row["segment_id"]: each for row, each in zip(rows, filled, strict=True)}
     return [by_id.get(number) for number in numbers]
 
@@ -169,14 +172,19 @@ async def _rows(env: Context) -> list[Row]:
     return [row for row in rows.values() if row is not None]
 
 
-async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
-    return await layout.load_related(await _tuples(env, rows, layout.columns), env)
+async def _filled(
+    env: Context, rows: Sequence[Row], layout: Layout, found: Sequence[Row] | None
+) -> Sequence[Any]:
+    return await layout.load_related(await _tuples(env, rows, layout.columns, found), env)
 
 
-async def _tuples(env: Context, rows: Sequence[Row], columns: tuple[str, ...]) -> list[Any]:
-    """Return the columns of segments, of which some are computed."""
+async def _tuples(
+    env: Context, rows: Sequence[Row], columns: tuple[str, ...], found: Sequence[Row] | None
+) -> list[Any]:
+    """Return the columns of segments, of which some are computed. `found` are all segments of the
+    account, if they were read."""
     if "statistics" in columns or "problem" in columns:
-        searches = await _searches(env, [row["segment_id"] for row in rows])
+        searches = await _searches(env, [row["segment_id"] for row in rows], found)
         rows = [
             {
                 **row,
@@ -188,14 +196,14 @@ async def _tuples(env: Context, rows: Sequence[Row], columns: tuple[str, ...]) -
     return [tuple([row[name] for name in columns]) for row in rows]
 
 
-async def _searches(env: Context, ids: Sequence[int]) -> list[Search | Rejected]:
+async def _searches(
+    env: Context, ids: Sequence[int], found: Sequence[Row] | None = None
+) -> list[Search | Rejected]:
     """Return the search of each segment, or why it cannot be evaluated."""
-    rows = await _rows(env)
+    rows = await _rows(env) if found is None else found
 
     def expand() -> list[Search | Rejected]:
-        definitions = Definitions(
-            Definition(row["segment_id"], row["name"], row["query"]) for row in rows
-        )
+        definitions = Definitions.of_rows(rows)
         expansion = Expansion(definitions)
         searches: list[Search | Rejected] = []
         for number in ids:

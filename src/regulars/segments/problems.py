@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from regulars.core.errors import InputPath, Problem
 from regulars.core.ids import encoder
@@ -44,22 +44,38 @@ class DuplicateSegment(Problem):
         )
 
 
+class SegmentUser(NamedTuple):
+    """An object that uses a segment: its type, its `_id`, its name, and how a message names it."""
+
+    type: str
+    number: int
+    name: str
+    label: str
+
+    @classmethod
+    def of(cls, definition: Definition) -> SegmentUser:
+        """Return a segment as the user of another one."""
+        name = definition.name
+        return cls(TYPE, definition.segment_id, name, f'segment "{name}"')
+
+
 class SegmentInUse(Problem):
-    """Other segments use a segment that is to be deleted."""
+    """Other objects use a segment that is to be deleted, or no longer watched."""
 
     key = "errors_in_use"
 
-    def __init__(self, name: str, users: Sequence[Definition]) -> None:
+    def __init__(
+        self, name: str, users: Sequence[SegmentUser], input_path: InputPath = ("items",)
+    ) -> None:
         rest = f" and {len(users) - 1} more" if len(users) > 1 else ""
         super().__init__(
-            f'The segment "{name}" is used by the segment "{users[0].name}"{rest}. Change or '
-            "delete that one first.",
-            ("items",),
+            f'The segment "{name}" is used by the {users[0].label}{rest}. Change or delete that '
+            "one first.",
+            input_path,
         )
-        ids = encoder(TYPE)([user.segment_id for user in users])
         self._used_by = [
-            {"id": id_, "type": TYPE, "name": user.name}
-            for id_, user in zip(ids, users, strict=True)
+            {"id": encoder(user.type)([user.number])[0], "type": user.type, "name": user.name}
+            for user in users
         ]
 
     @property
@@ -97,8 +113,8 @@ class TooManyWatched(Problem):
 
     key = "errors_limit"
 
-    def __init__(self) -> None:
+    def __init__(self, input_path: InputPath = ("node", "watched")) -> None:
         super().__init__(
             f"{MAX_WATCHED} segments are watched, the maximum. Stop watching one first.",
-            ("node", "watched"),
+            input_path,
         )

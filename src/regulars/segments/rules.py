@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from regulars.core.errors import InvalidInput, InvalidQuery, Problem, Rejected
 from regulars.customers.search.parser import MAX_TERMS
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -20,12 +22,16 @@ from regulars.segments.problems import (
     LargeSegments,
     SegmentInUse,
     SegmentNotFound,
+    SegmentUser,
     TooManySegments,
 )
 from regulars.segments.queries import DELETE_MEMBERSHIPS
 from regulars.segments.table import COUNTER, segments
 from regulars.store import Row
+from regulars.store.tables import webhooks
 from regulars.store.unit_of_work import Savepoint
+from regulars.webhooks import segment_use
+from regulars.webhooks.filters import check_filters
 
 _QUERY = ("node", "query")
 _NAME = ("node", "name")
@@ -76,6 +82,8 @@ def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
     is_newly_watched = values.get("watched", False) and not row["watched"]
     if is_newly_watched and not problems:
         problems += watching.check_count(unit)
+    if row["watched"] and not values.get("watched", True):
+        problems += _watchers(unit, row)
     if problems:
         raise Rejected(*problems)
     changed = {**row, **values, **_query_columns(row, values)}
@@ -96,6 +104,17 @@ def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
     return unit.rows[segments].get(row["segment_id"]) or saved
 
 
+def _watchers(unit: CustomerUnitOfWork, row: Row) -> list[Problem]:
+    """Return the problem of webhooks that need a segment to be watched."""
+    definitions, number = _definitions(unit), row["segment_id"]
+    users = [
+        segment_use.as_user(webhook)
+        for webhook in _webhooks(unit)
+        if number in segment_use.listed_segments(webhook, definitions)
+    ]
+    return [SegmentInUse(row["name"], users, ("node", "watched"))] if users else []
+
+
 def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
     """Delete segments and return their `_id`s. Raises Rejected, with nothing deleted."""
     rows = unit.rows[segments]
@@ -104,11 +123,14 @@ def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
         raise Rejected(SegmentNotFound(missing, ("items",)))
     ids = [number for _, number in command.segments if number is not None]
     definitions = _definitions(unit)
-    users: dict[int, list[Definition]] = {}
+    users: dict[int, list[SegmentUser]] = {}
     for each in definitions:
         used = () if each.segment_id in ids else _used_ids(definitions, each.query)
         for number in used:
-            users.setdefault(number, []).append(each)
+            users.setdefault(number, []).append(SegmentUser.of(each))
+    for webhook in _webhooks(unit):
+        for number in segment_use.used_segments(webhook, definitions):
+            users.setdefault(number, []).append(segment_use.as_user(webhook))
     problems = [
         SegmentInUse(each.name, users[each.segment_id])
         for each in definitions
@@ -186,7 +208,7 @@ def _save(
         if written:
             _check_query(definitions, row, written)
         if before is not None and before["query"] != row["query"]:
-            _check_users(old_definitions, definitions, row)
+            _check_users(unit, old_definitions, definitions, row)
     except Rejected:
         unit.roll_back(savepoint)
         raise
@@ -205,8 +227,11 @@ def _check_query(definitions: Definitions, row: Row, query: str) -> None:
         raise Rejected(*problems) from rejection
 
 
-def _check_users(before: Definitions, after: Definitions, row: Row) -> None:
-    """Raise Rejected if a segment that can be read cannot be read after a change of another one."""
+def _check_users(
+    unit: CustomerUnitOfWork, before: Definitions, after: Definitions, row: Row
+) -> None:
+    """Raise Rejected if a segment or a filter that can be read cannot be read after a change of a
+    segment."""
     readable, still_readable = Expansion(before), Expansion(after)
     for each in after:
         is_user = each.segment_id != row["segment_id"] and uses_segments(each.query)
@@ -214,8 +239,22 @@ def _check_users(before: Definitions, after: Definitions, row: Row) -> None:
             continue
         problem = _problem(still_readable, each)
         if problem:
-            message = f'The segment "{each.name[:100]}" uses this one. {problem}'
-            raise Rejected(InvalidQuery(message, 0, "fewer terms or segments").at(_QUERY))
+            raise _unreadable(f'segment "{each.name[:100]}"', problem)
+    for webhook in _webhooks(unit):
+        if _filter_problem(readable, webhook) is None:
+            problem = _filter_problem(still_readable, webhook)
+            if problem:
+                raise _unreadable(segment_use.as_user(webhook).label, problem)
+
+
+def _unreadable(user: str, problem: str) -> Rejected:
+    message = f"The {user} uses this one. {problem}"
+    return Rejected(InvalidQuery(message, 0, "fewer terms or segments").at(_QUERY))
+
+
+def _filter_problem(expansion: Expansion, webhook: Row) -> str | None:
+    problems = check_filters(webhook["type"], orjson.loads(webhook["settings"]), expansion)
+    return problems[0].message if problems else None
 
 
 def _problem(expansion: Expansion, definition: Definition) -> str | None:
@@ -245,6 +284,10 @@ def _rewrite_references(
             query = rename(row["query"], new_value)
             if query != row["query"]:
                 unit.rows[segments].put({**row, "query": query})
+    for webhook in _webhooks(unit):
+        settings = segment_use.renamed_settings(webhook, new_value)
+        if settings is not None:
+            unit.rows[webhooks].put({**webhook, "settings": settings}, {"settings"})
 
 
 def _count_characters(unit: CustomerUnitOfWork) -> int:
@@ -254,8 +297,9 @@ def _count_characters(unit: CustomerUnitOfWork) -> int:
 
 
 def _definitions(unit: CustomerUnitOfWork) -> Definitions:
-    return Definitions(map(_definition, unit.rows[segments].all()))
+    return Definitions.of_rows(unit.rows[segments].all())
 
 
-def _definition(row: Row) -> Definition:
-    return Definition(row["segment_id"], row["name"], row["query"])
+def _webhooks(unit: CustomerUnitOfWork) -> list[Row]:
+    """Return the webhooks that may use segments."""
+    return segment_use.with_segments(unit.rows[webhooks].all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from regulars.core.errors import Problem
+from regulars.core.errors import InputPath, Problem, Rejected
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.segments.problems import MAX_WATCHED, TooManyWatched
 from regulars.segments.table import segments
@@ -36,6 +36,22 @@ def watch_columns(unit: CustomerUnitOfWork, at: int, announce: bool) -> dict[str
         "due_at": at,
         "announce": announce,
     }
+
+
+def watch(
+    unit: CustomerUnitOfWork, segment_ids: Collection[int], at: int, input_path: InputPath
+) -> None:
+    """Have segments watched, without entries for the customers that they have now. The unit of work
+    has all segments. Raises Rejected."""
+    rows = [unit.rows[segments].get(segment_id) for segment_id in segment_ids]
+    new = [row for row in rows if row is not None and not row["watched"]]
+    count = sum(bool(row["watched"]) for row in unit.rows[segments].all())
+    if new and count + len(new) > MAX_WATCHED:
+        raise Rejected(TooManyWatched(input_path))
+    for row in new:
+        updated_at = max(at, row["updated_at"])
+        columns = watch_columns(unit, at, announce=False)
+        unit.rows[segments].put({**row, **columns, "updated_at": updated_at})
 
 
 def require_evaluation(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from regulars.core.commands import (
     COMMAND_LINE,
@@ -15,10 +17,40 @@ from regulars.core.commands import (
 )
 from regulars.core.errors import Problem
 from regulars.store import LookupKeys
+from regulars.webhooks.segment_use import can_use_segments
+
+
+class _WebhookInput(SmallCommand):
+    """A command with values of a webhook. If these can use segments, it reads all segments of the
+    account, whose queries take too long to parse for the event loop."""
+
+    __slots__ = ()
+
+    values: Values
+
+    @property
+    def is_large(self) -> bool:
+        return bool(self._segments)
+
+    @property
+    def _segments(self) -> tuple[bool, ...]:
+        # With another type, the stored settings are read again.
+        settings = self.values.get("settings", "")
+        can_use = can_use_segments(settings) or ("type" in self.values and not settings)
+        return (True,) if can_use else ()
+
+    def lookups(self) -> dict[str, Iterable[Any]]:
+        """Return the lookups of the values."""
+        urls = [self.values["url"]] if self.values.get("url") else ()
+        return {
+            "webhook_urls": urls,
+            "all_segments": self._segments,
+            "segment_webhooks": self._segments,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class CreateWebhook(SmallCommand):
+class CreateWebhook(_WebhookInput):
     """Create a webhook with clean values at the time `at`."""
 
     values: Values
@@ -28,13 +60,11 @@ class CreateWebhook(SmallCommand):
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
-        return LookupKeys(
-            webhook_urls=_urls(self.values), **record_lookups(self.idempotency_record)
-        )
+        return LookupKeys(**self.lookups(), **record_lookups(self.idempotency_record))
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateWebhook(SmallCommand):
+class UpdateWebhook(_WebhookInput):
     """Update a webhook with clean values at the time `at`. `id_text` is the id in the request.
     `disable` pauses the webhook (True) or resumes it (False). With `skip_missed`, the events that
     it missed are not sent."""
@@ -52,7 +82,7 @@ class UpdateWebhook(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             webhook_ids=one_id(self.webhook_id),
-            webhook_urls=_urls(self.values),
+            **self.lookups(),
             **record_lookups(self.idempotency_record),
         )
 
@@ -70,7 +100,3 @@ class DeleteWebhook(SmallCommand):
     def lookup_keys(self) -> LookupKeys:
         records = record_lookups(self.idempotency_record)
         return LookupKeys(webhook_ids=one_id(self.webhook_id), **records)
-
-
-def _urls(values: Values) -> frozenset[str]:
-    return frozenset([values["url"]]) if values.get("url") else frozenset()

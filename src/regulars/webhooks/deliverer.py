@@ -17,7 +17,8 @@ from regulars.store import Conflict, Row, Store, queries
 from regulars.store.query import Statement
 from regulars.webhooks import delivery_queries, payloads
 from regulars.webhooks.deliveries import WebhookKey, event_id, new_delivery
-from regulars.webhooks.filters import Change, WebhookFilters
+from regulars.webhooks.filtering import event_filters, limit_body
+from regulars.webhooks.filters import Change
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.ledger import Ledger
 from regulars.webhooks.signatures import secrets_of, signature_headers
@@ -114,14 +115,16 @@ class Deliverer:
             "kinds": list(TYPES[webhook["type"]]),
             "limit": BATCH,
         }
-        filters = await self._read_filters(key, webhook)
-        if filters is None:
-            return False
-        is_filtered = filters.are_of_changes
+        is_filtered = webhook["filtered"]
         rows = await self._store.fetch(delivery_queries.new_changes(is_filtered), parameters)
         position = rows[-1][0] if len(rows) == BATCH else end_sequence
         now = self._clock()
-        if is_filtered:
+        if is_filtered and rows:
+            try:
+                filters = await event_filters(self._store, webhook)
+            except Rejected as rejected:
+                await self._disable(key, rejected)
+                return False
             changes = [Change(*row) for row in rows]
             rows = [
                 change[:2] for change in await filters.passing(self._store, key[0], changes, now)
@@ -140,16 +143,11 @@ class Deliverer:
         )
         return bool(moved_rows) and position < last_sequence
 
-    async def _read_filters(self, key: WebhookKey, webhook: Row) -> WebhookFilters | None:
-        """Return the filters of a webhook. If one is invalid, disable the webhook: its events
-        wait."""
-        try:
-            return WebhookFilters(webhook)
-        except Rejected as rejected:
-            reason = f"A filter is invalid, so no events are sent. {rejected.problems[0].message}"
-            parameters = {**self._claim_parameters(key), "now": self._clock(), "reason": reason}
-            await self._ledger.write([(delivery_queries.disable_webhook(), parameters)])
-            return None
+    async def _disable(self, key: WebhookKey, rejected: Rejected) -> None:
+        """Disable a webhook that has an invalid filter: its events wait."""
+        reason = f"A filter is invalid, so no events are sent. {rejected.problems[0].message}"
+        parameters = {**self._claim_parameters(key), "now": self._clock(), "reason": reason}
+        await self._ledger.write([(delivery_queries.disable_webhook(), parameters)])
 
     async def _send_due(self, key: WebhookKey, sender: Sender) -> bool:
         """Send the deliveries that are due; return whether there may be more."""
@@ -162,10 +160,12 @@ class Deliverer:
             webhook = await self._extend_claim(key, delivery)
             if webhook is None:
                 return False
-            filters = await self._read_filters(key, webhook)
-            if filters is None:
+            try:
+                body = limit_body(webhook, await self._read_body(key[0], webhook, delivery))
+            except Rejected as rejected:
+                await self._disable(key, rejected)
                 return False
-            await self._attempt(key, webhook, filters, delivery, sender)
+            await self._attempt(key, webhook, stringify(body), delivery, sender)
         return len(rows) == BATCH
 
     async def _extend_claim(self, key: WebhookKey, delivery: Row | None = None) -> Row | None:
@@ -183,12 +183,11 @@ class Deliverer:
         self,
         key: WebhookKey,
         webhook: Row,
-        filters: WebhookFilters,
+        body: bytes,
         delivery: Row,
         sender: Sender,
     ) -> None:
         """Send a delivery once, and record the attempt."""
-        body = stringify(filters.limit(await self._read_body(key[0], webhook, delivery)))
         at = self._clock()
         headers = {
             "content-type": "application/json",

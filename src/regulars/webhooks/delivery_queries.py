@@ -154,8 +154,8 @@ def changes_to_deliver(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
 @cache
 def new_changes(with_fields: bool = False) -> Query:
     """At most `limit` changes to deliver, in their order: number, customer; `with_fields`, also the
-    kind and the changed fields."""
-    names = ("sequence", "customer_id", *(("kind", "fields") if with_fields else ()))
+    kind, the changed fields and the cause."""
+    names = ("sequence", "customer_id", *(("kind", "fields", "cause") if with_fields else ()))
     statement = changes_to_deliver(*columns_named(history, names))
     return Query(statement.order_by(history.c.sequence).limit(number("limit")))
 

@@ -14,13 +14,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.core.errors import InvalidInput, InvalidQuery, Problem, Rejected
+from regulars.core.limits import DEFAULTS
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers import history
 from regulars.customers.search.keys import ALWAYS
-from regulars.customers.search.parser import parse
-from regulars.store import Row, Store, searches
+from regulars.customers.search.parser import check_text, parse, parse_text
+from regulars.segments.expansion import Expansion, uses_segments
+from regulars.segments.queries import customers_known_in
+from regulars.store import Store, searches
 from regulars.store.conditions import Condition, Parameters
 from regulars.webhooks import payloads
+from regulars.webhooks.segment_use import QUERY, SEGMENTS, read_segments
 from regulars.webhooks.values import CHANGES, TYPES
 
 _PATH = ("node", "settings")
@@ -34,15 +38,17 @@ class Change(NamedTuple):
     customer_id: int
     kind: str
     fields: str | None
+    cause: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A setting that is a filter. `read` parses its value for a type of `types`, and raises
-    Rejected if the value is invalid. The other functions get what it returns."""
+    """A setting that is a filter. `read` parses its value for a type of `types`, with the segments
+    of the account, and raises Rejected if the value is invalid. The other functions get what it
+    returns."""
 
     types: Collection[str]
-    read: Callable[[Any, str], Any]
+    read: Callable[[Any, str, Expansion], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def _read_names(name: str, value: Any, names: Collection[str]) -> list[str]:
     return value
 
 
-def _read_fields(value: Any, type_: str) -> list[str]:
+def _read_fields(value: Any, type_: str, _segments: Expansion) -> list[str]:
     of_customer = (*history.FIELD_NAMES, _CUSTOM)
     of_order = (*(_OF_ORDER + name for name in history.ORDER_FIELD_NAMES), *of_customer)
     names = of_order if type_.startswith("order/") else (*of_customer, _LEADS)
@@ -106,13 +112,14 @@ def _changed(names: Sequence[str], change: Change) -> bool:
     return any((key in before, before.get(key)) != (key in after, after.get(key)) for key in keys)
 
 
-def _read_query(value: Any, _type: str) -> Condition:
-    path = (*_PATH, "query")
+def _read_query(value: Any, _type: str, segments: Expansion) -> Condition:
+    path = (*_PATH, QUERY)
     if not isinstance(value, str) or not value.strip():
         message = "`query` must be a search, such as `country:MA`. Omit it to send everything."
         raise Rejected(InvalidInput(message, path))
     try:
-        search = parse(value)
+        check_text(value, DEFAULTS.search_characters)
+        search = parse_text(value, segments).search if uses_segments(value) else parse(value)
     except Rejected as rejected:
         problems = (p.at(path) for p in rejected.problems if isinstance(p, InvalidQuery))
         raise Rejected(*problems) from None
@@ -125,6 +132,31 @@ def _read_query(value: Any, _type: str) -> Condition:
     return search.condition or ALWAYS
 
 
+def _read_any_segment(value: Any, _type: str, segments: Expansion) -> Condition:
+    found = read_segments(value, segments.definitions)
+    try:
+        return segments.any_of(found)
+    except Rejected as rejection:
+        message = rejection.problems[0].message
+        raise Rejected(InvalidInput(message, (*_PATH, SEGMENTS))) from rejection
+
+
+def _read_segment_ids(value: Any, _type: str, segments: Expansion) -> list[int]:
+    return [each.segment_id for each in read_segments(value, segments.definitions)]
+
+
+def _is_of_segment(segment_ids: Collection[int], change: Change) -> bool:
+    """Return whether an entry says that a customer entered or left one of the segments."""
+    return history.segment_of(change.cause) in segment_ids
+
+
+async def _select_known(
+    segment_ids: Sequence[int], store: Store, account_id: int, customer_ids: Sequence[int], _: int
+) -> Collection[int]:
+    values = {"account_id": account_id, "ids": customer_ids, "segment_ids": segment_ids}
+    return {row[0] for row in await store.fetch(customers_known_in(), values)}
+
+
 async def _select_matches(
     condition: Condition, store: Store, account_id: int, customer_ids: Sequence[int], now: int
 ) -> Collection[int]:
@@ -134,7 +166,7 @@ async def _select_matches(
     return {row[0] for row in await store.fetch(query, values)}
 
 
-def _read_include(value: Any, type_: str) -> list[str]:
+def _read_include(value: Any, type_: str, _segments: Expansion) -> list[str]:
     return _read_names("include", value, payloads.example_body(type_)["node"].keys())
 
 
@@ -152,21 +184,32 @@ def _include(names: Sequence[str], body: payloads.Body) -> payloads.Body:
 _OF_CUSTOMERS = tuple(
     name for name in TYPES if name.startswith(("contact/", "order/", payloads.OF_SEGMENT))
 )
-FILTERS: Mapping[str, Filter] = {
-    "fields": ChangeFilter(("contact/updated", "order/updated"), _read_fields, _changed),
-    # After a deletion, no customer is left to meet a query.
-    "query": CustomerFilter(
-        tuple(name for name in _OF_CUSTOMERS if name != "contact/deleted"),
-        _read_query,
-        _select_matches,
-    ),
-    "include": BodyFilter(tuple(TYPES), _read_include, _include),
+# After a deletion, no customer is left to meet a query.
+_OF_DELETED = ("contact/deleted",)
+_OF_STORED = tuple(name for name in _OF_CUSTOMERS if name not in _OF_DELETED)
+_OF_ENTRIES = tuple(name for name in TYPES if name.startswith(payloads.OF_SEGMENT))
+_OF_MEMBERS = tuple(name for name in _OF_STORED if name not in _OF_ENTRIES)
+# For each setting, the filters of different types.
+FILTERS: Mapping[str, Sequence[Filter]] = {
+    "fields": [ChangeFilter(("contact/updated", "order/updated"), _read_fields, _changed)],
+    QUERY: [CustomerFilter(_OF_STORED, _read_query, _select_matches)],
+    SEGMENTS: [
+        CustomerFilter(_OF_MEMBERS, _read_any_segment, _select_matches),
+        CustomerFilter(_OF_DELETED, _read_segment_ids, _select_known),
+        ChangeFilter(_OF_ENTRIES, _read_segment_ids, _is_of_segment),
+    ],
+    "include": [BodyFilter(tuple(TYPES), _read_include, _include)],
 }
 
 
 def filter_names(settings: Mapping[str, Any]) -> list[str]:
-    """Return the names of the settings that are filters."""
-    return [name for name in FILTERS if name in settings]
+    """Return the names of the settings that are filters. Clients of the imitated API send an empty
+    list of segments for all customers."""
+    return [
+        name
+        for name in FILTERS
+        if name in settings and not (name == SEGMENTS and settings[name] == [])
+    ]
 
 
 def find_misspelt(settings: Mapping[str, Any]) -> Iterator[Problem]:
@@ -180,61 +223,26 @@ def find_misspelt(settings: Mapping[str, Any]) -> Iterator[Problem]:
             return
 
 
-def check_filters(type_: str, settings: Mapping[str, Any]) -> list[Problem]:
+def check_filters(type_: str, settings: Mapping[str, Any], segments: Expansion) -> list[Problem]:
     """Return the problems of the filters in the settings of a webhook."""
     problems: list[Problem] = []
     for name in filter_names(settings):
         try:
-            _read(name, settings[name], type_)
+            read_filter(name, settings[name], type_, segments)
         except Rejected as rejected:
             problems.extend(rejected.problems)
     return problems
 
 
-def _read(name: str, value: Any, type_: str) -> Any:
-    types = FILTERS[name].types
-    if type_ not in types:
-        message = (
-            f"`{name}` cannot filter events of the type `{type_}`. Remove it, or use one of these "
-            f"types: {', '.join(types)}."
-        )
-        raise Rejected(InvalidInput(message, (*_PATH, name)))
-    return FILTERS[name].read(value, type_)
-
-
-class WebhookFilters:
-    """The filters of a webhook, ready to be evaluated. Raises Rejected if one is invalid."""
-
-    def __init__(self, webhook: Row) -> None:
-        settings = orjson.loads(webhook["settings"]) if webhook["filtered"] else {}
-        self._values = [
-            (FILTERS[name], _read(name, settings[name], webhook["type"]))
-            for name in filter_names(settings)
-        ]
-
-    @property
-    def are_of_changes(self) -> bool:
-        """Whether some entries may become no events."""
-        return any(not isinstance(filter_, BodyFilter) for filter_, _ in self._values)
-
-    async def passing(
-        self, store: Store, account_id: int, changes: Sequence[Change], now: int
-    ) -> Sequence[Change]:
-        """Return the entries that pass all filters at the time `now`. It runs one statement for
-        each filter of customers."""
-        for filter_, value in self._values:
-            if isinstance(filter_, ChangeFilter):
-                changes = [change for change in changes if filter_.passes(value, change)]
-        for filter_, value in self._values:
-            if isinstance(filter_, CustomerFilter) and changes:
-                ids = sorted({change.customer_id for change in changes})
-                selected = await filter_.select(value, store, account_id, ids, now)
-                changes = [change for change in changes if change.customer_id in selected]
-        return changes
-
-    def limit(self, body: payloads.Body) -> payloads.Body:
-        """Return what is sent of a body."""
-        for filter_, value in self._values:
-            if isinstance(filter_, BodyFilter):
-                body = filter_.limit(value, body)
-        return body
+def read_filter(name: str, value: Any, type_: str, segments: Expansion) -> tuple[Filter, Any]:
+    """Return the filter of a setting for events of a type, and what it has read of the value.
+    Raises Rejected."""
+    for filter_ in FILTERS[name]:
+        if type_ in filter_.types:
+            return filter_, filter_.read(value, type_, segments)
+    supported = [type_ for filter_ in FILTERS[name] for type_ in filter_.types]
+    message = (
+        f"`{name}` cannot filter events of the type `{type_}`. Remove it, or use one of these "
+        f"types: {', '.join(sorted(supported, key=list(TYPES).index))}."
+    )
+    raise Rejected(InvalidInput(message, (*_PATH, name)))

@@ -8,23 +8,42 @@ import orjson
 
 from regulars.core.errors import Problem, Rejected
 from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.segments import watching
+from regulars.segments.definitions import Definitions
+from regulars.segments.expansion import Expansion
+from regulars.segments.table import segments
 from regulars.store import Row
 from regulars.store.tables import webhooks
 from regulars.store.writes import SKIP_DELIVERIES
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 from regulars.webhooks.filters import check_filters, filter_names
-from regulars.webhooks.values import DuplicateWebhook, WebhookNotFound, is_disabled
+from regulars.webhooks.segment_use import (
+    SEGMENTS,
+    can_use_segments,
+    listed_segments,
+    with_segments,
+)
+from regulars.webhooks.values import (
+    DuplicateWebhook,
+    TooManyWebhooks,
+    WebhookNotFound,
+    is_disabled,
+)
+
+# Each write to a segment reads them.
+MAX_WEBHOOKS_OF_SEGMENTS = 500
 
 
 def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
     """Create a webhook and return its row. Raises Rejected."""
     values, problems = command.values, list(command.problems)
     if not problems:
-        problems.extend(check_filters(values["type"], orjson.loads(values["settings"])))
+        problems.extend(_filter_problems(unit, values))
     if not problems and _find_duplicate(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
         raise Rejected(*problems)
+    _watch_segments(unit, values, command.at)
     row = {
         "account_id": unit.account_id,
         "webhook_id": unit.next_id("webhooks"),
@@ -56,7 +75,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
     problems: list[Problem] = list(command.problems)
     # Settings from before there were filters stay without effect until they are updated.
     if not problems and ("settings" in values or ("type" in values and row["filtered"])):
-        problems.extend(check_filters(updated["type"], orjson.loads(updated["settings"])))
+        problems.extend(_filter_problems(unit, updated))
         values["filtered"] = _has_filters(updated)
         updated = {**row, **values}
     duplicate_id = _find_duplicate(unit, updated)
@@ -64,6 +83,8 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
         problems.append(DuplicateWebhook(updated["type"]))
     if problems:
         raise Rejected(*problems)
+    if "filtered" in values:
+        _watch_segments(unit, updated, command.at)
     if command.skip_missed:
         values["position"] = unit.counters["changes"]
     if command.skip_missed or updated["type"] != row["type"]:
@@ -74,6 +95,30 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
         updated = {**row, **values}
         unit.rows[webhooks].put(updated, values)
     return updated
+
+
+def _filter_problems(unit: CustomerUnitOfWork, webhook: Row) -> list[Problem]:
+    """Return the problems of a webhook's filters, with the segments of the account."""
+    settings = webhook["settings"]
+    problems = check_filters(webhook["type"], orjson.loads(settings), Expansion(_definitions(unit)))
+    if not problems and can_use_segments(settings):
+        others = with_segments(unit.rows[webhooks].all())
+        ids = {row["webhook_id"] for row in others} - {webhook.get("webhook_id")}
+        if len(ids) >= MAX_WEBHOOKS_OF_SEGMENTS:
+            problems.append(TooManyWebhooks(MAX_WEBHOOKS_OF_SEGMENTS))
+    return problems
+
+
+def _watch_segments(unit: CustomerUnitOfWork, webhook: Row, at: int) -> None:
+    """Have the segments in `segments_uids` watched: the deletion of a customer needs the last known
+    membership. Raises Rejected."""
+    if can_use_segments(webhook["settings"]):
+        ids = listed_segments(webhook, _definitions(unit))
+        watching.watch(unit, ids, at, ("node", "settings", SEGMENTS))
+
+
+def _definitions(unit: CustomerUnitOfWork) -> Definitions:
+    return Definitions.of_rows(unit.rows[segments].all())
 
 
 def _has_filters(webhook: Row) -> bool:

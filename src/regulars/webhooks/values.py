@@ -82,6 +82,19 @@ class DuplicateWebhook(Problem):
         )
 
 
+class TooManyWebhooks(Problem):
+    """The account has the maximum number of webhooks whose filters use segments."""
+
+    key = "errors_limit"
+
+    def __init__(self, max_count: int) -> None:
+        super().__init__(
+            f"This account has {max_count} webhooks with filters that use segments, the maximum. "
+            "Delete one first, or remove its segments.",
+            ("node", "settings"),
+        )
+
+
 class WrongVersion(Problem):
     """Events are not sent in this version of the API."""
 
