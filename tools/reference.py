@@ -243,15 +243,16 @@ ERRORS = {
     ),
     "errors_in_use": (
         "200",
-        "`deleteSegments`: other segments use a segment. `extensions.used_by` lists the `id`, "
+        "`deleteSegments`: other segments or webhooks use a segment. `updateSegment`: "
+        "`segments_uids` of a webhook needs it to be watched. `extensions.used_by` lists the `id`, "
         "`type` and `name` of each.",
-        "Nothing was deleted. Change or delete the others first, or in the same request.",
+        "Nothing was changed. Change or delete the others first, or in the same request.",
     ),
     "errors_limit": (
         "200",
-        "The account has 500 segments, or 50 watched segments, or its segments would have more than "
-        "2 Mi characters together.",
-        "Delete a segment first, or stop watching one.",
+        "The account has 500 segments, or 50 watched segments, or 500 webhooks with filters that use "
+        "segments, or its segments would have more than 2 Mi characters together.",
+        "Delete one first, or stop watching a segment.",
     ),
     "tokens_not_found": (
         "200",
