@@ -229,23 +229,34 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         failing.get_by_role("button", name="Send again").click()
         expect(failing.locator(".state.delivered")).to_be_visible()
         expect(failing.locator("details")).to_have_attribute("open", "")
+        segment = 'mutation { createSegment(node: {name: "VIP", query: "tag:vip"}) { id } }'
+        person.client.data(segment)
         page.get_by_role("button", name="Edit").click()
         dialog.get_by_label("Include the previous values").check()
         dialog.get_by_label("Only customers of this search").fill("contry:MA tag:vip")
         dialog.get_by_label("Only these keys in the body").fill("id, emial")
+        dialog.get_by_label("Only customers of these segments").fill("VIP")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog.locator(".problem", has_text="country")).to_be_visible()
         expect(dialog.locator(".problem", has_text="Did you mean “email”?")).to_be_visible()
+        expect(dialog.locator(".problem", has_text="U2VnbWVudDox")).to_be_visible()
+        dialog.get_by_label("Only customers of these segments").fill("1")
         dialog.get_by_label("Only customers of this search").fill("country:MA tag:vip")
         dialog.get_by_label("Only these keys in the body").fill("id, email")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_have_count(0)
         read = "{ webhooks { settings } }"
-        settings = {"changes": True, "query": "country:MA tag:vip", "include": ["id", "email"]}
+        settings = {
+            "changes": True,
+            "query": "country:MA tag:vip",
+            "segments_uids": ["1"],
+            "include": ["id", "email"],
+        }
         assert person.client.data(read)["webhooks"] == [{"settings": settings}]
         page.get_by_role("button", name="Edit").click()
         expect(dialog.get_by_label("Only these keys in the body")).to_have_value("id, email")
         dialog.get_by_label("Only customers of this search").fill("")
+        dialog.get_by_label("Only customers of these segments").fill("")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_have_count(0)
         settings = {"changes": True, "include": ["id", "email"]}

@@ -587,6 +587,7 @@ export const t = {
     changes: "Include the previous values in updates",
     filters: {
       query: ["Only customers of this search", "Such as country:MA. Empty for all customers."],
+      segments_uids: ["Only customers of these segments", "Ids, such as 3, 17. Empty for all customers."],
       fields: ["Only changes of these fields", "For updates, such as phone, custom.loyalty. Empty for all changes."],
       include: ["Only these keys in the body", "Such as id, email. Empty for all keys."],
     },

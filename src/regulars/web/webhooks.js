@@ -97,7 +97,7 @@ function edit(webhook, types) {
   );
   // Text or a list of names: the server checks them, and older settings may have other values.
   const filters = Object.fromEntries(
-    ["query", "fields", "include"].map((name) => {
+    ["query", "segments_uids", "fields", "include"].map((name) => {
       const [label, hint] = t.webhooks.filters[name];
       const value = [webhook?.settings[name] ?? []].flat().join(", ");
       const input = h("input", { type: "text", value, autocomplete: "off", spellcheck: "false" });
