@@ -61,6 +61,7 @@ LOOKUPS = LookupKeys(
     phone_terms=["phone:600000007"],
     purged_ids=[5_007],
     restored_ids=[5_007],
+    segment_webhooks=[True],
     shop_ids=["cus_7"],
     taken_ids=[7],
     webhook_ids=[1],
