@@ -99,6 +99,11 @@ def test_the_owner_changes_the_settings(person: Person) -> None:
         dialog.get_by_label("Days in the trash").fill("4000")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_contain_text("Use a whole number from 0 to 3,650.")
+        for days in ("", " ", "9 000", "-1", "ten"):
+            dialog.get_by_label("Days in the trash").fill(days)
+            dialog.get_by_role("button", name="Save").click()
+            expect(dialog).to_contain_text("Enter a whole number, such as 30.")
+            expect(dialog.get_by_label("Days in the trash")).to_be_focused()
         dialog.get_by_label("Days in the trash").fill("9")
         dialog.get_by_label("Each customer needs").select_option("an email or a phone")
         dialog.get_by_role("button", name="Save").click()

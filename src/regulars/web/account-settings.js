@@ -31,8 +31,13 @@ const edit = (control) =>
     };
     const content = h("div", { class: "fields" }, Object.values(fields));
     const saved = await openFormDialog(t.account.title, t.save, content, fields, () => {
-      const node = { identify_by: fields.identify_by.input.value, trash_days: Number(fields.trash_days.input.value) };
-      return runMutation(CHANGE, { node });
+      const days = fields.trash_days.input.value.trim();
+      if (!/^\d+$/.test(days)) {
+        fields.trash_days.setError(t.account.trashDaysInvalid);
+        fields.trash_days.input.focus();
+        return undefined;
+      }
+      return runMutation(CHANGE, { node: { identify_by: fields.identify_by.input.value, trash_days: Number(days) } });
     });
     if (saved) toast(t.account.saved);
   });

@@ -438,6 +438,7 @@ export const t = {
     identifyByHint: "Customers that you have already are not changed.",
     trashDays: "Days in the trash",
     trashDaysHint: "Deleted customers can be restored for so long, up to 3,650 days. With 0, they are deleted at once.",
+    trashDaysInvalid: "Enter a whole number, such as 30.",
     saved: "The settings were saved.",
   },
   overview: {
