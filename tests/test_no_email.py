@@ -268,6 +268,22 @@ def test_rows_are_matched_by_external_id_or_phone(shop: Client) -> None:
     assert find(shop, "phone:999") == []
 
 
+def test_rows_of_unknown_customers_name_what_is_missing(shop: Client) -> None:
+    rows = upsert(
+        shop,
+        {"_id": 99, "email": "", "phone": "1"},
+        {"email": "", "phone": "2", "if_version": 1},
+        {"phone": "3", "if_version": 1},
+    )
+    errors = [[(e["key"], e["input_path"][-1]) for e in row["errors"]] for row in rows]
+    assert errors == [
+        [("errors_customer_not_found", "id")],
+        [("errors_invalid_input", "if_version")],
+        [("errors_invalid_input", "if_version")],
+    ]
+    assert rows[1]["errors"][0]["message"].startswith("No customer matches the row")
+
+
 def test_lists_by_email_hold_customers_without_one(shop: Client) -> None:
     for number in range(3):
         create(shop, phone=f"{number}")

@@ -23,6 +23,10 @@ from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row
 
+_NO_IDENTIFIER = (
+    "No customer matches the row, so none has this version. Send `id`, `_id`, `external_ids` or "
+    "`email`, or leave out `if_version`."
+)
 _NO_EMAIL = "No email. A new customer needs one. To update a customer, send `id`, `_id` or `email`."
 
 
@@ -78,8 +82,9 @@ def creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
         path = (*row.path, "if_version")
         if ids := row.values.get("external_ids"):
             return [CustomerNotFound(map(str, ids), path, "external id")]
-        emails = [row.values["email"]] if "email" in row.values else []
-        return [CustomerNotFound(emails, path, "email")]
+        if not row.values.get("email"):
+            return [InvalidInput(_NO_IDENTIFIER, path)]
+        return [CustomerNotFound([row.values["email"]], path, "email")]
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "

@@ -38,7 +38,7 @@ from regulars.customers.bulk import (
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
-from regulars.customers.identification import changed_problems, new_problems
+from regulars.customers.identification import changed_problems, new_problems, of_email
 from regulars.customers.kept_values import keep_values, with_external_ids, without_consent
 from regulars.customers.row_problems import (
     creation_problems,
@@ -171,6 +171,8 @@ def _set(
         problems += of_creation
         if all(isinstance(problem, MissingEmail) for problem in of_creation):
             problems = new_problems(unit, problems, new_values, checked_values, row.path)
+        else:
+            problems = of_email(unit, problems)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
