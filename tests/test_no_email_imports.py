@@ -241,3 +241,34 @@ def test_large_numbers_are_no_ids_of_customers(shop: Client) -> None:
     assert counts(run(shop, content)) == (1, 0, 0, 0)
     assert counts(run(shop, content)) == (0, 0, 1, 0)
     assert [p["full_name"] for p in people(shop)] == ["Ana", "Ben", "Cy"]
+
+
+def test_texts_without_digits_are_no_numbers_but_tell_persons_apart(shop: Client) -> None:
+    identify_by(shop, "anything")
+    create(shop, external_ids=[{"source": "crm", "id": "1"}])
+    create(shop, phone="none", first_name="Mom Ana")
+    numbers = "".join(f",+3361234567{digit},\n" for digit in range(8))
+    content = f"name,phone,notes\n,Ask mom,a\n,unknown,b\nAna,none mom,c\n{numbers}"
+    assert counts(run(shop, content)) == (11, 0, 0, 0)
+    assert counts(run(shop, content.replace("Ask mom", "ask  MOM"))) == (0, 0, 11, 0)
+    # A row without a phone is about a customer without one.
+    assert counts(run(shop, "name,notes\nMom Ana,x\n")) == (1, 0, 0, 0)
+
+
+def test_a_file_without_identifications_is_refused(shop: Client) -> None:
+    for setting, words in (
+        (None, "the email"),
+        ("email_or_phone", "the email or the phone"),
+        ("anything", "the email, the phone, a name or an external id"),
+    ):
+        identify_by(shop, setting)
+        answer = send(shop, "notes\nx\n")
+        assert answer.status_code == 400
+        assert f"No column is recognized as {words}." in answer.text
+
+
+def test_a_column_of_external_ids_of_no_system_is_a_custom_field(shop: Client) -> None:
+    details = run(shop, "email,external_ids\nana@x.test,crm:78\n")
+    assert counts(details) == (1, 0, 0, 0), details
+    (ana,) = [edge["node"] for edge in shop.page("custom external_ids { id }")["edges"]]
+    assert ana == {"custom": {"external_ids": "crm:78"}, "external_ids": []}

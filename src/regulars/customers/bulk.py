@@ -177,7 +177,7 @@ def contact_term(row: SetRow) -> str:
     if row.values.get("email"):
         return ""
     contact = {name: row.values.get(name) or "" for name in _CONTACT}
-    return search_document.contact_term(contact) if any(contact.values()) else ""
+    return search_document.contact_term(contact)
 
 
 def _shop_ids(rows: Iterable[SetRow]) -> Iterable[str]:

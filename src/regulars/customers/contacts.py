@@ -26,8 +26,7 @@ class Contacts:
 
     def add(self, row: Row) -> None:
         """Add a customer, if it has no email."""
-        if not row["email"]:
-            term = search_document.contact_term(row)
+        if not row["email"] and (term := search_document.contact_term(row)):
             self._ids.setdefault(term, {})[row["customer_id"]] = None
 
     def match(self, row: SetRow, stored: Row | None) -> tuple[SetRow, Row | None, list[Problem]]:

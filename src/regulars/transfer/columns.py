@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regulars.core import fields
-from regulars.core.account_settings import ANYTHING, EMAIL, IDENTIFIERS
+from regulars.core.account_settings import ANYTHING, EMAIL, EMAIL_OR_PHONE, IDENTIFIERS
 from regulars.core.fields import in_order, names_of
 from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
@@ -60,6 +60,11 @@ _MAX_LISTED = 20
 _MAX_CANDIDATES = 3
 # The columns of which a file needs one, by the setting `identify_by` of the account.
 _IDENTIFYING = {**IDENTIFIERS, ANYTHING: (*IDENTIFIERS[ANYTHING], "name", EXTERNAL_ID)}
+_COLUMN = {
+    EMAIL: "the email",
+    EMAIL_OR_PHONE: "the email or the phone",
+    ANYTHING: "the email, the phone, a name or an external id",
+}
 _LIKE_EMAIL = ("email", "emailaddress", "mail", "correo", "courriel", "eposta")
 
 
@@ -194,7 +199,7 @@ def assign_columns(
         )
     identifying = {"_id", "id", *_IDENTIFYING[identify_by]}
     if fields_.isdisjoint(identifying) and not any(map(is_external, fields_)):
-        raise BadOption(_no_email(names, profiles))
+        raise BadOption(_no_email(names, profiles, identify_by))
     unused = [c for c in assigned if c.field is None and c.heading]
     if unused and unknown == "refuse":
         raise BadOption(
@@ -385,7 +390,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:50]) for name in names[:_MAX_LISTED]) + more
 
 
-def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile]) -> str:
+def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile], identify_by: str) -> str:
     if any(is_email(name) for name in names):
         return (
             "The first line seems to be a customer, not the headings. If the file has no headings, "
@@ -400,8 +405,8 @@ def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile]) -> str:
     )
     example = candidates[0] if candidates else "E-mail"
     return (
-        f"No column is recognized as the email.{hint} The headings are {_listed(names)}. Map the "
-        f"column, as in --map '{example}=email'."
+        f"No column is recognized as {_COLUMN[identify_by]}.{hint} The headings are "
+        f"{_listed(names)}. Map the column, as in --map '{example}=email'."
     )
 
 

@@ -165,8 +165,8 @@ def _key_of(values: Mapping[str, Any]) -> str:
     an external id."""
     if values["email"]:
         return clean_email(values["email"])[1]
-    if values["phone"] or values["first_name"] or values["last_name"]:
-        return contact_term(values)
+    if contact := contact_term(values):
+        return contact
     ids = values.get(EXTERNAL_IDS) or [{"source": "", "id": ""}]
     return f"external:{ids[0]['source']}:{ids[0]['id']}"
 

@@ -174,11 +174,13 @@ def _is_folded_differently(character: str) -> bool:
 
 def contact_term(row: Row, phone_forms: Sequence[str] | None = None) -> str:
     """Return the facet of a customer without an email, by which imports find it again: its phone
-    and its full name. No filter of the search has this key."""
+    and its full name. Empty without both. No filter of the search has this key."""
     if phone_forms is None:
         phone_forms = phones.forms(row["phone"])
-    phone = phone_forms[0] if phone_forms else ""
-    return f"contact:{phone} {fold(full_name(row['first_name'], row['last_name']))}"[:FACET_LENGTH]
+    # A text without digits is compared as a whole. The first space is before the name.
+    phone = phone_forms[0] if phone_forms else "".join(fold(row["phone"]).split())
+    contact = f"{phone} {fold(full_name(row['first_name'], row['last_name']))}"
+    return f"contact:{contact}"[:FACET_LENGTH] if contact != " " else ""
 
 
 def _normalize(block: str) -> str:
@@ -307,8 +309,8 @@ def _facets(
         facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
-    if not row[_EMAIL]:
-        facets.append(contact_term(row, phone_forms[0][1]))
+    if not row[_EMAIL] and (contact := contact_term(row, phone_forms[0][1])):
+        facets.append(contact)
     return "\n" + "\n".join(facets) + "\n" if facets else ""
 
 
