@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from importlib import import_module
 from typing import Any
 
@@ -205,6 +206,33 @@ def test_a_row_sees_the_changes_of_earlier_rows(client: Client) -> None:
     assert outcomes(result) == ["UPDATED", "CREATED"]
     taken = set_customers(client, [{"_id": customer_id, "email": "ANA@shop.test"}])
     assert errors(taken) == [[("errors_dup_email", ["nodes", 0, "email"])]]
+
+
+def test_emails_move_between_customers_in_the_order_of_the_rows(client: Client) -> None:
+    """A row takes an email that an earlier row has freed. The database checks the unique index row
+    by row, in an order of its own."""
+    choose = random.Random(5)
+    pool = [f"e{n}@shop.test" for n in range(8)]
+    model = {client.create(email)["_id"]: email for email in pool[:5]}
+    moves = 0
+    for _ in range(40):
+        numbers = choose.sample(sorted(model), k=choose.randint(2, 5))
+        nodes = [
+            {"_id": number, "email": email, "first_name": choose.choice("ab")}
+            for number, email in zip(numbers, choose.sample(pool, k=len(numbers)), strict=True)
+        ]
+        result = set_customers(client, nodes, policy="REJECT_ROW")
+        before = set(model.values())
+        for node, row in zip(nodes, result["rows"], strict=True):
+            number, email = node["_id"], node["email"]
+            if email in model.values() and email != model[number]:
+                assert [error["key"] for error in row["errors"]] == ["errors_dup_email"]
+            else:
+                assert row["outcome"] in ("UPDATED", "UNCHANGED")
+                moves += email != model[number] and email in before
+                model[number] = email
+        assert emails(client) == [model[number] for number in sorted(model)]
+    assert moves > 10
 
 
 def test_a_request_takes_at_most_250_rows(client: Client) -> None:

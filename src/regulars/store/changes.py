@@ -35,11 +35,13 @@ class State:
 
 class TableChanges(NamedTuple):
     """The changes of one table: rows to insert, rows to update by the columns to write, and the
-    keys of rows to delete."""
+    keys of rows to delete. `released` are updates that come before: rows whose unique value another
+    row takes have no value of it in between."""
 
     inserted: Sequence[Row] = ()
     updated: Mapping[tuple[str, ...], Sequence[Row]] = {}
     deleted: Sequence[Any] = ()
+    released: Mapping[tuple[str, ...], Sequence[Row]] = {}
 
 
 _UNCHANGED = TableChanges()

@@ -3,7 +3,7 @@ Enterprise Application Architecture, 2002)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from regulars.store.changes import TableChanges
@@ -11,6 +11,8 @@ from regulars.store.entity import Entity, Row, Updates
 
 # Members of an Enum are slow to reach.
 _CHANGED, _ASSIGNED = Updates.CHANGED, Updates.ASSIGNED
+# Before the key of a row, where a unique value is released. No stored text has this character.
+_RELEASED = "\x01"
 
 
 class IdentityMap:
@@ -129,7 +131,33 @@ class IdentityMap:
                 updated.setdefault(columns, []).append(row)
         if not (inserted or updated or deleted):
             return None
-        return TableChanges(inserted, updated, deleted)
+        return TableChanges(inserted, updated, deleted, self._released(updated))
+
+    def _released(
+        self, updated: Mapping[tuple[str, ...], Sequence[Row]]
+    ) -> dict[tuple[str, ...], list[Row]]:
+        """Return the updates that release the unique values which other updated rows take."""
+        released: dict[tuple[str, ...], list[Row]] = {}
+        for columns, value_of in self._entity.indexes:
+            changed = [
+                (row, before)
+                for names, rows in updated.items()
+                if not frozenset(columns).isdisjoint(names)
+                for row in rows
+                if value_of(row) != value_of(before := self._loaded[self._key_of(row)])
+            ]
+            if len(changed) < 2:
+                continue
+            taken = {value_of(row) for row, _ in changed}
+            name = columns[-1]
+            rows: list[Row] = [
+                {**row, name: f"{_RELEASED}{self._key_of(row)}"}
+                for row, before in changed
+                if value_of(before) in taken
+            ]
+            if rows:
+                released[name,] = rows
+        return released
 
     def copy(self) -> IdentityMap:
         """Return an independent copy."""

@@ -44,7 +44,8 @@ class Shape(NamedTuple):
     """The kinds of changes that a batch makes: the entities with deleted rows; those with updated
     rows, and the columns that are updated together; further statements; the entities with new rows;
     and whether search terms are removed or added. If the state was predicted, `absent` has the
-    lookups that must name no customer."""
+    lookups that must name no customer. `releases` says whether rows are updated twice, to release
+    unique values first."""
 
     entities: Entities
     deletes: tuple[Entity, ...]
@@ -54,11 +55,12 @@ class Shape(NamedTuple):
     removes_terms: bool
     adds_terms: bool
     absent: tuple[str, ...] = ()
+    releases: bool = False
 
     @property
     def needs_snapshots(self) -> bool:
         """Whether a statement of the batch must not be combined with others."""
-        return any(statement.needs_snapshot for statement in self.statements)
+        return self.releases or any(statement.needs_snapshot for statement in self.statements)
 
 
 def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[BatchStatement]:
@@ -215,6 +217,7 @@ def shape_of(entities: Entities, changes: Changes, absent: Iterable[str] = ()) -
         bool(changes.removed_terms),
         bool(changes.added_terms),
         tuple(sorted(absent)),
+        any(table.released for _, table in tables),
     )
 
 
@@ -315,6 +318,7 @@ def updates(
     result: list[tuple[Entity, tuple[str, ...], Sequence[Row]]] = []
     for name, table in changes.tables.items():
         entity = entities.by_name[name]
+        result += [(entity, columns, rows) for columns, rows in table.released.items()]
         rows_by_columns = table.updated
         if len(rows_by_columns) > MAX_UPDATES and entity.updates is Updates.CHANGED:
             columns = tuple(sorted({name for names in rows_by_columns for name in names}))

@@ -52,7 +52,7 @@ def save(
     for statement in saving.deletions(entities, deletes):
         run_query(connection, _query(statement), parameters)
     for entity, table in tables:
-        for columns, rows in table.updated.items():
+        for columns, rows in chain(table.released.items(), table.updated.items()):
             _run_for_each(connection, writes.update_row(entity.table, columns), rows)
     for statement in changes.statements:
         run_query(connection, _query(statement), parameters)
