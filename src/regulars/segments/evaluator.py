@@ -19,9 +19,10 @@ from regulars.segments.queries import definitions as definitions_query
 from regulars.segments.queries import members_after, segments_of_customers
 from regulars.store import Store, queries
 
-# Changes that are read at a time, and customers of a page of an evaluation of all customers.
+# Changes that are read at a time, and customers of a page of an evaluation of all customers. A page
+# is one write: the writes of clients wait for it.
 BATCH = 100
-PAGE = 500
+PAGE = 200
 
 
 class ClaimLost(Exception):  # no error of a caller: the next claim goes on

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import random
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,6 +31,9 @@ _EXTEND_MS = CLAIM_MS // 2
 _PASS_MS = 5_000
 # When a segment is tried again whose query cannot be read, or takes too long.
 RETRY_MS, SLOW_RETRY_MS = 5_000, 300_000
+# After each step, a worker waits as long as the step took, so that it uses at most half of the time
+# of the process and of the database: the requests of clients come first.
+_MAX_PAUSE_SECONDS = 1.0
 # Accounts that are evaluated at the same time.
 MAX_ACCOUNTS = 4
 _MAX_CANDIDATES = 100
@@ -67,8 +71,7 @@ class SegmentWorker:
         try:
             while not self._stopping.is_set():
                 await self._try(self._claim())
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), POLL_SECONDS)
+                await self._pause(POLL_SECONDS)
             if self._tasks:
                 await asyncio.wait(self._tasks.values(), timeout=CLAIM_MS / 1000)
         finally:
@@ -93,7 +96,11 @@ class SegmentWorker:
         with contextlib.suppress(ClaimLost):
             await evaluator.prepare()
             extended_at, ends_at = now, now + _PASS_MS
-            while not self._stopping.is_set() and await evaluator.step():
+            while not self._stopping.is_set():
+                began = time.perf_counter()
+                if not await evaluator.step():
+                    break
+                await self._pause(min(time.perf_counter() - began, _MAX_PAUSE_SECONDS))
                 now = self._clock()
                 if now >= ends_at and not evaluator.has_sweeps:
                     break  # the next claim has the segments that are watched since
@@ -118,6 +125,11 @@ class SegmentWorker:
                 )
             ]
         )
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than until `stop`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _try(self, work: Any) -> None:
         """Await a call that may fail while the database is unreachable; the caller repeats it."""

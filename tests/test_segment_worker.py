@@ -1,0 +1,66 @@
+"""How the worker that evaluates watched segments shares the process with clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
+from regulars.segments import worker as worker_module
+from regulars.segments.commands import CreateSegment
+from regulars.segments.evaluator import Evaluator
+from regulars.segments.values import clean_segment
+from regulars.segments.worker import SegmentWorker
+from regulars.store import Store
+from tests.support import with_store
+
+pytestmark = pytest.mark.both_databases
+
+STEPS = 5
+
+
+def test_a_worker_uses_at_most_half_of_the_time(
+    new_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[float, float]] = []
+
+    async def step(_evaluator: Evaluator) -> bool:
+        began = time.perf_counter()
+        await asyncio.sleep(0.05)
+        steps.append((began, time.perf_counter()))
+        return len(steps) < STEPS
+
+    monkeypatch.setattr(Evaluator, "step", step)
+
+    async def work(store: Store) -> None:
+        account = await Accounts(store).create("north")
+        values, _ = clean_segment({"name": "All", "query": "", "watched": True}, ())
+        await store.write(account.account_id, CreateSegment(values, now_ms()))
+        await SegmentWorker(store, 900, True).evaluate_account(account.account_id)
+
+    with_store(new_database, work)
+    shares = [
+        (end - began) / (following - began) for (began, end), (following, _) in pairwise(steps)
+    ]
+    assert len(steps) == STEPS
+    # The clock of the event loop is coarser than the one that measures.
+    assert max(shares) < 0.55
+
+
+def test_a_stopped_worker_does_not_wait(new_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "POLL_SECONDS", 30)
+
+    async def work(store: Store) -> float:
+        worker = SegmentWorker(store, 900, True)
+        task = asyncio.create_task(worker.run())
+        await asyncio.sleep(0.2)
+        began = time.perf_counter()
+        worker.stop()
+        await task
+        return time.perf_counter() - began
+
+    assert with_store(new_database, work) < 5
