@@ -7,6 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.clock import now_ms
@@ -15,7 +16,8 @@ from regulars.segments.commands import CreateSegment
 from regulars.segments.evaluator import Evaluator
 from regulars.segments.values import clean_segment
 from regulars.segments.worker import SegmentWorker
-from regulars.store import Store
+from regulars.store import Conflict, Store
+from regulars.store.query import Query
 from tests.support import with_store
 
 pytestmark = pytest.mark.both_databases
@@ -49,6 +51,28 @@ def test_a_worker_uses_at_most_half_of_the_time(
     assert len(steps) == STEPS
     # The clock of the event loop is coarser than the one that measures.
     assert max(shares) < 0.55
+
+
+def test_segments_whose_evaluation_fails_are_soon_tried_again(
+    new_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def step(_evaluator: Evaluator) -> bool:
+        raise Conflict("a unique value")
+
+    monkeypatch.setattr(Evaluator, "step", step)
+
+    async def work(store: Store) -> None:
+        account = await Accounts(store).create("north")
+        values, _ = clean_segment({"name": "All", "query": "", "watched": True}, ())
+        await store.write(account.account_id, CreateSegment(values, now_ms()))
+        with pytest.raises(Conflict):
+            await SegmentWorker(store, 900, True).evaluate_account(account.account_id)
+        query = Query(sa.text("SELECT claimed_by, claimed_until FROM segments"))
+        ((claimed_by, claimed_until),) = await store.fetch(query, {})
+        assert claimed_by is None
+        assert claimed_until <= now_ms() + worker_module.RETRY_MS
+
+    with_store(new_database, work)
 
 
 def test_a_stopped_worker_does_not_wait(new_database: str, monkeypatch: pytest.MonkeyPatch) -> None:

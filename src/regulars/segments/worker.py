@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -93,24 +93,42 @@ class SegmentWorker:
         rows = [dict(zip(queries.COLUMNS, row, strict=True)) for row in claimed]
         settings = (self._sweep_ms, self._clock, self._cache)
         evaluator = Evaluator(self._store, account_id, self._id, rows, *settings)
-        with contextlib.suppress(ClaimLost):
-            await evaluator.prepare()
-            extended_at, ends_at = now, now + _PASS_MS
-            while not self._stopping.is_set():
-                began = time.perf_counter()
-                if not await evaluator.step():
-                    break
-                await self._pause(min(time.perf_counter() - began, _MAX_PAUSE_SECONDS))
-                now = self._clock()
-                if now >= ends_at and not evaluator.has_sweeps:
-                    break  # the next claim has the segments that are watched since
-                if now >= extended_at + _EXTEND_MS:
-                    extended_at = now
-                    extension = {**parameters, "until": now + CLAIM_MS}
-                    statement = (evaluation_queries.extend_claim(), extension)
-                    if await self._store.execute([statement]) < len(rows):
-                        raise ClaimLost
         ids = {row["segment_id"] for row in rows}
+        try:
+            await self._evaluate_claimed(evaluator, parameters, len(rows), now)
+        except ClaimLost:
+            pass
+        except Exception:
+            evaluator.failed_ids |= ids
+            raise
+        finally:
+            await self._release(evaluator, parameters, ids)
+
+    async def _evaluate_claimed(
+        self, evaluator: Evaluator, parameters: Mapping[str, Any], count: int, now: int
+    ) -> None:
+        """Evaluate `count` segments that were claimed at `now`. Raises ClaimLost."""
+        await evaluator.prepare()
+        extended_at, ends_at = now, now + _PASS_MS
+        while not self._stopping.is_set():
+            began = time.perf_counter()
+            if not await evaluator.step():
+                break
+            await self._pause(min(time.perf_counter() - began, _MAX_PAUSE_SECONDS))
+            now = self._clock()
+            if now >= ends_at and not evaluator.has_sweeps:
+                break  # the next claim has the segments that are watched since
+            if now >= extended_at + _EXTEND_MS:
+                extended_at = now
+                extension = {**parameters, "until": now + CLAIM_MS}
+                statement = (evaluation_queries.extend_claim(), extension)
+                if await self._store.execute([statement]) < count:
+                    raise ClaimLost
+
+    async def _release(
+        self, evaluator: Evaluator, parameters: Mapping[str, Any], ids: Set[int]
+    ) -> None:
+        """End the claim of segments. Those that failed are tried again later."""
         now, failed_ids, slow_ids = self._clock(), evaluator.failed_ids, evaluator.slow_ids
         await self._store.execute(
             [
@@ -165,7 +183,6 @@ class SegmentWorker:
         except Conflict:
             return  # another worker claims the same segments
         except Exception as error:
-            # The claim expires.
             fields = {"fields": {"error": type(error).__name__, "account": account_id}}
             _log.warning("Segments could not be evaluated.", extra=fields, exc_info=error)
             await asyncio.sleep(1)
