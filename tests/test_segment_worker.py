@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from regulars.segments import worker as worker_module
 from regulars.segments.commands import CreateSegment
 from regulars.segments.evaluator import Evaluator
 from regulars.segments.values import clean_segment
-from regulars.segments.worker import SegmentWorker
+from regulars.segments.worker import SegmentWorker, delete_old
 from regulars.store import Conflict, Store
 from regulars.store.query import Query
 from tests.support import with_store
@@ -88,3 +89,39 @@ def test_a_stopped_worker_does_not_wait(new_database: str, monkeypatch: pytest.M
         return time.perf_counter() - began
 
     assert with_store(new_database, work) < 5
+
+
+def test_old_memberships_are_deleted_without_a_write_that_reads_all(new_database: str) -> None:
+    insert = (
+        "INSERT INTO memberships (account_id, segment_id, customer_id, since, removed_at) VALUES "
+        "({0}, 1, 1, 1, NULL), ({0}, 1, 2, 1, 5), ({0}, 1, 3, 1, 6), ({0}, 2, 1, 1, NULL)"
+    )
+    written = []
+
+    class Recorder:
+        """A store that records which statements are writes."""
+
+        def __init__(self, store: Store) -> None:
+            self.fetch = store.fetch
+            self._execute = store.execute
+
+        async def execute(self, statements: Any) -> int:
+            written.extend([dict(parameters) for _, parameters in statements])
+            return await self._execute(statements)
+
+    async def work(store: Store) -> list[tuple[Any, ...]]:
+        account = await Accounts(store).create("north")
+        values, _ = clean_segment({"name": "All", "query": "", "watched": True}, ())
+        await store.write(account.account_id, CreateSegment(values, now_ms()))
+        sql = Query(sa.text(insert.format(account.account_id)))
+        await store.execute([(sql, {})])
+        recorder = cast("Store", Recorder(store))
+        await delete_old(recorder, worker_module.RETENTION_MS + 5)
+        orphans = {"account_id": account.account_id, "segment_id": 2}
+        assert written == [{"before": 5}, orphans]
+        await delete_old(recorder, worker_module.RETENTION_MS + 5)
+        assert written[2:] == [{"before": 5}]
+        left = "SELECT segment_id, customer_id FROM memberships ORDER BY 1, 2"
+        return [tuple(row) for row in await store.fetch(Query(sa.text(left)), {})]
+
+    assert with_store(new_database, work) == [(1, 1), (1, 3)]

@@ -94,15 +94,36 @@ def members_after() -> Query:
 @cache
 def delete_old_memberships() -> Query:
     """Delete, for all accounts, the memberships of customers that were deleted at `before` or
-    earlier, and those of segments that an older program has deleted."""
+    earlier."""
+    return Query(memberships.delete().where(memberships.c.removed_at <= number("before")))
+
+
+@cache
+def orphaned_segments() -> Query:
+    """At most `limit` segments that have memberships and are not watched, because an older program
+    has deleted them: account, `_id`."""
+    members = sa.select(memberships.c.account_id, memberships.c.segment_id).distinct()
+    found = members.subquery("with_members")
+    watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
+        segments.c.account_id == found.c.account_id,
+        segments.c.segment_id == found.c.segment_id,
+        segments.c.watched.is_(sa.true()),
+    )
+    rows = sa.select(found.c.account_id, found.c.segment_id)
+    return Query(rows.where(~watched.correlate(found).exists()).limit(number("limit")))
+
+
+@cache
+def delete_orphaned_memberships() -> Query:
+    """Delete the memberships of the segment `segment_id`, unless it is watched."""
     watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
         segments.c.account_id == memberships.c.account_id,
         segments.c.segment_id == memberships.c.segment_id,
         segments.c.watched.is_(sa.true()),
     )
+    of_segment = memberships.c.segment_id == number("segment_id")
     is_orphaned = ~watched.correlate(memberships).exists()
-    is_old = memberships.c.removed_at <= number("before")
-    return Query(memberships.delete().where(sa.or_(is_old, is_orphaned)))
+    return Query(memberships.delete().where(of_account(memberships), of_segment, is_orphaned))
 
 
 def _delete_memberships(where: Where) -> Change:
