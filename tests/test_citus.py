@@ -30,6 +30,8 @@ from regulars.app import Application
 from regulars.cli.errors import UNREACHABLE
 from regulars.core.packages import all_tables
 from regulars.directory.database import upgrade
+from regulars.segments import evaluation_queries
+from regulars.segments import queries as segment_queries
 from regulars.settings import Settings
 from regulars.store import Store, imports, parse_url
 from regulars.store.citus.distribution import distribute_tables, use_sequential_mode
@@ -81,6 +83,9 @@ _STATEMENTS_OF_ALL_ACCOUNTS = {
         forget_deleted_shop_ids(),
         blank_late_attempts(),
         trash_queries.due(),
+        segment_queries.delete_old_memberships(),
+        segment_queries.orphaned_segments(),
+        evaluation_queries.lag(),
         import_figures(),
         inbox_figures(),
         webhook_figures(),
@@ -247,7 +252,11 @@ def test_workers_read_only_from_the_nodes_of_their_accounts(database: str) -> No
         connection = await asyncpg.connect(database)
         try:
             problems = []
-            for query in (delivery_queries.webhooks_with_work(True), imports.due_imports(True)):
+            for query in (
+                delivery_queries.webhooks_with_work(True),
+                evaluation_queries.accounts_with_work(True),
+                imports.due_imports(True),
+            ):
                 compiled = query.compiled("postgresql")
                 arguments = compiled.arguments({"now": 1, "limit": 1, "ids": [1]})
                 text = f"EXPLAIN (FORMAT JSON) {compiled.text}"
@@ -257,7 +266,7 @@ def test_workers_read_only_from_the_nodes_of_their_accounts(database: str) -> No
         finally:
             await connection.close()
 
-    assert asyncio.run(explain()) == [None, None]
+    assert asyncio.run(explain()) == [None, None, None]
 
 
 async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -> None:

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.clock import now_ms
+from regulars.customers.bulk import SetCustomers, SetRow
 from regulars.segments import worker as worker_module
-from regulars.segments.commands import CreateSegment
+from regulars.segments.commands import CreateSegment, UpdateSegment
 from regulars.segments.evaluator import Evaluator
+from regulars.segments.queries import segments_of_customers
 from regulars.segments.values import clean_segment
 from regulars.segments.worker import SegmentWorker, delete_old
 from regulars.store import Conflict, Store
@@ -117,7 +119,7 @@ def test_old_memberships_are_deleted_without_a_write_that_reads_all(new_database
         await store.execute([(sql, {})])
         recorder = cast("Store", Recorder(store))
         await delete_old(recorder, worker_module.RETENTION_MS + 5)
-        orphans = {"account_id": account.account_id, "segment_id": 2}
+        orphans = {"account_id": account.account_id, "segment_id": 2, "limit": 1_000}
         assert written == [{"before": 5}, orphans]
         await delete_old(recorder, worker_module.RETENTION_MS + 5)
         assert written[2:] == [{"before": 5}]
@@ -125,3 +127,44 @@ def test_old_memberships_are_deleted_without_a_write_that_reads_all(new_database
         return [tuple(row) for row in await store.fetch(Query(sa.text(left)), {})]
 
     assert with_store(new_database, work) == [(1, 1), (1, 3)]
+
+
+def test_unwatching_deletes_memberships_a_few_at_a_time(
+    new_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that deletes all of them would delay those of clients."""
+    monkeypatch.setattr(worker_module, "DELETED_AT_ONCE", 2)
+
+    async def work(store: Store) -> None:
+        account_id = (await Accounts(store).create("north")).account_id
+        everyone, _ = clean_segment({"name": "All", "query": "", "watched": True}, ())
+        await store.write(account_id, CreateSegment(everyone, now_ms()))
+        persons = [{"email": f"{n}@x.test", "email_key": f"{n}@x.test"} for n in range(5)]
+        await store.write(account_id, SetCustomers(tuple(map(SetRow, persons)), now_ms()))
+        worker = SegmentWorker(store, 900, True)
+        await worker.evaluate_account(account_id)
+
+        async def counts() -> tuple[int, int]:
+            account = {"account_id": account_id}
+            ids = {**account, "ids": [1, 2, 3, 4, 5]}
+            stored = Query(sa.text("SELECT 1 FROM memberships"))
+            shown = await store.fetch(segments_of_customers(), ids)
+            return len(await store.fetch(stored, {})), len(shown)
+
+        assert await counts() == (5, 5)
+        for watched, announce, expected in ((False, False, (5, 0)), (True, True, (0, 0))):
+            values, _ = clean_segment({"watched": watched}, ())
+            change = UpdateSegment("1", 1, values, now_ms(), announce=announce)
+            await store.write(account_id, change)
+            assert await counts() == expected
+        # The members of before are announced again.
+        await worker.evaluate_account(account_id)
+        assert await counts() == (5, 5)
+        entries = Query(sa.text("SELECT 1 FROM history WHERE kind = 'segment_entered'"))
+        assert len(await store.fetch(entries, {})) == 5
+        values, _ = clean_segment({"watched": False}, ())
+        await store.write(account_id, UpdateSegment("1", 1, values, now_ms()))
+        await delete_old(store, now_ms())
+        assert await counts() == (0, 0)
+
+    with_store(new_database, work)

@@ -228,7 +228,7 @@ DAMAGE = {
     "memberships": [
         ("DELETE FROM memberships", "the members are not the customers of the query"),
         ("UPDATE memberships SET removed_at = since", "the members are not the customers"),
-        ("UPDATE memberships SET segment_id = 9", "the segment is missing or not watched"),
+        ("UPDATE memberships SET segment_id = 9", "the members are not the customers"),
     ],
 }
 # SQLite keeps its buckets in the process.

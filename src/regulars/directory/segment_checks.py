@@ -28,11 +28,8 @@ class SegmentCheck:
         self._rows = {row["segment_id"]: dict(row) for row in rows.mappings()}
         self._members: dict[int, set[int]] = {}
 
-    def read(self, row: Row) -> Iterator[str]:
-        """Read a membership, and yield its problems."""
-        segment = self._rows.get(row["segment_id"])
-        if segment is None or not segment["watched"]:
-            yield "the segment is missing or not watched"
+    def read(self, row: Row) -> None:
+        """Read a membership. Those of segments that are not watched any more are deleted later."""
         if row["removed_at"] is None:
             self._members.setdefault(row["segment_id"], set()).add(row["customer_id"])
 

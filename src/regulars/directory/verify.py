@@ -207,7 +207,7 @@ class _Verifier:
         yield from self._trash(account, account_id, ids["Customer"], counter_row["orders"])
         segment_check = SegmentCheck(self._connection, account_id, counter_row["changes"])
         for row in self._all(memberships, account_id):
-            yield from (f"{_name(memberships, row)}: {each}" for each in segment_check.read(row))
+            segment_check.read(row)
         yield from (f"{account}, {problem}" for problem in segment_check.of_segments())
 
     def _remaining(self, account_id: int, counter_row: Row) -> Iterator[str]:

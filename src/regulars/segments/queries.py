@@ -55,6 +55,17 @@ def existing_customers() -> Query:
     return Query(rows.where(any_of(customers.c.customer_id, "evaluated_customers")))
 
 
+def _is_watched(rows: sa.FromClause) -> sa.ColumnElement[bool]:
+    """The condition that the segment of memberships exists and is watched. The memberships of
+    others are deleted later, a few at a time."""
+    watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
+        segments.c.account_id == rows.c.account_id,
+        segments.c.segment_id == rows.c.segment_id,
+        segments.c.watched.is_(sa.true()),
+    )
+    return watched.correlate(rows).exists()
+
+
 @cache
 def segments_of_customers() -> Query:
     """The watched segments of the customers `ids`: customer, segment, by `_id`."""
@@ -62,6 +73,7 @@ def segments_of_customers() -> Query:
         of_account(memberships),
         any_of(memberships.c.customer_id, "ids"),
         memberships.c.removed_at.is_(None),
+        _is_watched(memberships),
     )
     return Query(pairs.order_by(memberships.c.customer_id, memberships.c.segment_id))
 
@@ -100,40 +112,33 @@ def delete_old_memberships() -> Query:
 
 @cache
 def orphaned_segments() -> Query:
-    """At most `limit` segments that have memberships and are not watched, because an older program
-    has deleted them: account, `_id`."""
+    """At most `limit` segments that have memberships and are not watched: account, `_id`."""
     members = sa.select(memberships.c.account_id, memberships.c.segment_id).distinct()
     found = members.subquery("with_members")
-    watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
-        segments.c.account_id == found.c.account_id,
-        segments.c.segment_id == found.c.segment_id,
-        segments.c.watched.is_(sa.true()),
-    )
-    rows = sa.select(found.c.account_id, found.c.segment_id)
-    return Query(rows.where(~watched.correlate(found).exists()).limit(number("limit")))
+    rows = sa.select(found.c.account_id, found.c.segment_id).where(~_is_watched(found))
+    return Query(rows.limit(number("limit")))
 
 
 @cache
 def delete_orphaned_memberships() -> Query:
-    """Delete the memberships of the segment `segment_id`, unless it is watched."""
-    watched: sa.Select[int] = sa.select(sa.literal_column("1")).where(
-        segments.c.account_id == memberships.c.account_id,
-        segments.c.segment_id == memberships.c.segment_id,
-        segments.c.watched.is_(sa.true()),
-    )
+    """Delete at most `limit` memberships of the segment `segment_id`, unless it is watched."""
     of_segment = memberships.c.segment_id == number("segment_id")
-    is_orphaned = ~watched.correlate(memberships).exists()
-    return Query(memberships.delete().where(of_account(memberships), of_segment, is_orphaned))
+    some = sa.select(memberships.c.customer_id).where(of_account(memberships), of_segment)
+    is_one = memberships.c.customer_id.in_(some.limit(number("limit")))
+    is_orphaned = ~_is_watched(memberships)
+    return Query(
+        memberships.delete().where(of_account(memberships), of_segment, is_one, is_orphaned)
+    )
 
 
 def _delete_memberships(where: Where) -> Change:
-    of_segments = any_of(memberships.c.segment_id, "unwatched_segments")
+    of_segments = any_of(memberships.c.segment_id, "watched_segments")
     return memberships.delete().where(
         where(memberships.c.account_id == batch_account(), of_segments)
     )
 
 
-# Deletes the memberships of the segments `unwatched_segments`.
+# Deletes the memberships that the segments `watched_segments` have from an earlier time.
 DELETE_MEMBERSHIPS = BatchStatement("deleted_memberships", _delete_memberships)
 
 

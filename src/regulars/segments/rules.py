@@ -90,14 +90,13 @@ def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
     if changed == row:
         return row
     changed["updated_at"] = max(command.at, row["updated_at"])
-    is_unwatched = row["watched"] and not changed["watched"]
     if is_newly_watched:
         changed |= watching.watch_columns(unit, command.at, command.announce)
-    elif is_unwatched:
+    elif row["watched"] and not changed["watched"]:
         changed |= watching.NOT_WATCHED
     saved = _save(unit, command, changed, row, unit.savepoint())
-    if is_unwatched:
-        unit.run(DELETE_MEMBERSHIPS, unwatched_segments=[row["segment_id"]])
+    if is_newly_watched:
+        unit.run(DELETE_MEMBERSHIPS, watched_segments=[row["segment_id"]])
     if saved["query"] != row["query"]:
         users = _users(_definitions(unit), row["segment_id"])
         watching.require_evaluation(unit, users, command.at, command.announce)
@@ -138,9 +137,6 @@ def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
     ]
     if problems:
         raise Rejected(*problems)
-    unwatched = [n for n in dict.fromkeys(ids) if (row := rows.get(n)) and row["watched"]]
-    if unwatched:
-        unit.run(DELETE_MEMBERSHIPS, unwatched_segments=unwatched)
     for number in dict.fromkeys(ids):
         rows.delete(number)
     return ids

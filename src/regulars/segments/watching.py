@@ -8,6 +8,7 @@ from typing import Any
 from regulars.core.errors import InputPath, Problem, Rejected
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.segments.problems import MAX_WATCHED, TooManyWatched
+from regulars.segments.queries import DELETE_MEMBERSHIPS
 from regulars.segments.table import segments
 
 NOT_WATCHED: Mapping[str, Any] = {
@@ -52,6 +53,7 @@ def watch(
         updated_at = max(at, row["updated_at"])
         columns = watch_columns(unit, at, announce=False)
         unit.rows[segments].put({**row, **columns, "updated_at": updated_at})
+        unit.run(DELETE_MEMBERSHIPS, watched_segments=[row["segment_id"]])
 
 
 def require_evaluation(

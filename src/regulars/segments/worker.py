@@ -39,8 +39,8 @@ MAX_ACCOUNTS = 4
 _MAX_CANDIDATES = 100
 # How long the memberships of deleted customers are stored.
 RETENTION_MS = 30 * 86_400_000
-# Segments whose memberships are deleted at a time.
-_MAX_ORPHANS = 500
+# Segments whose memberships are deleted in a pass, and memberships that are deleted by a write.
+_MAX_ORPHANS, DELETED_AT_ONCE = 500, 1_000
 
 _log = logging.getLogger("regulars.segments")
 
@@ -192,11 +192,13 @@ class SegmentWorker:
 
 async def delete_old(store: Store, now: int) -> None:
     """Delete the memberships of customers that were deleted more than RETENTION_MS ago, and those
-    of segments that an older program has deleted. Only a read looks at all memberships: a write
-    would delay those of clients."""
+    of segments that are not watched any more. Only a read looks at all memberships, and a write
+    deletes a few: it would delay those of clients."""
     before = {"before": now - RETENTION_MS}
     await store.execute([(queries.delete_old_memberships(), before)])
     limit = {"limit": _MAX_ORPHANS}
     for row in await store.fetch(queries.orphaned_segments(), limit, is_long=True):
         segment = dict(zip(("account_id", "segment_id"), row, strict=True))
-        await store.execute([(queries.delete_orphaned_memberships(), segment)])
+        statement = (queries.delete_orphaned_memberships(), {**segment, "limit": DELETED_AT_ONCE})
+        while await store.execute([statement]) == DELETED_AT_ONCE:
+            pass
