@@ -1540,6 +1540,41 @@ def _(target: Target, number: int, token: str | None) -> None:
     _delete_segments(target, token)
 
 
+@case(
+    "segments: watched ones with webhooks",
+    "watched segments of an account",
+    "webhooks of an account with filters that use segments",
+    "ids in `segments_uids` of a webhook",
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    """As many watched segments as an account can have, and webhooks of all of them."""
+    stamp = f"w{number}x{time.time_ns()}"
+    create = "mutation($n: SegmentInput!) { createSegment(node: $n) { id } }"
+    query = join(49, lambda n: f'-notes:"{number} word{n}"')
+    for n in range(51):
+        node = {"name": f"{stamp}{n}", "query": query, "watched": True}
+        target.graphql(create, {"n": node}, token)
+    edges = target.data(SEGMENTS % ('""', ""))["segments"]["edges"]
+    ids = [edge["node"]["id"] for edge in edges]
+    hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+    for n in range(501):
+        settings = {"segments_uids": ids[: 20 + n % 2]}
+        url = f"http://127.0.0.1:9/{stamp}/{n}"
+        node = {"type": "contact/updated", "url": url, "settings": settings}
+        target.graphql(hook, {"n": node}, token)
+    person = {"id": target.ids["heavy"][0], "phone": f"{number}"}
+    target.graphql(SET, {"nodes": [person]}, token)
+    rename = "mutation($i: ID!, $n: SegmentInput!) { updateSegment(id: $i, node: $n) { id } }"
+    target.graphql(rename, {"i": ids[0], "n": {"name": f"{stamp} other"}}, token)
+    hooks = target.data("{ webhooks { id url } }")["webhooks"]
+    delete = "mutation($i: ID!) { deleteWebhook(id: $i) }"
+    for each in hooks:
+        if stamp in each["url"]:
+            target.graphql(delete, {"i": each["id"]}, token)
+    _delete_segments(target, token)
+
+
 @case("writes with an Idempotency-Key", ROWS, "request line and headers", stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
     stamp = f"{number}x{time.time_ns()}"

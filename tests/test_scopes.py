@@ -286,7 +286,7 @@ PLAIN = {
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
     "updateAccountSettings": "dryRun",
-    "updateAccountSettings.node": "trash_days",
+    "updateAccountSettings.node": "identify_by trash_days",
     "emptyTrash": "items",
     "createSegment": "announce",
     "createSegment.node": "description name query settings watched",

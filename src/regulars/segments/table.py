@@ -34,13 +34,7 @@ segments = table(
     text("claimed_by", nullable=True),
     sa.Column("claimed_until", Number, nullable=False, server_default="0"),
     sa.Index("segments_name", "account_id", "name_key", unique=True),
-    sa.Index(
-        "segments_watched",
-        "account_id",
-        "segment_id",
-        sqlite_where=sa.text("watched = 1"),
-        postgresql_where=sa.text("watched"),
-    ),
+    sa.Index("segments_watched", "watched", "account_id", "segment_id"),
 )
 COUNTER = add_counter("segments")
 

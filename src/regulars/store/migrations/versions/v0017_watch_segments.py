@@ -25,13 +25,7 @@ def upgrade() -> None:
         sa.Column("claimed_until", number, nullable=False, server_default="0"),
     ):
         op.add_column("segments", column)
-    op.create_index(
-        "segments_watched",
-        "segments",
-        ["account_id", "segment_id"],
-        sqlite_where=sa.text("watched = 1"),
-        postgresql_where=sa.text("watched"),
-    )
+    op.create_index("segments_watched", "segments", ["watched", "account_id", "segment_id"])
     op.create_table(
         "memberships",
         sa.Column("account_id", number, nullable=False),
