@@ -35,7 +35,7 @@ def test_a_customer_is_added_found_and_edited_by_phone(person: Person) -> None:
     expect(page.get_by_text("A new customer needs an email or a phone.")).to_be_visible()
     page.get_by_label("Phone").first.fill("+212 600 000 001")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("Ana was added.")).to_be_visible()
+    expect(page.get_by_text("Ana was added.").first).to_be_visible()
     link = page.get_by_role("link", name="+212 600 000 001")
     expect(link).to_have_attribute("href", "tel:+212600000001")
     check_accessibility(page)
@@ -107,7 +107,7 @@ def test_the_owner_changes_the_settings(person: Person) -> None:
         dialog.get_by_label("Days in the trash").fill("9")
         dialog.get_by_label("Each customer needs").select_option("an email or a phone")
         dialog.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("The settings were saved.")).to_be_visible()
+        expect(page.get_by_text("The settings were saved.").first).to_be_visible()
     read = "{ accountSettings { identify_by trash_days } }"
     assert person.client.data(read)["accountSettings"] == {
         "identify_by": "email_or_phone",
