@@ -199,7 +199,7 @@ def test_a_deletion_ends_memberships_and_a_restore_begins_them(
     wait_until(lambda: len(segment_entries(client)) == 2)
     assert [c["kind"] for c in feed(client)][3:] == ["restored", "segment_entered"]
     assert members(client, customer["id"]) == ["VIP"]
-    # Deleted and restored before an evaluation, the customer has left and entered all the same.
+    # Deleted and restored before an evaluation, the customer has left and entered nevertheless.
     client.data(
         "mutation($i: [ID!]!) { deleteCustomers(items: $i) restoreCustomers(items: $i) "
         "{ customers { id } } }",

@@ -41,6 +41,11 @@ class WatchedSegment:
         return int(self.row["segment_id"])
 
     @property
+    def expected(self) -> dict[str, Any]:
+        """The columns that must be unchanged when an evaluation is saved."""
+        return {name: self.row[name] for name in ("position", "evaluated", "due_at")}
+
+    @property
     def is_new(self) -> bool:
         """Whether the memberships are those of no condition, or of another one."""
         return self.row["watched_since"] is None or self.row["evaluated"] != self.condition.digest
@@ -171,7 +176,7 @@ class Evaluator:
                 evaluations.append(
                     Evaluation(
                         segment.segment_id,
-                        {n: segment.row[n] for n in ("position", "evaluated", "due_at")},
+                        segment.expected,
                         {"position": end},
                         entered=tuple(sorted(matches - (of_segment - deleted))),
                         left=tuple(sorted(of_segment - matches - deleted)),
@@ -226,10 +231,10 @@ class Evaluator:
         if sweep.is_new:
             self.slow_ids.add(sweep.segment.segment_id)
             return
-        row = sweep.segment.row
-        expected = {n: row[n] for n in ("position", "evaluated", "due_at")}
+        segment = sweep.segment
         columns = {"due_at": self._clock() + self._sweep_ms}
-        await self._record([sweep.segment], [Evaluation(row["segment_id"], expected, columns)])
+        evaluation = Evaluation(segment.segment_id, segment.expected, columns)
+        await self._record([segment], [evaluation])
 
     async def _skip_changes(self, segment: WatchedSegment, last_change: int) -> None:
         """Move a segment to the last change, before all customers are evaluated. Only deletions
@@ -244,8 +249,7 @@ class Evaluator:
         }
         while rows := await self._store.fetch(evaluation_queries.deletions(), parameters):
             removed = tuple(sorted(row[0] for row in rows))
-            expected = {n: segment.row[n] for n in ("position", "evaluated", "due_at")}
-            evaluation = Evaluation(segment.segment_id, expected, {}, removed=removed)
+            evaluation = Evaluation(segment.segment_id, segment.expected, {}, removed=removed)
             await self._record([segment], [evaluation])
         if position < last_change:
             await self._move([segment], position, last_change)
@@ -276,7 +280,7 @@ class Evaluator:
         if entered or left or columns:
             evaluation = Evaluation(
                 segment.segment_id,
-                {n: segment.row[n] for n in ("position", "evaluated", "due_at", "announce")},
+                {**segment.expected, "announce": segment.row["announce"]},
                 columns,
                 entered=tuple(entered),
                 left=tuple(left),

@@ -25,7 +25,8 @@ def read_line(line: str, dialect: CsvDialect, width: int) -> list[str] | None:
     parts = line.rstrip("\r\n").split(dialect.delimiter)
     if len(parts) == width:  # no delimiter is within quotes
         cells = [_value(part, quote) if quote in part else part for part in parts]
-        return None if None in cells else cells  # type: ignore[return-value]
+        closed = [cell for cell in cells if cell is not None]
+        return closed if len(closed) == len(cells) else None
     for closers in _possible_closers(parts, quote):
         for is_longest in (False, True):
             merged = _merge(parts, closers, is_longest, dialect)
