@@ -119,6 +119,8 @@ def send(
                     open_connections[descriptor].send(next(requests))
                     sent_count += 1
                 else:
+                    # A server may close a connection that stays idle until the others are done.
+                    poll.unregister(descriptor)
                     pending_count -= 1
         return Sample(len(latencies), time.perf_counter() - started_at, latencies)
     finally:
