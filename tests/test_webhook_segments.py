@@ -454,7 +454,8 @@ def test_a_webhook_of_entries_and_exits_names_its_segments(
     client.update(customer_id, tags=[])
     settle(client)
     sent = {
-        path: [request.json["segment"]["name"] for request in receiver.requests_to(path)]
+        path: sorted(request.json["segment"]["name"] for request in receiver.requests_to(path))
         for path in ("/in", "/out", "/all")
     }
-    assert sent == {"/in": ["VIP"], "/out": ["VIP"], "/all": ["VIP", "Other"]}
+    # The events of several segments have no order.
+    assert sent == {"/in": ["VIP"], "/out": ["VIP"], "/all": ["Other", "VIP"]}
