@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from regulars.store.columns import Number, flag, key, metadata, number, table, text
+from regulars.store.columns import Number, flag, key, number, table, text
 from regulars.store.tables import add_counter
 
 # Saved searches. `query` is in the version `language` of the search language. `settings` is a JSON
@@ -40,9 +40,8 @@ COUNTER = add_counter("segments")
 
 # The customers of watched segments. The row of a deleted customer stays for some time, with the
 # time of the deletion: the last known membership.
-memberships = sa.Table(
+memberships = table(
     "memberships",
-    metadata,
     key("account_id"),
     key("segment_id"),
     key("customer_id"),
@@ -50,6 +49,5 @@ memberships = sa.Table(
     number("removed_at", nullable=True),
     sa.Index("memberships_of_customer", "account_id", "customer_id", "segment_id"),
     sa.Index("memberships_removed_at", "removed_at"),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
+    with_rowid=False,
 )

@@ -15,9 +15,12 @@ Flag = sa.Boolean().with_variant(sa.Integer(), "sqlite")
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
-def table(name: str, *items: sa.Column[object] | sa.schema.SchemaItem) -> sa.Table:
-    """Return a new table of `metadata`."""
-    return sa.Table(name, metadata, *items, sqlite_strict=True)
+def table(
+    name: str, *items: sa.Column[object] | sa.schema.SchemaItem, with_rowid: bool = True
+) -> sa.Table:
+    """Return a new table of `metadata`. On SQLite, one without a rowid is stored in the index of
+    its key."""
+    return sa.Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=with_rowid)
 
 
 def number(name: str, **options: bool) -> sa.Column[int]:

@@ -54,23 +54,20 @@ def add_counter(name: str) -> str:
 
 # The words and facets by which customers are found, a row for each. The writer deletes them with
 # their customer: a foreign key would be checked for each of a dozen rows.
-terms = sa.Table(
+terms = table(
     "terms",
-    metadata,
     key("account_id"),
     sa.Column("term", Text, primary_key=True),
     key("customer_id"),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
+    with_rowid=False,
 )
 
 # The history of an account: the changes of its customers, numbered without gaps in the order of
 # commits. `fields` is a JSON object of pairs, the values before and after, or null. The deletion of
 # the customer sets it to null; nothing else of a row changes. `cause` names what made the change,
 # if it was no direct write: `seg_` and the `_id` of a segment.
-history = sa.Table(
+history = table(
     "history",
-    metadata,
     key("account_id"),
     key("sequence"),
     number("customer_id"),
@@ -84,8 +81,7 @@ history = sa.Table(
     flag("silent", server_default=sa.false()),
     text("cause", nullable=True),
     sa.Index("history_of_customer", "account_id", "customer_id", "sequence"),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
+    with_rowid=False,
 )
 
 # The outcome, as JSON, of a write with an idempotency key: a repeated request returns it. The
