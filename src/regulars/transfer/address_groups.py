@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from regulars.transfer.column_profile import ColumnProfile, is_mostly_place
+from regulars.transfer.column_profile import ColumnProfile, has_letters, is_mostly_place
 from regulars.transfer.composed_fields import PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.heading_stems import country_share
-from regulars.transfer.headings import NEUTRAL, SUBURB, WHOLE, Match
+from regulars.transfer.headings import NEUTRAL, SHIPPING, SUBURB, WHOLE, Match
 
 _LINES = frozenset((WHOLE, "line1", "line2"))
 PERSON = ("first_name", "last_name", "name", "phone", "email")
@@ -58,6 +58,15 @@ def part_of(candidate: Candidate, columns: Sequence[Candidate]) -> str:
     return "line1" if part == WHOLE else part
 
 
+def prefer_letters(candidates: Sequence[Candidate]) -> None:
+    """Let a column of places with numbers only, such as `Region (ID)`, be used only if there is
+    none with letters."""
+    numbers = [c for c in candidates if c.profile.sample and not has_letters(c.profile)]
+    if len(numbers) < len(candidates):
+        for candidate in numbers:
+            candidate.match = replace(candidate.match, rank=(2, *candidate.match.rank[1:]))
+
+
 def _is_place(candidate: Candidate, columns: Sequence[Candidate]) -> bool:
     """Return whether a column headed as a country has no countries, next to one that has."""
     shares = [country_share(c.profile) for c in columns if c.match.field == "country"]
@@ -85,6 +94,7 @@ def merge_strays(groups: Groups) -> None:
         if {c.match.field for c in groups[key]} <= {*_LINES, *PARTS_OF_STREETS, *PERSON}
         and any(c.match.field in _LINES for c in groups[key])
     ]
+    streets = [key for key in streets if key[0] == SHIPPING] or streets
     if len(streets) != 1 and len(others) == 1 and len(parts) <= _MAX_STRAY_PARTS:
         other = {c.match.field for c in groups[others[0]]}
         streets = others if other & _LINES and not other & parts else []

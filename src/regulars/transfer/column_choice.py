@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from regulars.transfer.address_groups import PERSON, Candidate, merge_strays, part_of
+from regulars.transfer.address_groups import (
+    PERSON,
+    Candidate,
+    merge_strays,
+    part_of,
+    prefer_letters,
+)
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
@@ -300,6 +306,8 @@ class Chooser:
         if HOUSE_NUMBER not in parts:
             parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
         for part, candidates in parts.items():
+            if part in ("city", "state", "country"):
+                prefer_letters(candidates)
             self._select(f"{field}.{part}", part, candidates)
 
     def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:

@@ -90,6 +90,11 @@ def is_mostly_flag(profile: ColumnProfile) -> bool:
     return share(profile, lambda value: read_flag(value) is not None) > 0.5
 
 
+def has_letters(profile: ColumnProfile) -> bool:
+    """Return whether any of the sampled values has a letter."""
+    return any(c.isalpha() for value in profile.sample for c in value[:_MAX_VALUE_CHARACTERS])
+
+
 def is_mostly_letters(profile: ColumnProfile) -> bool:
     """Return whether most values have letters and no digits, as names have."""
     return share(profile, lambda v: any(map(str.isalpha, v)) and not any(map(str.isdigit, v))) > 0.5

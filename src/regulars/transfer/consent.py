@@ -5,6 +5,7 @@ The words are in consent_words.toml, with the words that mean yes in one languag
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from regulars.core.text import folded
 
 # The longest word has 33 characters.
 _MAX_WORD_CHARACTERS = 64
+# What ends an answer before an explanation.
+_BEGINNING = re.compile(r"\s*[,;،、，(/（:]\s*|\s+[-–—]\s+")
 # Letters that have no decomposition in Unicode.
 _STROKES = str.maketrans({"ł": "l", "ı": "i", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"})
 
@@ -63,7 +66,18 @@ def _read(text: str, is_opt_out: bool) -> bool | None:
     if flag is not None:
         return flag is not is_opt_out
     words, key = _words(), _key(text)
-    return words.consent.get(key, words.unset.get(key))
+    answer = words.consent.get(key, words.unset.get(key))
+    return _read_beginning(text, is_opt_out) if answer is None else answer
+
+
+def _read_beginning(text: str, is_opt_out: bool) -> bool | None:
+    """Return what the beginning of a text says, if the rest does not contradict: `Yes, I agree`,
+    `Subscribed (double opt-in)`."""
+    beginning, *rest = _BEGINNING.split(text, maxsplit=1)
+    if not rest or (len(beginning) < 2 and beginning.isascii()):  # `N/A`
+        return None
+    answer = _read(beginning, is_opt_out)
+    return answer if _read(rest[0], is_opt_out) in (answer, None) else None
 
 
 @lru_cache(maxsize=2_048)

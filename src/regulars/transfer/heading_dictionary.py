@@ -91,6 +91,7 @@ class Dictionary:
     names_too: frozenset[str]
     activities: frozenset[str]
     ends_of_subscriptions: frozenset[str]
+    ids_of_subscribers: frozenset[str]
     form_columns: frozenset[str]
     form_times: frozenset[str]
     questions: frozenset[str]
@@ -173,6 +174,7 @@ def dictionary() -> Dictionary:
         names_too=_keys(listed["names_too"]),
         activities=_keys(listed["activities"]),
         ends_of_subscriptions=_keys(listed["ends_of_subscriptions"]),
+        ids_of_subscribers=_keys(listed["ids_of_subscribers"]),
         form_columns=_keys(listed["form_columns"]),
         form_times=_keys(listed["form_times"]),
         questions=_keys(listed["questions"]),

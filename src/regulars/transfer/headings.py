@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -42,7 +43,7 @@ _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
 # Between two names of one column: `Cidade/Município`, `Postcode (or ZIP)`.
 _ALTERNATIVES = re.compile(
-    r"\s*[/|／・,;+&]\s*|\s+(?:or|ou|oder|lub|veya|или|або|and|et|y|e|und|en|i|a|og|och|ja|és|ve|și|si|in"
+    r"\s*[/|／・,;+&]\s*|\s+(?:or|o|ou|oder|lub|veya|или|або|and|et|y|e|und|en|i|a|og|och|ja|és|ve|și|si|in"
     r"|и|та|і|και)\s+",
     re.IGNORECASE,
 )
@@ -114,11 +115,14 @@ def _match_alternatives(text: str) -> Match | None:
     if len(known) == len(found) and "line1" in {m.field for m in known} <= _STREETS:
         return replace(known[0], field="line1")
     fields = {_PLACES.get(match.field, match.field) for match in known}
-    kinds = {match.kind for match in known}
-    if len(fields) != 1 or len(kinds) != 1 or "external_id" in fields:
+    # `Estado o provincia de correspondencia`: the words of the group are those of both names.
+    groups = {(match.kind, match.group) for match in known if match.group} or {
+        (match.kind, match.group) for match in known
+    }
+    if len(fields) != 1 or len(groups) != 1 or "external_id" in fields:
         return None
-    tier, index, steps = known[0].rank
-    return replace(known[0], rank=(tier, index, steps + _MAX_DEPTH))
+    (kind, group), (tier, index, steps) = groups.pop(), known[0].rank
+    return replace(known[0], kind=kind, group=group, rank=(tier, index, steps + _MAX_DEPTH))
 
 
 def _match_question(text: str) -> Match | None:
@@ -186,11 +190,32 @@ def _find(key: str, depth: int) -> Match | None:
 
 def _find_in_groups(key: str, depth: int) -> Match | None:
     """Find a heading with the words of a group of address parts at its beginning or end."""
-    groups = dictionary().groups
+    for group, rests in _divide_by_groups(key):
+        address = next(filter(None, map(_part, rests)), None)
+        if address is None and (part := dictionary().parts_of_groups.get(rests[0])):
+            address = (part, 0, "")
+        if address and (match := _in_group(group, address, depth)):
+            return match
+    # "Dirección de envío" is an address word, glue, and a group.
+    for candidate in _without_address(key)[1:]:
+        if group := dictionary().groups.get(candidate):
+            return _in_group(group, (WHOLE, 0, ""), depth)
+    return None
+
+
+def _without_address(key: str) -> list[str]:
+    """Return a key, and what it is without the word of an address at its beginning."""
     keys = [key]
     for rest in _beginnings_removed(key, dictionary().address):
         keys += [rest, *_without_glue(rest)]
-    for candidate in keys:
+    return keys
+
+
+def _divide_by_groups(key: str) -> Iterator[tuple[Group, list[str]]]:
+    """Yield the groups of address parts whose words are at an end of a key, each with the rest of
+    the key, and what the rest is without glue, a number or the word of an address."""
+    groups = dictionary().groups
+    for candidate in _without_address(key):
         for length in _word_lengths(candidate):
             for word, rest in (
                 (candidate[:length], candidate[length:]),
@@ -202,15 +227,10 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
                 rests = [rest, *_without_glue(rest)]
                 if rest[:1] == "1":  # `shipping_1_city`
                     rests.append(rest[1:])
-                address = next(filter(None, map(_part, rests)), None)
-                if address is None and (part := dictionary().parts_of_groups.get(rest)):
-                    address = (part, 0, "")
-                if address and (match := _in_group(group, address, depth)):
-                    return match
-        # "Dirección de envío" is an address word, glue, and a group.
-        if candidate is not key and candidate in groups:
-            return _in_group(groups[candidate], (WHOLE, 0, ""), depth)
-    return None
+                for longer in rests[:]:  # `Ciudad de la dirección de envío`
+                    for shorter in _ends_removed(longer, dictionary().address):
+                        rests += _without_glue(shorter)
+                yield group, rests
 
 
 def _in_group(group: Group, address: tuple[str, int, str], depth: int) -> Match | None:
@@ -254,7 +274,7 @@ def _without(key: str, parts: frozenset[str]) -> list[str]:
     rests = []
     for length in _word_lengths(key):
         if key[:length] in parts:
-            rests.append(key[length:])
+            rests += [key[length:], *_without_glue(key[length:])]
         if key[-length:] in parts:
             rests += [key[:-length], *_without_glue(key[:-length])]
     return [rest for rest in rests if rest]
@@ -267,6 +287,10 @@ def _word_lengths(key: str) -> range:
 
 def _beginnings_removed(key: str, parts: frozenset[str]) -> list[str]:
     return [key[length:] for length in _word_lengths(key) if key[:length] in parts]
+
+
+def _ends_removed(key: str, parts: frozenset[str]) -> list[str]:
+    return [key[:-length] for length in _word_lengths(key) if key[-length:] in parts]
 
 
 def _without_glue(key: str) -> list[str]:
@@ -297,8 +321,12 @@ def is_name_too(heading: str) -> bool:
 
 
 def is_number_heading(heading: str) -> bool:
-    """Return whether a heading next to that of a street is one of the number of the house."""
-    return comparable(heading) in dictionary().numbers
+    """Return whether a heading next to that of a street is one of the number of the house: `Nr.`,
+    `Billing Number`."""
+    key, numbers = comparable(heading), dictionary().numbers
+    return key in numbers or any(
+        not numbers.isdisjoint(rests) for _, rests in _divide_by_groups(key[:_MAX_COMPOSED])
+    )
 
 
 @lru_cache(maxsize=4_096)

@@ -26,9 +26,13 @@ class Siblings:
         known = dictionary()
         self._is_form = not known.form_columns.isdisjoint(keys)
         # CleverReach has the times at which subscribers were activated and deactivated.
-        self._has_ends = known.ends_of_subscriptions <= keys or any(
-            match is not None and match.field == "unsubscribed_at"
-            for match in map(match_heading, names)
+        self._is_of_subscribers = (
+            known.ends_of_subscriptions <= keys
+            or not known.ids_of_subscribers.isdisjoint(keys)
+            or any(
+                match is not None and match.field == "unsubscribed_at"
+                for match in map(match_heading, names)
+            )
         )
 
     def is_time_of_form(self, heading: str) -> bool:
@@ -38,8 +42,9 @@ class Siblings:
 
     def is_active_subscription(self, heading: str, profile: ColumnProfile) -> bool:
         """Return whether a column of active and inactive customers is one of subscriptions: the
-        file has the time at which they ended, as in the exports of Campaign Monitor."""
-        if not self._has_ends or comparable(heading) not in dictionary().activities:
+        file has ids of subscribers, or the time at which subscriptions ended, as in the exports of
+        Beehiiv and Campaign Monitor."""
+        if not self._is_of_subscribers or comparable(heading) not in dictionary().activities:
             return False
         return share(profile, lambda value: is_state(value) or value in ("0", "1")) >= _NEARLY_ALL
 
