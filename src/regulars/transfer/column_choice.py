@@ -23,6 +23,7 @@ from regulars.transfer.column_profile import (
     is_mostly_house_number,
     is_mostly_letters,
     is_mostly_list,
+    is_mostly_phone,
     is_mostly_several_words,
     is_mostly_technical_id,
     is_mostly_time,
@@ -157,6 +158,10 @@ class Chooser:
             if field in ("state", "country") and is_mostly_technical_id(profile):
                 return
             if field == WHOLE and is_mostly_flag(profile):  # `default_billing`
+                return
+            if field == "zip" and not match.group and is_mostly_phone(profile):  # Turkish `Cep`
+                candidate.match = Match("phone", (0, match.rank[1], match.rank[2]))
+                self._fields["phone"].append(candidate)
                 return
             self._groups[match.kind, match.group].append(candidate)
             return

@@ -18,6 +18,7 @@ _TIME = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\b(?:19|20)\d\d\b|^\d{8,1
 _HOUSE_NUMBER = re.compile(
     r"\s*(?:\d{1,5}\s?[A-Za-z]?(?:\s?[-/]\s?\w{1,4})?|s/?n\.?)\s*", re.IGNORECASE
 )
+_LONG_NUMBER = re.compile(r"\s*'?\+?\(?(?:\d[\s()./-]{0,3}){10,15}")
 _TECHNICAL_ID = re.compile(r"[a-z_]+\.[a-z0-9_]+|__\w+__\.\w+")
 
 
@@ -77,6 +78,11 @@ def is_mostly_list(profile: ColumnProfile) -> bool:
 def is_mostly_house_number(profile: ColumnProfile) -> bool:
     """Return whether most values are numbers of houses: `12`, `12 B`, `12-14`, `s/n`."""
     return share(profile, _HOUSE_NUMBER.fullmatch) > 0.5
+
+
+def is_mostly_phone(profile: ColumnProfile) -> bool:
+    """Return whether most values have more digits than a postal code, and no letters."""
+    return share(profile, _LONG_NUMBER.fullmatch) > 0.5
 
 
 def is_mostly_without_digits(profile: ColumnProfile) -> bool:

@@ -11,7 +11,9 @@ MAX_DEPTH = 5
 MAX_NAMES = 1_000
 _MAX_LIST_OBJECTS = 20
 # Lists of names, and the keys between an object and its list: `{"tags": {"data": [{"name": …}]}}`.
-_LISTS = frozenset(("tags", "labels", "tag_list", "taglist", "segments"))
+_LISTS = frozenset(
+    ("tags", "labels", "tag_list", "taglist", "segments", "groups", "lists", "categories")
+)
 _WRAPPERS = ("data", "nodes", "items", "edges")
 
 

@@ -46,7 +46,7 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
     """
     if not profile.sample or is_secret(heading):
         return None
-    listed = words(heading)
+    listed = _with_e(words(heading))
     if len(listed) > 1 and listed[-1] in dictionary().particles:
         listed = listed[:-1]  # `Đăng ký nhận tin không?`
     for rule in _RULES:
@@ -57,6 +57,17 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
         ):
             return rule.match
     return None
+
+
+def _with_e(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words with `e` and the word after it as one: `E-posta` is not of the post."""
+    joined: list[str] = []
+    for word in listed:
+        if joined and joined[-1] == "e":
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return tuple(joined)
 
 
 def _has(listed: tuple[str, ...], name: str, min_beginning: int) -> bool:
@@ -109,7 +120,7 @@ def country_share(profile: ColumnProfile) -> float:
 def is_status_of_consent(heading: str) -> bool:
     """Return whether a heading has the word of a status (`Estado del suscriptor`), and none of
     other messages (`SMS status`)."""
-    listed = words(heading)
+    listed = _with_e(words(heading))
     is_one = not dictionary().statuses.isdisjoint(listed)
     return is_one and not _has(listed, "consent_not", _MIN_BEGINNING)
 

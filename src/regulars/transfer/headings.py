@@ -49,6 +49,8 @@ _ALTERNATIVES = re.compile(
 )
 _MAX_ALTERNATIVES = 4
 _QUESTION_MARKS = ("?", "？", "؟")
+_PARTS_OF_NAMES = ("first_name", "last_name")
+_NAMES = ("name", "full_name")
 _STREETS = frozenset(("line1", "house_number", "line2"))
 
 
@@ -148,6 +150,7 @@ def _variants(text: str) -> list[str]:
     parentheses = [comparable(inner) for inner in _PARENTHESES.findall(text)]
     if parentheses and not any(inner in dictionary().in_parentheses for inner in parentheses):
         without = comparable(_PARENTHESES.sub(" ", text))
+        variants += [inner for inner in parentheses if _is_part_of_name(inner, without)]
         if without[-1:].isdigit():  # `Rue (bureau) 2`
             variants.append(without + "".join(parentheses))
         variants.append(without)
@@ -155,6 +158,12 @@ def _variants(text: str) -> list[str]:
     if any(word in short for word in words(text)):  # `CUST_FST_NM`, `ADDR_LN_1`
         variants.append("".join([short.get(word, word) for word in words(text)]))
     return [variant for variant in dict.fromkeys(variants) if variant]
+
+
+def _is_part_of_name(inner: str, outer: str) -> bool:
+    """Return whether a heading has a part of a name in parentheses: `氏名（姓）`, `Name (Last)`."""
+    field, outer_match = dictionary().fields.get(inner, ("",))[0], _find(outer, 0)
+    return field in _PARTS_OF_NAMES and outer_match is not None and outer_match.field in _NAMES
 
 
 @lru_cache(maxsize=4_096)
@@ -183,8 +192,12 @@ def _find(key: str, depth: int) -> Match | None:
             return Match(field_name, (0, rank, depth + 1), f" {number}" if number else "")
     if match := _find_in_groups(key, depth):
         return match
-    if key[-1] == "1" and not key[-2:-1].isdigit() and depth < _MAX_DEPTH:
-        return _find(key[:-1], depth + 1) if len(key) > 1 else None
+    if key[-1] in "12" and len(key) > 1 and not key[-2].isdigit() and depth < _MAX_DEPTH:
+        match = _find(key[:-1], depth + 1)
+        if key[-1] == "1" or match is None:
+            return match
+        if match.group and match.field in (WHOLE, "line1"):  # `Dirección de facturación 2`
+            return replace(match, field="line2")
     return None
 
 

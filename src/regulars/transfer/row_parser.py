@@ -312,7 +312,10 @@ class RowParser:
         return self._other_names[name]
 
     def _put(self, row: ParsedRow, target: Target, value: Any) -> None:
-        """Set a field of a customer's input. A cell of spaces only is empty."""
+        """Set a field of a customer's input. A cell of spaces only is empty. The items of a list are
+        the lines of a street."""
+        if type(value) is list and target.name == "line1":
+            value = "\n".join(item for item in value if isinstance(item, str))
         if type(value) is str and value:
             if value.isspace():
                 value = ""
