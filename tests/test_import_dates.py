@@ -107,6 +107,7 @@ def ms(moment: datetime) -> int:
         ("3/18/2024", DAY),
         ("18.03.2024 14:20", MINUTE),
         ("18.03.2024 14.20", MINUTE),
+        ("18-MAR-24 02.20.00.000000 PM", MINUTE),
         ("18.3.24", DAY),
         ("17. 3. 2024", DAY - timedelta(days=1)),
         ("18-03-2024", DAY),

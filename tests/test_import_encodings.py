@@ -33,6 +33,11 @@ JAPANESE = "太郎,山田,東京都|花子,佐藤,大阪市|さくら,高橋,横
 SIMPLIFIED = "小明,王,北京市|伟,张,上海市|秀英,刘,广州市|丽,陈,深圳市"
 TRADITIONAL = "小明,王,臺北市|志偉,陳,高雄市|淑芬,林,臺中市|雅婷,黃,新北市"
 KOREAN = "민수,김,서울특별시|지영,이,부산광역시|현우,박,대구"
+KAZAKH = "Нұрсұлтан,Әбішев,Алматы|Гүлнәр,Қасымова,Өскемен"
+SERBIAN = "Ђорђе,Његош,Ниш|Љиљана,Јовановић,Београд"
+ICELANDIC = "Þóra,Guðmundsdóttir,Reykjavík|Ægir,Þór,Ísafjörður"
+PORTUGUESE = "João,Gonçalves,São Paulo|Inês,Conceição,Brasília|Antônio,Araújo,Goiânia"
+ROMANIAN = "Ştefan,Ţîrlea,Iaşi|Mădălina,Ionescu,Bucureşti"
 
 FILES = [
     *((encoding, LATIN) for encoding in ("cp1252", "iso8859-1", "iso8859-15", "mac-roman")),
@@ -46,6 +51,15 @@ FILES = [
     *((encoding, HEBREW) for encoding in ("cp1255", "iso8859-8", "cp862")),
     *((encoding, ARABIC) for encoding in ("cp1256", "iso8859-6")),
     *((encoding, BALTIC) for encoding in ("cp1257", "iso8859-13")),
+    *((encoding, ROMANIAN) for encoding in ("cp1250", "iso8859-2", "cp852")),
+    ("kz1048", KAZAKH),
+    *((encoding, SERBIAN) for encoding in ("cp1251", "iso8859-5", "cp855")),
+    ("cp1125", UKRAINIAN),
+    ("cp860", PORTUGUESE),
+    *((encoding, ICELANDIC) for encoding in ("cp1252", "cp861", "mac-iceland")),
+    *((encoding, ARABIC) for encoding in ("cp720",)),
+    ("cp869", GREEK),
+    ("iso8859-4", BALTIC),
     ("cp874", THAI),
     *((e, JAPANESE) for e in ("shift_jis", "cp932", "euc_jp", "iso2022_jp")),
     *((encoding, SIMPLIFIED) for encoding in ("gbk", "gb2312", "gb18030")),

@@ -25,7 +25,7 @@ from regulars.transfer.columns import (
     preview_columns,
     recognised,
 )
-from regulars.transfer.consent import is_subscription_state
+from regulars.transfer.consent import is_subscription_state, read_consent
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import DEFAULT_COLUMNS
 from regulars.transfer.heading_dictionary import comparable
@@ -111,6 +111,31 @@ def test_the_columns_of_a_system_are_recognised(name: str) -> None:
         ("Rechnungsadresse: PLZ", "billing_address.zip"),
         ("Liefer-PLZ", "shipping_address.zip"),
         ("Città di spedizione", "shipping_address.city"),
+        ("Ciudad de la dirección de envío", "shipping_address.city"),
+        ("Cidade do endereço de entrega", "shipping_address.city"),
+        ("Estado o provincia de correspondencia", "shipping_address.state"),
+        ("Dirección de facturación 2", "billing_address.line2"),
+        ("Recipient's Postcode", "shipping_address.zip"),
+        ("Miejscowość odbiorcy", "shipping_address.city"),
+        ("Imię i nazwisko kupującego", "name"),
+        ("PLZ des Empfängers", "shipping_address.zip"),
+        ("E-Mail des Käufers", "email"),
+        ("Ville du destinataire", "shipping_address.city"),
+        ("Email dell'acquirente", "email"),
+        ("Telefoon koper", "phone"),
+        ("Teslimat İlçesi", "shipping_address.area"),
+        ("Müşteri Telefonu", "phone"),
+        ("المدينة للشحن", "shipping_address.city"),
+        ("البريد الإلكتروني للمشتري", "email"),
+        ("Заказчик: телефон", "phone"),
+        ("付款人邮编", "billing_address.zip"),
+        ("お客様のメールアドレス", "email"),
+        ("ご請求先郵便番号", "billing_address.zip"),
+        ("お受取人郵便番号", "shipping_address.zip"),
+        ("氏名（姓）", "last_name"),
+        ("Name (First)", "first_name"),
+        ("Phone (last)", "phone"),
+        ("받으실 분 우편번호", "shipping_address.zip"),
         ("Cidade de cobrança", "billing_address.city"),
         ("Miasto dostawy", "shipping_address.city"),
         ("Teslimat şehri", "shipping_address.city"),
@@ -283,6 +308,68 @@ def test_columns_of_consent_have_readers() -> None:
         ("Newsletter", "02.01.2020", "created_at:subscribed_at"),
     ):
         assert fields(f"email,{heading}", f"a@x.test,{value}")[heading] == reader
+
+
+def test_other_columns_and_values_decide_about_a_column() -> None:
+    # Of two columns of a region, the one of names; the number of a house next to its street.
+    headings = "email,Region (ID),Region (name),Address_Billing_Street,Address_Billing_Number"
+    assert fields(headings, "a@x.test,27,Texas,Dam,12 B") == {
+        "email": "email",
+        "Region (ID)": "custom.Region (ID)",
+        "Region (name)": "billing_address.state",
+        "Address_Billing_Street": "billing_address.line1",
+        "Address_Billing_Number": "billing_address.house_number",
+    }
+    # The addresses of an order, next to the places of one of them.
+    columns = fields("E-posta,Teslimat Adresi,Fatura Adresi,İl", "a@x.test,Cad. 1,Cad. 2,Muğla")
+    assert columns["Teslimat Adresi"] == "shipping_address.line1"
+    assert columns["İl"] == "shipping_address.city"
+    assert columns["Fatura Adresi"] == "billing_address.line1"
+    # A mobile phone in Turkish, and a postal code in Portuguese.
+    assert fields("email,Cep", "a@x.test,0532 123 45 67")["Cep"] == "phone"
+    assert fields("email,CEP", "a@x.test,01305-000")["CEP"] == "shipping_address.zip"
+    # The state of a subscriber, and that of anybody.
+    assert fields("Subscriber ID,Email,Status", "1,a@x.test,active")["Status"] == (
+        "accepts_marketing"
+    )
+    assert fields("ID,Email,Status", "1,a@x.test,active")["Status"] == "custom.Status"
+
+
+@pytest.mark.parametrize(
+    ("heading", "value", "field"),
+    [
+        ("Ne pas envoyer d'e-mails SVP", "oui", "accepts_marketing:opt_out"),
+        ("Email not wanted", "no", "accepts_marketing:opt_out"),
+        ("Email not verified", "no", "custom.Email not verified"),
+        ("E-posta pazarlaması kabul", "evet", "accepts_marketing"),
+        ("Text Marketing", "Opted Out", "custom.Text Marketing"),
+        ("E-Mail Werbung (neu)", "ja", "accepts_marketing"),
+    ],
+)
+def test_the_words_of_a_heading_say_what_is_permitted(
+    heading: str, value: str, field: str
+) -> None:
+    assert fields(f"email,{heading}", f"a@x.test,{value}")[heading] == field
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Sí, acepto", True),
+        ("Subscribed (double opt-in)", True),
+        ("abonné(e)", True),
+        ("是，同意", True),
+        ("hayır, istemiyorum", False),
+        ("Unsubscribed - spam", False),
+        ("登録しない", False),
+        ("yes/no", None),
+        ("subscribed, unsubscribed", None),
+        ("E/mail", None),
+        ("1, 2", None),
+    ],
+)
+def test_an_answer_may_have_an_explanation(text: str, answer: bool | None) -> None:
+    assert read_consent(text) is answer
 
 
 @pytest.mark.parametrize("text", ["subscribed", "Unsubscribed", "désabonné", "已订阅", "CLEANED"])

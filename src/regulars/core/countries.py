@@ -21,85 +21,140 @@ _MAX_CHARACTERS = 200
 # Names that CLDR does not have: old, short and colloquial ones, and parts of the United Kingdom.
 # `Congo` and `Guinea` are the ISO names of CG and GN; `Korea` means KR in nearly all shops' files.
 _OTHER_NAMES: Mapping[str, str] = {
-    "AE": "Emirati|الإمارات|UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋",
-    "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz",
+    "AE": "Emirati|الإمارات|UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋"
+    "|VAE|Emiratos Árabes|Emirati Arabi|Emirados Árabes"
+    "|الإمارات العربية",
+    "AG": "Antigua",
+    "AT": "A|Oesterreich|Austria Österreich",
+    "AU": "호주|AUS",
+    "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz"
+    "|Bosnien|Bosnie",
+    "BE": "B",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
-    "BY": "Byelorussia|Belorussia|Белоруссия",
+    "BY": "Byelorussia|Belorussia|Белоруссия"
+    "|Weißrussland|Wit-Rusland|Biélorussie|Bielorrusia|Bielorrússia|Bielorussia|Респ Беларусь",
+    "CA": "CDN",
     "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire"
     "|Congo Dem Rep|Dem Rep Congo"
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
-    "CI": "Elfenbeinküste|Elfenbeinkueste|Ivory Coast|Republic of Ivory Coast",
+    "CH": "Schweizerische Eidgenossenschaft|Confoederatio Helvetica|Confédération suisse",
+    "CI": "Elfenbeinküste|Elfenbeinkueste|Ivory Coast|Republic of Ivory Coast"
+    "|Costa de Marfil|Costa do Marfim|Costa d'Avorio|Ivoorkust|Wybrzeże Kości Słoniowej",
     "CN": "中华人民共和国|中華人民共和國|中國大陸|中国大陆"
     "|PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
     "CV": "Cape Verde|Cabo Verde",
     "CZ": "Czech Republic|Czechia|Česká republika|République tchèque|Tschechische Republik"
     "|Czech Rep"
-    "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика",
-    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland",
-    "DO": "Dominican Rep|Rep Dominicana|República Dominicana",
+    "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика"
+    "|Tschechei|Rep Checa|Tchéquie",
+    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland"
+    "|D",
+    "DO": "Dominican Rep|Rep Dominicana|República Dominicana"
+    "|Rep Dom",
+    "EG": "جمهورية مصر العربية",
+    "ES": "España peninsular|Canarias|Islas Canarias|Baleares|Islas Baleares",
     "FK": "Falklands|Malvinas|Islas Malvinas",
     "FM": "Federated States of Micronesia",
+    "FR": "F|France métropolitaine"
+    "|République française",
     "GB": "UK|U K|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|United Kingdom of"
     " Great Britain and Northern Ireland|Großbritannien|Grande-Bretagne|Gran Bretaña|Gran Bretagna"
     "|Grã-Bretanha|Groot-Brittannië|Wielka Brytania|Büyük Britanya|İngiltere|Angleterre|Inglaterra"
     "|Inghilterra|Engeland|Anglia|Schottland|Écosse|Escocia|Великобритания|Англия|بريطانيا|إنجلترا"
-    "|英格兰|イングランド|英国",
+    "|英格兰|イングランド|英国"
+    "|不列颠|영국|大不列颠"
+    "|G B|Irlanda del Norte|Irlande du Nord|Nordirland|Noord-Ierland|Schotland|Écosse|Pays de Galles",
     "GF": "Guyane",
     "GM": "The Gambia",
     "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
     "GQ": "Equatorial Guinea",
     "GW": "Guinea Bissau",
-    "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港",
-    "IE": "Republic of Ireland|Eire|Éire|Irish Republic",
+    "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港"
+    "|香港|홍콩|ホンコン",
+    "IE": "Republic of Ireland|Eire|Éire|Irish Republic"
+    "|Rep of Ireland",
+    "IN": "Bharat",
     "IR": "Islamic Republic of Iran|Persia",
+    "IT": "I"
+    "|Repubblica Italiana",
+    "JO": "المملكة الأردنية الهاشمية",
+    "JP": "日本国|日本國",
     "KG": "Kirghizia|Kirgizia",
     "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
     "KR": "Южная Корея|Корея Южная"
-    "|South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한",
+    "|South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한"
+    "|韓國|韩国|韓国|남조선"
+    "|Corea|Corée|Südkorea|대한민국",
     "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
+    "LB": "الجمهورية اللبنانية",
+    "LI": "FL|Fürstentum Liechtenstein",
+    "LU": "L",
     "LY": "Libyan Arab Jamahiriya",
-    "MD": "Republic of Moldova|Moldavia",
+    "MA": "المملكة المغربية",
+    "MD": "Republic of Moldova|Moldavia"
+    "|Moldawien|Moldavie",
     "MK": "Macedonia|FYROM|FYR Macedonia|Republic of Macedonia|Former Yugoslav Republic of"
     " Macedonia|Mazedonien|Macédoine|Македония",
     "MM": "Burma|Birma|Birmanie|Birmania|Birmânia",
     "MO": "Macau|Macao|Macau SAR|Macao SAR|Macau China|Macao China|China Macau"
-    "|China Macao|中国澳门",
-    "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭",
-    "NZ": "Aotearoa|N Z",
+    "|China Macao|中国澳门"
+    "|澳門|澳门|마카오",
+    "MX": "Mejico|Estados Unidos Mexicanos",
+    "MY": "大马",
+    "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
+    "|Niderlandy|Pays Bas",
+    "NZ": "Aotearoa|N Z"
+    "|纽西兰|紐西蘭",
+    "OM": "سلطنة عمان",
+    "PL": "Rzeczpospolita Polska",
     "PS": "Palestine|State of Palestine|Palestinian Territory|Palestinian Territory Occupied"
     "|Occupied Palestinian Territory|Palestinian Territories|Palestina|فلسطين|Палестина|Palästina",
     "PH": "The Philippines",
+    "PT": "Portugal Continental|Açores|Madeira",
     "RU": "Russian Federation|Россия|РФ|Российская Федерация",
-    "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية",
+    "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية"
+    "|Saudi|Saoedi Arabië",
     "SH": "Saint Helena",
-    "SK": "Slovak Republic|Slovenská republika",
+    "SK": "Slovak Republic|Slovenská republika"
+    "|Slowakische Republik",
     "ST": "Sao Tome",
     "SY": "Syrian Arab Republic",
-    "SZ": "Swaziland",
+    "SZ": "Swaziland"
+    "|Suazilandia|Swasiland|Swazilandia",
     "TL": "East Timor",
+    "TN": "الجمهورية التونسية",
     "TR": "Turkey|Türkei|Türkiye|Turkiye Cumhuriyeti",
-    "TH": "ประเทศไทย|Siam",
+    "TH": "ประเทศไทย|Siam"
+    "|泰國",
     "TT": "Trinidad",
     "TW": "中华民国|Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
-    "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國",
+    "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國"
+    "|臺灣地區|台湾地区",
     "TZ": "Tanganyika|United Republic of Tanzania",
     "US": "USA|U S|U S A|United States of America|America|US of A|The States|Estados Unidos de"
     " América|EE UU|EEUU|E U A|EUA|États-Unis d'Amérique|Vereinigte Staaten von Amerika|Verenigde"
     " Staten van Amerika|Stati Uniti d'America|Stany Zjednoczone Ameryki|ABD|Amerika|США|Америка"
     "|Соединённые Штаты Америки|Amerika Birleşik Devletleri|الولايات المتحدة الأمريكية|أمريكا"
-    "|アメリカ|アメリカ|米国|미국|미합중국|美利坚合众国",
+    "|アメリカ|アメリカ|米国|미국|미합중국|美利坚合众国"
+    "|VS|E E U U|Соединенные Штаты|USA United States",
     "VA": "Vatican|Holy See|Vatican City State|Holy See Vatican City State|Vatican City",
     "VE": "Bolivarian Republic of Venezuela",
     "VG": "British Virgin Islands|Virgin Islands British|BVI",
     "VI": "US Virgin Islands|Virgin Islands US|USVI",
-    "VN": "Viet Nam",
+    "VN": "Viet Nam"
+    "|越南",
     "XK": "Kosovo|Kosova|Republic of Kosovo",
+    "ZA": "RSA|Republic of South Africa",
 }
 
 _WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
 _TWO_NAMES = re.compile(r"([^()/]+?) *(?:\(([^()]+)\)|/ *([^()/]+))")
+# `中国 China`, and `ES-España`, in which both must name the same country.
+_TWO_SCRIPTS = re.compile(r"([^\x00-\x7f]+) *([A-Za-z .]+)|([A-Za-z .]+?) *([^\x00-\x7f]+)")
+_CODE_AND_NAME = re.compile(r"\[?([A-Z]{2,3})[\]:–-]? *(.+)|(.+) [-–] ([A-Z]{2,3})")
+_ARABIC, _FINAL_HEH = re.compile(r"[\u0620-\u064a]"), re.compile(r"ه(?= |$)")
 _INVERTED = re.compile(r"([^,()]+?) ?(?:, ?([^,()]+)|\(([^,()]+)\))")
 # Only of countries that no other name begins with: `Republic of China` is in the table.
 _GOVERNMENT = re.compile(
@@ -110,7 +165,7 @@ _GOVERNMENT = re.compile(
     r"|isl[aá]mica|[aá]rabe) )?(?:de la |del |de |do |da )?"
     r"|reino (?:de |da |do )|royaume (?:de |du |d )"
     r"|(?:die )?republik |k[oö]nigreich (?:der )?|regno (?:di |del )"
-    r"|repubblica (?:di |del |della )",
+    r"|repubblica (?:di |del |della )|республика |دولة |مملكة |جمهورية |سلطنة ",
     re.IGNORECASE,
 )
 _ARTICLES = (
@@ -162,10 +217,20 @@ def find_country(text: str) -> str | None:
         return code
     match = _WITH_CODE.fullmatch(text.strip())
     if match is None:
-        return None
+        return _by_two_names(text.strip())
     name, code = match[1] or match[4], _codes().get((match[2] or match[3]).upper())
     named = _by_name(name) or _codes().get(name.strip().upper())
     return code if named in (None, code) else None
+
+
+def _by_two_names(text: str) -> str | None:
+    """Return the code of a country that is named twice: in two scripts, or with its code."""
+    for match in (_TWO_SCRIPTS.fullmatch(text), _CODE_AND_NAME.fullmatch(text)):
+        if match is not None:
+            codes = {_codes().get(n.upper()) or _by_name(n) for n in filter(None, match.groups())}
+            if len(codes) == 1:
+                return codes.pop()
+    return None
 
 
 def like_country(text: str) -> str | None:
@@ -205,6 +270,9 @@ def _variants(text: str) -> Iterator[str]:
             if shorter != name:
                 yield shorter
                 yield _without_article(shorter)
+    if _ARABIC.search(plain):  # `السعوديه` for `السعودية`, `كويت` for `الكويت`
+        marked = _FINAL_HEH.sub("ة", plain)
+        yield from (marked, f"ال{marked}")
 
 
 def _without_article(name: str) -> str:

@@ -218,8 +218,8 @@ _TIMES = (
     ),
     # 2 pm
     re.compile(r"(?<![\d:.,/+-])(\d{1,2})()()()(?= *[ap]m\b)"),
-    # 14.20, after a date
-    re.compile(r"(?<= )(\d{1,2})\.(\d\d)(?:\.(\d\d)())?(?= |$)"),
+    # 14.20, after a date; 02.20.37.000000 PM of Oracle
+    re.compile(r"(?<= )(\d{1,2})\.(\d\d)(?:\.(\d\d)(?:\.(\d{1,9}))?)?(?= |$)"),
 )
 
 # Words before a date with its time.

@@ -81,9 +81,22 @@ CANDIDATES = tuple(
         ("cp862", 3.5, "he"),
         ("cp775", 3.5, "lt lv et"),
         ("big5hkscs", 4.0, "zh_Hant"),
+        ("cp1125", 3.5, "uk be ru"),
+        ("cp855", 4.0, "sr mk bg"),
+        ("kz1048", 4.0, "kk"),
+        ("cp860", 4.0, "pt"),
+        ("cp861", 4.0, "is"),
+        ("cp720", 4.0, "ar"),
+        ("cp869", 4.5, "el"),
+        ("iso8859-4", 5.0, "lt lv et"),
+        ("mac-iceland", 4.5, "is"),
+        ("mac-romanian", 4.5, "ro"),
+        ("mac-croatian", 4.5, "hr sl"),
     )
 )
 
+# Letters of Romanian that older encodings write with a cedilla.
+_CEDILLAS = str.maketrans("șțȘȚ", "şţŞŢ")
 _UTF8 = Candidate("utf-8", 0.0, f"{_ALL_LATIN} {_CYRILLIC} el he ar fa th ja ko zh zh_Hant")
 
 _MAX_JUDGED = 160
@@ -130,11 +143,11 @@ def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str]
     ranked = _without_controls(ranked, margin, chosen)
     best, best_cost = ranked[0]
     probe = b"\n".join((*chosen, bytes(used) if not best.is_multibyte else b""))
-    text = _decode(probe, best.encoding)
+    text = _decode(probe, best.encoding).translate(_CEDILLAS)
     rivals: list[tuple[Candidate, float]] = []
     equal = [best]
     for candidate, cost in ranked[1:]:
-        if _decode(probe, candidate.encoding) == text:
+        if _decode(probe, candidate.encoding).translate(_CEDILLAS) == text:
             equal.append(candidate)
         elif cost - best_cost < margin:
             rivals.append((candidate, cost))

@@ -30,7 +30,7 @@ _MAX_ANSWERS = 12
 class _Rule:
     """The names of stems, a field, and a test of the values. A heading is of the field if it has a
     stem of each of `names`, and none of the list that is named as the first one with `_not`. A
-    stem of at least `min_beginning` characters may be the beginning of a word."""
+    stem of the first list of at least `min_beginning` characters may be the beginning of a word."""
 
     names: tuple[str, ...]
     match: Match
@@ -51,7 +51,8 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
         listed = listed[:-1]  # `Đăng ký nhận tin không?`
     for rule in _RULES:
         if (
-            all(_has(listed, name, rule.min_beginning) for name in rule.names)
+            _has(listed, rule.names[0], rule.min_beginning)
+            and all(_has(listed, name, 1) for name in rule.names[1:])
             and not _has(listed, f"{rule.names[0]}_not", _MIN_BEGINNING)
             and rule.has_values(profile)
         ):
