@@ -14,22 +14,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.transfer.column_choice import Chooser
-from regulars.transfer.columns import (
-    Column,
-    ColumnProfile,
+from regulars.transfer.column_assignment import (
     assign_columns,
-    is_own_export,
     mapping,
     numbered,
     preview_columns,
-    recognised,
 )
+from regulars.transfer.column_choice import Chooser
+from regulars.transfer.column_profile import ColumnProfile
+from regulars.transfer.columns import Column, is_own_export, recognised
 from regulars.transfer.consent import is_subscription_state, read_consent
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import DEFAULT_COLUMNS
 from regulars.transfer.heading_dictionary import comparable
-from regulars.transfer.headings import is_number_heading, is_secret, match_heading
+from regulars.transfer.headings import is_number_heading, match_heading
+from regulars.transfer.secret_headings import is_secret
 from tests.support import example_count
 
 SYSTEMS: Mapping[str, Any] = tomllib.loads(
@@ -346,9 +345,7 @@ def test_other_columns_and_values_decide_about_a_column() -> None:
         ("E-Mail Werbung (neu)", "ja", "accepts_marketing"),
     ],
 )
-def test_the_words_of_a_heading_say_what_is_permitted(
-    heading: str, value: str, field: str
-) -> None:
+def test_the_words_of_a_heading_say_what_is_permitted(heading: str, value: str, field: str) -> None:
     assert fields(f"email,{heading}", f"a@x.test,{value}")[heading] == field
 
 
@@ -718,7 +715,7 @@ def test_many_columns_take_bounded_time() -> None:
 @pytest.mark.slow
 def test_the_dictionary_is_loaded_when_it_is_needed() -> None:
     code = (
-        "import regulars.transfer.columns, regulars.transfer.heading_dictionary as headings;"
+        "import regulars.transfer.column_assignment, regulars.transfer.heading_dictionary as headings;"
         "assert headings.dictionary.cache_info().currsize == 0"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -27,8 +27,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "AG": "Antigua",
     "AT": "A|Oesterreich|Austria Österreich",
     "AU": "호주|AUS",
-    "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz"
-    "|Bosnien|Bosnie",
+    "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz|Bosnien|Bosnie",
     "BE": "B",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
@@ -49,16 +48,13 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Czech Rep"
     "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика"
     "|Tschechei|Rep Checa|Tchéquie",
-    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland"
-    "|D",
-    "DO": "Dominican Rep|Rep Dominicana|República Dominicana"
-    "|Rep Dom",
+    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland|D",
+    "DO": "Dominican Rep|Rep Dominicana|República Dominicana|Rep Dom",
     "EG": "جمهورية مصر العربية",
     "ES": "España peninsular|Canarias|Islas Canarias|Baleares|Islas Baleares",
     "FK": "Falklands|Malvinas|Islas Malvinas",
     "FM": "Federated States of Micronesia",
-    "FR": "F|France métropolitaine"
-    "|République française",
+    "FR": "F|France métropolitaine|République française",
     "GB": "UK|U K|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|United Kingdom of"
     " Great Britain and Northern Ireland|Großbritannien|Grande-Bretagne|Gran Bretaña|Gran Bretagna"
     "|Grã-Bretanha|Groot-Brittannië|Wielka Brytania|Büyük Britanya|İngiltere|Angleterre|Inglaterra"
@@ -73,12 +69,10 @@ _OTHER_NAMES: Mapping[str, str] = {
     "GW": "Guinea Bissau",
     "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港"
     "|香港|홍콩|ホンコン",
-    "IE": "Republic of Ireland|Eire|Éire|Irish Republic"
-    "|Rep of Ireland",
+    "IE": "Republic of Ireland|Eire|Éire|Irish Republic|Rep of Ireland",
     "IN": "Bharat",
     "IR": "Islamic Republic of Iran|Persia",
-    "IT": "I"
-    "|Repubblica Italiana",
+    "IT": "I|Repubblica Italiana",
     "JO": "المملكة الأردنية الهاشمية",
     "JP": "日本国|日本國",
     "KG": "Kirghizia|Kirgizia",
@@ -93,8 +87,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "LU": "L",
     "LY": "Libyan Arab Jamahiriya",
     "MA": "المملكة المغربية",
-    "MD": "Republic of Moldova|Moldavia"
-    "|Moldawien|Moldavie",
+    "MD": "Republic of Moldova|Moldavia|Moldawien|Moldavie",
     "MK": "Macedonia|FYROM|FYR Macedonia|Republic of Macedonia|Former Yugoslav Republic of"
     " Macedonia|Mazedonien|Macédoine|Македония",
     "MM": "Burma|Birma|Birmanie|Birmania|Birmânia",
@@ -105,8 +98,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "MY": "大马",
     "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
     "|Niderlandy|Pays Bas",
-    "NZ": "Aotearoa|N Z"
-    "|纽西兰|紐西蘭",
+    "NZ": "Aotearoa|N Z|纽西兰|紐西蘭",
     "OM": "سلطنة عمان",
     "PL": "Rzeczpospolita Polska",
     "PS": "Palestine|State of Palestine|Palestinian Territory|Palestinian Territory Occupied"
@@ -114,20 +106,16 @@ _OTHER_NAMES: Mapping[str, str] = {
     "PH": "The Philippines",
     "PT": "Portugal Continental|Açores|Madeira",
     "RU": "Russian Federation|Россия|РФ|Российская Федерация",
-    "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية"
-    "|Saudi|Saoedi Arabië",
+    "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية|Saudi|Saoedi Arabië",
     "SH": "Saint Helena",
-    "SK": "Slovak Republic|Slovenská republika"
-    "|Slowakische Republik",
+    "SK": "Slovak Republic|Slovenská republika|Slowakische Republik",
     "ST": "Sao Tome",
     "SY": "Syrian Arab Republic",
-    "SZ": "Swaziland"
-    "|Suazilandia|Swasiland|Swazilandia",
+    "SZ": "Swaziland|Suazilandia|Swasiland|Swazilandia",
     "TL": "East Timor",
     "TN": "الجمهورية التونسية",
     "TR": "Turkey|Türkei|Türkiye|Turkiye Cumhuriyeti",
-    "TH": "ประเทศไทย|Siam"
-    "|泰國",
+    "TH": "ประเทศไทย|Siam|泰國",
     "TT": "Trinidad",
     "TW": "中华民国|Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
     "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國"
@@ -143,8 +131,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "VE": "Bolivarian Republic of Venezuela",
     "VG": "British Virgin Islands|Virgin Islands British|BVI",
     "VI": "US Virgin Islands|Virgin Islands US|USVI",
-    "VN": "Viet Nam"
-    "|越南",
+    "VN": "Viet Nam|越南",
     "XK": "Kosovo|Kosova|Republic of Kosovo",
     "ZA": "RSA|Republic of South Africa",
 }

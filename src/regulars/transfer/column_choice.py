@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from regulars.transfer.address_groups import (
-    PERSON,
-    Candidate,
-    merge_strays,
-    part_of,
-    prefer_letters,
-)
+from regulars.transfer.address_choice import AddressChooser
+from regulars.transfer.address_groups import PERSON, Candidate
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
-    has_circles_and_crosses,
     is_consent,
     is_mostly_account_state,
     is_mostly_flag,
-    is_mostly_house_number,
     is_mostly_letters,
     is_mostly_list,
     is_mostly_phone,
@@ -28,6 +20,16 @@ from regulars.transfer.column_profile import (
     is_mostly_technical_id,
     is_mostly_time,
     is_mostly_without_digits,
+)
+from regulars.transfer.column_selection import (
+    CONSENT,
+    CONTINUED,
+    DROP,
+    OPT_OUT,
+    SUBSCRIBED_AT,
+    UNSUBSCRIBED_AT,
+    Choice,
+    Selection,
 )
 from regulars.transfer.composed_fields import (
     HOUSE_NUMBER,
@@ -39,10 +41,8 @@ from regulars.transfer.heading_stems import guess_heading, is_status_of_consent
 from regulars.transfer.headings import (
     BILLING,
     NEUTRAL,
-    SHIPPING,
     WHOLE,
     Match,
-    group_order,
     is_name_too,
     is_number_heading,
     is_status,
@@ -51,28 +51,8 @@ from regulars.transfer.headings import (
 from regulars.transfer.name_order import AND_CUSTOMER, FAMILY_FIRST, order_of_names
 from regulars.transfer.sibling_columns import Siblings, holds_names_of
 
-# Special readings of a column; see `columns.Column`.
-OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
-CONTINUED = "continued"
-CIRCLES = "circles"
-# The field of a column that is left out.
-DROP = "-"
-
-CONSENT = "accepts_marketing"
 # Columns that are recognised by their headings, which takes 0.2 ms each. Others are custom fields.
 MAX_RECOGNISED = 2_000
-# Columns between a street and its number.
-_MAX_DISTANCE = 2
-
-
-@dataclass(slots=True)
-class Choice:
-    """What is chosen for a column. Without a field it is kept under its heading."""
-
-    field: str | None = None
-    reader: str | None = None
-    note: str | None = None
-    fallback: str | None = None
 
 
 def _match(heading: str, profile: ColumnProfile) -> Match | None:
@@ -98,15 +78,15 @@ class Chooser:
         profiles: Sequence[ColumnProfile],
         taken: Iterable[str],
     ) -> None:
-        self._taken = set(taken)
+        self._chosen = Selection(len(headings), taken)
         self._headings = [heading or "" for heading in headings]
         # The columns of whole names of customers.
         self._names: list[list[Candidate]] = []
-        self.choices = [Choice() for _ in headings]
         self._fields: dict[str, list[Candidate]] = defaultdict(list)
         self._groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
         # Columns that are house numbers if they are next to a street.
         self._numbers: list[Candidate] = []
+        self._addresses = AddressChooser(self._chosen, self._groups, self._numbers)
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
@@ -140,16 +120,16 @@ class Chooser:
         """Return a choice for each column."""
         self._choose_address_email()
         self._choose_names()
-        self._choose_addresses()
+        self._addresses.choose()
         self._choose_consent()
         for field, candidates in self._fields.items():
-            self._select(field, field, candidates)
+            self._chosen.select(field, field, candidates)
         self._complete_customer()
         self._choose_name_orders()
         for position, first in self._continuations.items():
             note = f"It is put together with column {first + 1}."
-            self.choices[position] = Choice(DROP, CONTINUED, note)
-        return self.choices
+            self._chosen.choices[position] = Choice(DROP, CONTINUED, note)
+        return self._chosen.choices
 
     def _add(self, candidate: Candidate) -> None:
         match, profile = candidate.match, candidate.profile
@@ -232,7 +212,7 @@ class Chooser:
             full = [c for c in full if c not in names]
         if first and last:
             for candidate in (*names, *full):
-                self._note(candidate, "the file has columns of the first and the last name")
+                self._chosen.note(candidate, "the file has columns of the first and the last name")
         elif first or last:
             part, field = ("first_name", "last_name") if first else ("last_name", "first_name")
             parts = [c.profile for c in self._fields.get(part, ())]
@@ -241,7 +221,7 @@ class Chooser:
             names, full = ([c for c in listed if c not in whole] for listed in (names, full))
             self._fields[field] += names
             for candidate in full:
-                self._note(candidate, "the file has a column of the first or the last name")
+                self._chosen.note(candidate, "the file has a column of the first or the last name")
         else:
             for field in ("first_name", "last_name"):
                 self._fields.pop(field, None)
@@ -253,84 +233,9 @@ class Chooser:
             self._names = [names, full]
 
     def _has_column(self, field: str) -> bool:
-        return field in self._taken or any(c.has_values for c in self._fields.get(field, ()))
+        return field in self._chosen.taken or any(c.has_values for c in self._fields.get(field, ()))
 
-    # Addresses
-
-    def _choose_addresses(self) -> None:
-        """Choose one group of columns for each address, so that all parts are of one address.
-
-        A neutral group is the shipping address if no shipping group has values.
-        """
-        merge_strays(self._groups)
-        groups = [(kind, name, columns) for (kind, name), columns in self._groups.items()]
-        of_kind = {
-            kind: [(name, columns) for k, name, columns in groups if k == kind]
-            for kind in (SHIPPING, BILLING, NEUTRAL)
-        }
-        detailed, neutral = (
-            [
-                (name, columns)
-                for name, columns in of_kind[kind]
-                if any(c.has_values and c.match.field != WHOLE for c in columns)
-            ]
-            for kind in (SHIPPING, NEUTRAL)
-        )
-        everything = of_kind[SHIPPING] or of_kind[NEUTRAL]
-        self._choose_group("shipping_address", detailed or neutral or everything)
-        # Next to a shipping address, one of no kind is where the customer lives or is billed.
-        second = [
-            (name, columns)
-            for name, columns in neutral
-            if detailed and any(c.match.field == "line1" and c.has_values for c in columns)
-        ]
-        self._choose_group("billing_address", of_kind[BILLING] or second)
-        for candidate in (c for _, _, columns in groups for c in columns):
-            choice = self.choices[candidate.position]
-            if choice.field is None and choice.note is None:
-                self._note(candidate, "the columns of another address have more values")
-
-    def _choose_group(self, field: str, groups: Sequence[tuple[str, list[Candidate]]]) -> None:
-        if not groups:
-            return
-        _, columns = min(
-            groups,
-            key=lambda group: (
-                -sum(c.profile.filled for c in group[1]),
-                -len({c.match.field for c in group[1]}),
-                group_order(group[0]),
-                group[1][0].position,
-            ),
-        )
-        parts: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in columns:
-            part = part_of(candidate, columns)
-            if candidate.match.field == WHOLE:
-                candidate.match = Match(part, (0, 1_000, 0), candidate.match.group)
-            parts[part].append(candidate)
-        if HOUSE_NUMBER not in parts:
-            parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
-        for part, candidates in parts.items():
-            if part in ("city", "state", "country"):
-                prefer_letters(candidates)
-            self._select(f"{field}.{part}", part, candidates)
-
-    def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:
-        """Return the columns headed `Número` and the like that follow a street."""
-        return [
-            candidate
-            for candidate in self._numbers
-            if is_mostly_house_number(candidate.profile)
-            and any(0 < candidate.position - s.position <= _MAX_DISTANCE for s in streets)
-        ]
-
-    def _chosen_parts(self) -> list[Candidate]:
-        return [
-            c
-            for columns in self._groups.values()
-            for c in columns
-            if self.choices[c.position].field is not None
-        ]
+    # Customers
 
     def _complete_customer(self) -> None:
         """Let the name and phone of an address be those of a customer without columns of these."""
@@ -338,23 +243,24 @@ class Chooser:
         for part in PERSON:
             if part == "email" or (has_name if part != "phone" else self._fields.get("phone")):
                 continue
-            if part in self._taken:
+            if part in self._chosen.taken:
                 continue
             columns = [
                 (-c.profile.filled, c.match.kind != BILLING, c.position)
-                for c in self._chosen_parts()
-                if c.has_values and (self.choices[c.position].field or "").endswith(f".{part}")
+                for c in self._addresses.chosen_parts()
+                if c.has_values
+                and (self._chosen.choices[c.position].field or "").endswith(f".{part}")
             ]
             if columns:
-                choice = self.choices[min(columns)[2]]
+                choice = self._chosen.choices[min(columns)[2]]
                 choice.reader = AND_CUSTOMER
                 choice.note = f"It is the {part.replace('_', ' ')} of the customer, too."
 
     def _choose_name_orders(self) -> None:
         """Decide whether last names stand first in the columns of whole names."""
         whole = [c for columns in self._names for c in columns]
-        for candidate in (*whole, *self._chosen_parts()):
-            choice, profile = self.choices[candidate.position], candidate.profile
+        for candidate in (*whole, *self._addresses.chosen_parts()):
+            choice, profile = self._chosen.choices[candidate.position], candidate.profile
             is_name = (choice.field or "").rpartition(".")[2] == "name"
             if not is_name or choice.reader not in (None, AND_CUSTOMER):
                 continue
@@ -372,14 +278,14 @@ class Chooser:
         created = self._fields.get("created_at", [])
         is_created = any(c.has_values and c.match.rank[0] == 0 for c in created)
         best = min(times, key=lambda c: c.rank, default=None)
-        if best and best.has_values and not is_created and "created_at" not in self._taken:
-            self.choices[best.position] = Choice("created_at", SUBSCRIBED_AT)
+        if best and best.has_values and not is_created and "created_at" not in self._chosen.taken:
+            self._chosen.choices[best.position] = Choice("created_at", SUBSCRIBED_AT)
             times = [c for c in times if c is not best]
             for candidate in self._fields.pop("created_at", []):
-                self._note(candidate, f"{best.heading!r} is used as created_at")
-        if CONSENT in self._taken:
+                self._chosen.note(candidate, f"{best.heading!r} is used as created_at")
+        if CONSENT in self._chosen.taken:
             for candidate in (*times, *self._fields.pop(UNSUBSCRIBED_AT, [])):
-                self._note(candidate, "a column is mapped to accepts_marketing")
+                self._chosen.note(candidate, "a column is mapped to accepts_marketing")
             self._fields.pop(OPT_OUT, None)
             return
         for reader, candidates in (
@@ -388,33 +294,4 @@ class Chooser:
             (OPT_OUT, self._fields.pop(OPT_OUT, [])),
         ):
             for candidate in candidates:
-                self.choices[candidate.position] = Choice(CONSENT, reader)
-
-    # Selection
-
-    def _select(self, target: str, field: str, candidates: Sequence[Candidate]) -> None:
-        """Select the best column of a field. The others are kept under their headings."""
-        if target in self._taken:
-            for candidate in candidates:
-                self._note(candidate, f"another column is mapped to {target}")
-            return
-        ranked = sorted(candidates, key=lambda c: c.rank)
-        for candidate in ranked[1:]:
-            best = ranked[0]
-            fuller = best.profile.filled > candidate.profile.filled
-            why = "has more values" if fuller else f"is preferred as {field}"
-            self._note(candidate, f"{best.heading!r} {why}")
-            if target in ("email", "phone", CONSENT) and candidate.has_values:
-                self.choices[candidate.position].fallback = field
-        if ranked:
-            self.choices[ranked[0].position].field = target
-            if target == CONSENT and has_circles_and_crosses(ranked[0].profile):
-                self.choices[ranked[0].position].reader = CIRCLES
-
-    def _note(self, candidate: Candidate, reason: str) -> None:
-        """Note why a column with values is not used."""
-        if not candidate.has_values:
-            return
-        self.choices[
-            candidate.position
-        ].note = f"{candidate.heading!r} is not used as a field of the customer, because {reason}."
+                self._chosen.choices[candidate.position] = Choice(CONSENT, reader)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from regulars.transfer.column_choice import CONSENT, SUBSCRIBED_AT
+from regulars.transfer.column_selection import CONSENT, SUBSCRIBED_AT
 from regulars.transfer.columns import Column
 from regulars.transfer.heading_dictionary import comparable
 

@@ -10,7 +10,8 @@ from regulars.core.countries import find_country
 from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
 from regulars.transfer.consent import read_consent, read_flag
 from regulars.transfer.heading_dictionary import dictionary, words
-from regulars.transfer.headings import Match, is_secret
+from regulars.transfer.headings import Match
+from regulars.transfer.secret_headings import is_secret
 
 # The rank of these headings: after all that are in the dictionary.
 _LAST = 900

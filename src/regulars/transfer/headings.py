@@ -33,7 +33,6 @@ _PLACES = {"city": "place", "area": "place", "suburb": "place", "state": "place"
 # Characters of a comparable heading that may be composed of others, and of a word in it.
 _MAX_COMPOSED = 60
 _MAX_WORD = 24
-_MAX_SECRET_WORDS = 6
 
 # Words of a question that are not of its small ones.
 _MAX_QUESTION_WORDS = 3
@@ -118,9 +117,8 @@ def _match_alternatives(text: str) -> Match | None:
         return replace(known[0], field="line1")
     fields = {_PLACES.get(match.field, match.field) for match in known}
     # `Estado o provincia de correspondencia`: the words of the group are those of both names.
-    groups = {(match.kind, match.group) for match in known if match.group} or {
-        (match.kind, match.group) for match in known
-    }
+    all_groups = {(match.kind, match.group) for match in known}
+    groups = {(kind, group) for kind, group in all_groups if group} or all_groups
     if len(fields) != 1 or len(groups) != 1 or "external_id" in fields:
         return None
     (kind, group), (tier, index, steps) = groups.pop(), known[0].rank
@@ -211,8 +209,8 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
             return match
     # "Dirección de envío" is an address word, glue, and a group.
     for candidate in _without_address(key)[1:]:
-        if group := dictionary().groups.get(candidate):
-            return _in_group(group, (WHOLE, 0, ""), depth)
+        if candidate in dictionary().groups:
+            return _in_group(dictionary().groups[candidate], (WHOLE, 0, ""), depth)
     return None
 
 
@@ -339,24 +337,4 @@ def is_number_heading(heading: str) -> bool:
     key, numbers = comparable(heading), dictionary().numbers
     return key in numbers or any(
         not numbers.isdisjoint(rests) for _, rests in _divide_by_groups(key[:_MAX_COMPOSED])
-    )
-
-
-@lru_cache(maxsize=4_096)
-def is_secret(heading: str) -> bool:
-    """Return whether a heading is one of a secret: a password, a token, the number of a card, an
-    account or an identity document."""
-    secrets = dictionary().secrets
-    listed = words(heading)
-    key = "".join(listed)
-    if any(word in key for word in secrets.inside):
-        return True
-    if not listed or any(word in secrets.harmless for word in listed):
-        return False
-    if key in secrets.exact or listed[-1] in secrets.last:
-        return True
-    return any(
-        "".join(listed[start:end]) in secrets.words
-        for start in range(len(listed))
-        for end in range(start + 1, min(start + _MAX_SECRET_WORDS, len(listed)) + 1)
     )

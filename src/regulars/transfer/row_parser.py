@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from regulars.core import fields
 from regulars.core.counts import count_of
 from regulars.core.errors import InvalidInput, MissingEmail
 from regulars.core.external_ids import ExternalId
-from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.emails import key_of_plain
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
-from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
-from regulars.transfer.column_choice import (
-    CIRCLES,
+from regulars.transfer.artefacts import unwrap
+from regulars.transfer.cell_reader import CellReader
+from regulars.transfer.column_selection import (
     CONSENT,
-    CONTINUED,
-    DROP,
-    OPT_OUT,
-    SUBSCRIBED_AT,
 )
+from regulars.transfer.column_targets import ColumnTargets, target_of
 from regulars.transfer.columns import (
     ADDRESS_FIELDS,
-    COLUMNS,
     EXTERNAL_ID,
     IMPORTED,
     Column,
-    of_source,
-    recognised,
 )
 from regulars.transfer.composed_fields import (
     HOUSE_NUMBER,
-    MORE_LINES,
     PARTS_OF_NAMES,
     compose_names,
     compose_place,
@@ -46,26 +37,16 @@ from regulars.transfer.date_text import Order
 from regulars.transfer.divided_columns import join_parts
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.flatten import flatten
-from regulars.transfer.garbled_text import looks_garbled
-from regulars.transfer.import_options import Options, is_external
-from regulars.transfer.name_order import AND_CUSTOMER_READERS
+from regulars.transfer.import_options import Options
 from regulars.transfer.parsed_row import ParsedRow
-from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
+from regulars.transfer.plain_cells import is_usual
 from regulars.transfer.records import Record
 from regulars.transfer.row_identity import exported_ids, foreign_ids, identify_row
-from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
+from regulars.transfer.row_target import TIMESTAMPS
 from regulars.transfer.sanitizing import (
     CUSTOM,
-    GARBLED,
     STRAY_QUOTES,
     SURPLUS,
-    sanitized,
-    without_nul,
-)
-from regulars.transfer.values import (
-    Changed,
-    InvalidValue,
-    consent_of,
 )
 
 ((EMAIL, EMAIL_KEY),) = [(f.name, f.key_column) for f in FIELDS if isinstance(f, fields.Email)]
@@ -73,47 +54,16 @@ _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields that are composed of others, or divided, when the row is complete.
 _COMPOSED = (*PARTS_OF_NAMES, *ADDRESS_FIELDS)
-# What a time is when nothing happened.
-_NO_TIMES = (
-    "0",
-    "[]",
-    "n/a",
-    "N/A",
-    "never",
-    "Never",
-    "NULL",
-    "null",
-    "0000-00-00",
-    "0000-00-00 00:00:00",
-    "-",
-    False,
-)
 _STRAY_QUOTES = (
     "The row has stray quotes. Check its values. To write a quote within a value, put quotes "
     "around the value and double the quote."
 )
-# Names of JSON whose targets are remembered.
-_MAX_NAMES = 10_000
-
-
-_target = lru_cache(maxsize=10_000)(Target)
 
 
 def _width_message(cells: int, headings: int) -> str:
     return (
         f"The row has {count_of(cells, 'cell')}, but the file has {count_of(headings, 'heading')}."
     )
-
-
-def _divided(columns: Sequence[Column]) -> list[list[int]]:
-    """Return the positions of the columns of each value that is divided over several columns."""
-    groups: list[list[int]] = []
-    for column in columns:
-        if column.reader != CONTINUED:
-            groups.append([column.position])
-        elif groups:
-            groups[-1].append(column.position)
-    return [group for group in groups if len(group) > 1]
 
 
 class RowParser:
@@ -137,52 +87,15 @@ class RowParser:
         self._options = options
         self._mapped = mapped
         self._is_own = is_own
-        self._orders = orders or {}
-        self.columns = columns
-        self._width = len(columns or ())
-        self._targets = [
-            (column.position, target)
-            for column in columns or ()
-            for target in self._targets_of(column)
-        ]
-        self._cells = self._with_readers()
-        self._divided = _divided(columns or ())
-        self._fallbacks = [column for column in columns or () if column.fallback]
-        # The targets of names of JSON: those of the columns, and others that were met.
-        self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
-        self._other_names: dict[str, list[Target] | None] = {}
+        self.columns = columns = columns or ()
+        self._width = len(columns)
+        self._targets = ColumnTargets(columns, mapped, options, is_own, orders or {})
+        self._cells = self._targets.cells
+        self._divided = self._targets.divided
+        self._fallbacks = self._targets.fallbacks
         self._clear = options.empty == "clear"
-        self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
-
-    def _with_readers(self) -> list[tuple[int, Target, Reader | None]]:
-        """Return the targets with the reader of their plain cells. A field with several sources
-        has none."""
-        names = [target.name for _, target in self._targets if not target.group]
-        names += [column.fallback for column in self.columns or () if column.fallback]
-        if not frozenset(PARTS_OF_NAMES).isdisjoint(names):
-            names += names
-        return [
-            (position, target, plain_reader(target) if names.count(target.name) == 1 else None)
-            for position, target in self._targets
-        ]
-
-    def _targets_of(self, column: Column) -> list[Target]:
-        """Return where the values of a column go: nowhere, or to one field or two."""
-        if column.field is None:
-            return []
-        order = self._orders.get(column.heading, self._options.dates)
-        targets = [_target(column.field, column.heading, column.reader, order, self._is_own)]
-        if column.reader in AND_CUSTOMER_READERS:
-            name, reader = column.field.partition(".")[2], AND_CUSTOMER_READERS[column.reader]
-            targets = [
-                _target(field, column.heading, reader, order) for field in (column.field, name)
-            ]
-        return targets
-
-    def _targets_of_name(self, column: Column) -> list[Target] | None:
-        """Return where a value of JSON goes; None if it is part of a value that stays together."""
-        is_part = "." in column.heading and column.field == f"{CUSTOM}.{column.heading}"
-        return None if is_part else self._targets_of(column)
+        self._reader = CellReader(clears=self._clear, is_strict=options.strict, is_own=is_own)
+        self._headings = {c.field: c.heading for c in columns if c.field is not None}
 
     def row(self, record: Record) -> SetRow:
         """Return the row of a record, with all its problems and warnings."""
@@ -195,7 +108,7 @@ class RowParser:
         elif len(cells_of_row) != self._width:
             return SetRow({}, (InvalidInput(_width_message(len(cells_of_row), self._width)),))
         else:
-            values = row.values
+            values, store, put = row.values, self._reader.store, self._reader.put
             if self._divided:
                 cells_of_row = join_parts(cells_of_row, self._divided)
             for position, target, read in self._cells:
@@ -205,11 +118,11 @@ class RowParser:
                 if read is not None and (value := read(cell)) is not None:
                     values[target.name] = value
                 elif is_usual(cell) and not target.has_nul:
-                    self._store(row, target, cell)
+                    store(row, target, cell)
                 elif cell or self._clear:
                     if not self._is_own or cell[:1] in ("'", "="):
                         cell = unwrap(cell)
-                    self._put(row, target, cell)
+                    put(row, target, cell)
             if self._fallbacks:
                 self._use_fallbacks(row, [cells_of_row[c.position] for c in self._fallbacks])
             if record.surplus:
@@ -232,7 +145,7 @@ class RowParser:
                     row.consents.append(False)
             elif text and column.fallback and column.fallback not in row.node:
                 heading = self.heading((column.fallback,))
-                self._put(row, _target(column.fallback, heading), unwrap(text))
+                self._reader.put(row, target_of(column.fallback, heading), unwrap(text))
 
     def heading(self, path: Sequence[str | int]) -> str:
         """Return the heading of the column of an input path; else the path itself."""
@@ -270,20 +183,20 @@ class RowParser:
         for name, value in data.items():
             nested = isinstance(value, dict | list) and name != CUSTOM and name not in self._mapped
             if not nested or not value:
-                targets = self._targets_named(name)
+                targets = self._targets.named(name)
                 if targets is None:
                     self._put_unknown(row, name, value)
                 for target in targets or ():
-                    self._put(row, target, value)
+                    self._reader.put(row, target, value)
                 continue
             parts = flatten({name: value})
             unknown = {}
             for path, inner in parts.items():
-                targets = self._targets_named(path)
+                targets = self._targets.named(path)
                 if targets is None:
                     unknown[path[len(name) + 1 :]] = inner
                 for target in targets or ():
-                    self._put(row, target, inner)
+                    self._reader.put(row, target, inner)
             if unknown:
                 self._put_unknown(row, name, value if len(unknown) == len(parts) else unknown)
         if self._fallbacks:
@@ -294,100 +207,7 @@ class RowParser:
         """Keep the value of an unknown name by the option `unknown`."""
         if self._options.unknown != "drop":
             group = CUSTOM if self._options.unknown == "custom" else "unknown"
-            self._put(row, _target(f"{group}.{name}", name), value)
-
-    def _targets_named(self, name: str) -> list[Target] | None:
-        """Return where the values of a name of JSON go; None if it is unknown."""
-        if name in self._names:
-            return self._names[name]
-        if name not in self._other_names:
-            if len(self._other_names) > _MAX_NAMES:
-                self._other_names.clear()
-            field = self._mapped.get(name) or recognised(name, is_own=self._is_own)
-            is_free = (field or "").startswith(f"{CUSTOM}.") or is_external(field or "")
-            is_known = field in (*COLUMNS, DROP) or is_free
-            field = of_source(field, self._options.source)
-            column = Column(0, name, None if field == DROP else field)
-            self._other_names[name] = self._targets_of(column) if is_known else None
-        return self._other_names[name]
-
-    def _put(self, row: ParsedRow, target: Target, value: Any) -> None:
-        """Set a field of a customer's input. A cell of spaces only is empty. The items of a list are
-        the lines of a street."""
-        if type(value) is list and target.name == "line1":
-            value = "\n".join(item for item in value if isinstance(item, str))
-        if type(value) is str and value:
-            if value.isspace():
-                value = ""
-            elif not self._is_own:
-                value = strip_invisible(value)
-                if (not value.isascii() or "&" in value) and looks_garbled(value):
-                    row.warnings.append(RowWarning(GARBLED, target.heading))
-                if target.name == "line1" and ("\n" in value or "\r" in value):
-                    if "\0" in value:  # not in `custom` either, which keeps further lines
-                        value = without_nul(value)
-                        row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
-                    value, more = split_street(value)
-                    if more:
-                        _target(f"{target.group}.line1", "").put(row.node, value)
-                        row.node[target.group][MORE_LINES] = more
-        if not (type(value) is str and value.isascii() and value.isprintable()):
-            value, changes = sanitized(target.field, value)
-            row.warnings += [RowWarning(change, target.field) for change in changes]
-        if target.has_nul:
-            row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
-        if value is None or value == "" or value == []:
-            if self._clear:
-                target.clear(row.node)
-            return
-        self._store(row, target, value)
-
-    def _store(self, row: ParsedRow, target: Target, value: Any) -> None:
-        """Read a value and set its field. A value that cannot be read is refused."""
-        try:
-            if target.is_consent:
-                self._store_consent(row, target, value)
-                return
-            result = target.read(value) if target.read else value
-            if type(result) is Changed:
-                row.warnings.append(RowWarning(result.kind, target.heading, result.message))
-                if result.is_lossy:
-                    row.keep(target.heading, value)
-                result = result.value
-            if result is not None:
-                target.put(row.node, result)
-        except InvalidValue as error:
-            self._refuse(row, target, value, error)
-
-    def _store_consent(self, row: ParsedRow, target: Target, value: Any) -> None:
-        """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
-        reader = target.reader
-        if reader not in CONSENT_TIMES:
-            if reader == CIRCLES and isinstance(value, str):
-                value = {"O": True, "X": False}.get(value.strip().upper(), value)
-            try:
-                row.consents.append(consent_of(value, reader == OPT_OUT))
-            except InvalidValue:
-                row.consents.append(False)
-                raise
-            return
-        time: Any = True
-        if target.field != CONSENT and target.read:
-            time = target.read(value)
-        elif value in _NO_TIMES:
-            time = None
-        if time is not None:
-            row.consents.append(reader == SUBSCRIBED_AT)
-            if target.field != CONSENT:
-                target.put(row.node, time)
-
-    def _refuse(self, row: ParsedRow, target: Target, value: Any, error: InvalidValue) -> None:
-        """Reject a row for a value that cannot be read, or keep the value and warn."""
-        if self._options.strict or not target.is_valid or not target.heading:
-            row.problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
-            return
-        message = f"{error} {row.keep(target.heading, value)}"
-        row.warnings.append(RowWarning(error.kind, target.heading, message))
+            self._reader.put(row, target_of(f"{group}.{name}", name), value)
 
     def _set(self, row: ParsedRow, has_email_column: bool) -> SetRow:
         node = row.node

@@ -9,7 +9,7 @@ from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS
-from regulars.transfer.column_choice import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
+from regulars.transfer.column_selection import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
 from regulars.transfer.columns import ADDRESS_FIELDS, COMPOSED_PARTS
 from regulars.transfer.date_text import Order
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS

@@ -10,13 +10,8 @@ from typing import Any
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.customers.fields import FIELDS
-from regulars.transfer.columns import (
-    Column,
-    assign_columns,
-    is_own_export,
-    mapping,
-    preview_columns,
-)
+from regulars.transfer.column_assignment import assign_columns, mapping, preview_columns
+from regulars.transfer.columns import Column, is_own_export
 from regulars.transfer.date_order import DateOrderEvidence, decide_order
 from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption

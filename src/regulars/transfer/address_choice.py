@@ -1,0 +1,107 @@
+"""Choose the columns of the addresses of a customer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from regulars.transfer.address_groups import (
+    Candidate,
+    Groups,
+    merge_strays,
+    part_of,
+    prefer_letters,
+)
+from regulars.transfer.column_profile import is_mostly_house_number
+from regulars.transfer.column_selection import Selection
+from regulars.transfer.composed_fields import HOUSE_NUMBER
+from regulars.transfer.headings import BILLING, NEUTRAL, SHIPPING, WHOLE, Match, group_order
+
+# Columns between a street and its number.
+_MAX_DISTANCE = 2
+
+
+class AddressChooser:
+    """Chooses the columns of the shipping and the billing address from `groups` of columns.
+    `numbers` are columns that are house numbers if they are next to a street."""
+
+    def __init__(self, selection: Selection, groups: Groups, numbers: Sequence[Candidate]) -> None:
+        self._chosen = selection
+        self._groups = groups
+        self._numbers = numbers
+
+    def choose(self) -> None:
+        """Choose one group of columns for each address, so that all parts are of one address.
+
+        A neutral group is the shipping address if no shipping group has values.
+        """
+        merge_strays(self._groups)
+        groups = [(kind, name, columns) for (kind, name), columns in self._groups.items()]
+        of_kind = {
+            kind: [(name, columns) for k, name, columns in groups if k == kind]
+            for kind in (SHIPPING, BILLING, NEUTRAL)
+        }
+        detailed, neutral = (
+            [
+                (name, columns)
+                for name, columns in of_kind[kind]
+                if any(c.has_values and c.match.field != WHOLE for c in columns)
+            ]
+            for kind in (SHIPPING, NEUTRAL)
+        )
+        everything = of_kind[SHIPPING] or of_kind[NEUTRAL]
+        self._choose_group("shipping_address", detailed or neutral or everything)
+        # Next to a shipping address, one of no kind is where the customer lives or is billed.
+        second = [
+            (name, columns)
+            for name, columns in neutral
+            if detailed and any(c.match.field == "line1" and c.has_values for c in columns)
+        ]
+        self._choose_group("billing_address", of_kind[BILLING] or second)
+        for candidate in (c for _, _, columns in groups for c in columns):
+            choice = self._chosen.choices[candidate.position]
+            if choice.field is None and choice.note is None:
+                self._chosen.note(candidate, "the columns of another address have more values")
+
+    def _choose_group(self, field: str, groups: Sequence[tuple[str, list[Candidate]]]) -> None:
+        if not groups:
+            return
+        _, columns = min(
+            groups,
+            key=lambda group: (
+                -sum(c.profile.filled for c in group[1]),
+                -len({c.match.field for c in group[1]}),
+                group_order(group[0]),
+                group[1][0].position,
+            ),
+        )
+        parts: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in columns:
+            part = part_of(candidate, columns)
+            if candidate.match.field == WHOLE:
+                candidate.match = Match(part, (0, 1_000, 0), candidate.match.group)
+            parts[part].append(candidate)
+        if HOUSE_NUMBER not in parts:
+            parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
+        for part, candidates in parts.items():
+            if part in ("city", "state", "country"):
+                prefer_letters(candidates)
+            self._chosen.select(f"{field}.{part}", part, candidates)
+
+    def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:
+        """Return the columns headed `Número` and the like that follow a street."""
+        return [
+            candidate
+            for candidate in self._numbers
+            if is_mostly_house_number(candidate.profile)
+            and any(0 < candidate.position - s.position <= _MAX_DISTANCE for s in streets)
+        ]
+
+    def chosen_parts(self) -> list[Candidate]:
+        """Return the columns that are chosen for the addresses."""
+        return [
+            c
+            for columns in self._groups.values()
+            for c in columns
+            if self._chosen.choices[c.position].field is not None
+        ]

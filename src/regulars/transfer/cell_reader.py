@@ -1,0 +1,123 @@
+"""Read a value of a record, and put it into the row of a customer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regulars.core.errors import InvalidInput
+from regulars.core.text import CONTROL_CHARACTERS
+from regulars.customers.bulk import RowWarning
+from regulars.transfer.artefacts import split_street, strip_invisible
+from regulars.transfer.column_selection import CIRCLES, CONSENT, OPT_OUT, SUBSCRIBED_AT
+from regulars.transfer.column_targets import target_of
+from regulars.transfer.composed_fields import MORE_LINES
+from regulars.transfer.garbled_text import looks_garbled
+from regulars.transfer.parsed_row import ParsedRow
+from regulars.transfer.row_target import CONSENT_TIMES, Target
+from regulars.transfer.sanitizing import GARBLED, sanitized, without_nul
+from regulars.transfer.values import Changed, InvalidValue, consent_of
+
+# What a time is when nothing happened.
+_NO_TIMES = (
+    "0",
+    "[]",
+    "n/a",
+    "N/A",
+    "never",
+    "Never",
+    "NULL",
+    "null",
+    "0000-00-00",
+    "0000-00-00 00:00:00",
+    "-",
+    False,
+)
+
+
+class CellReader:
+    """Puts values into rows. With `clears`, an empty value clears its field; with `is_strict`, a
+    value that cannot be read rejects its row. `is_own` is that of `RowParser`."""
+
+    def __init__(self, *, clears: bool, is_strict: bool, is_own: bool) -> None:
+        self._clears = clears
+        self._is_strict = is_strict
+        self._is_own = is_own
+
+    def put(self, row: ParsedRow, target: Target, value: Any) -> None:
+        """Set a field of a customer's input from a cell or a value of JSON, without what other
+        programs put around it. A cell of spaces only is empty. The items of a list are the lines
+        of a street."""
+        if type(value) is list and target.name == "line1":
+            value = "\n".join(item for item in value if isinstance(item, str))
+        if type(value) is str and value:
+            if value.isspace():
+                value = ""
+            elif not self._is_own:
+                value = strip_invisible(value)
+                if (not value.isascii() or "&" in value) and looks_garbled(value):
+                    row.warnings.append(RowWarning(GARBLED, target.heading))
+                if target.name == "line1" and ("\n" in value or "\r" in value):
+                    if "\0" in value:  # not in `custom` either, which keeps further lines
+                        value = without_nul(value)
+                        row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
+                    value, more = split_street(value)
+                    if more:
+                        target_of(f"{target.group}.line1", "").put(row.node, value)
+                        row.node[target.group][MORE_LINES] = more
+        if not (type(value) is str and value.isascii() and value.isprintable()):
+            value, changes = sanitized(target.field, value)
+            row.warnings += [RowWarning(change, target.field) for change in changes]
+        if target.has_nul:
+            row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
+        if value is None or value == "" or value == []:
+            if self._clears:
+                target.clear(row.node)
+            return
+        self.store(row, target, value)
+
+    def store(self, row: ParsedRow, target: Target, value: Any) -> None:
+        """Read a value and set its field. A value that cannot be read is refused."""
+        try:
+            if target.is_consent:
+                self._store_consent(row, target, value)
+                return
+            result = target.read(value) if target.read else value
+            if type(result) is Changed:
+                row.warnings.append(RowWarning(result.kind, target.heading, result.message))
+                if result.is_lossy:
+                    row.keep(target.heading, value)
+                result = result.value
+            if result is not None:
+                target.put(row.node, result)
+        except InvalidValue as error:
+            self._refuse(row, target, value, error)
+
+    def _store_consent(self, row: ParsedRow, target: Target, value: Any) -> None:
+        """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
+        reader = target.reader
+        if reader not in CONSENT_TIMES:
+            if reader == CIRCLES and isinstance(value, str):
+                value = {"O": True, "X": False}.get(value.strip().upper(), value)
+            try:
+                row.consents.append(consent_of(value, reader == OPT_OUT))
+            except InvalidValue:
+                row.consents.append(False)
+                raise
+            return
+        time: Any = True
+        if target.field != CONSENT and target.read:
+            time = target.read(value)
+        elif value in _NO_TIMES:
+            time = None
+        if time is not None:
+            row.consents.append(reader == SUBSCRIBED_AT)
+            if target.field != CONSENT:
+                target.put(row.node, time)
+
+    def _refuse(self, row: ParsedRow, target: Target, value: Any, error: InvalidValue) -> None:
+        """Reject a row for a value that cannot be read, or keep the value and warn."""
+        if self._is_strict or not target.is_valid or not target.heading:
+            row.problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
+            return
+        message = f"{error} {row.keep(target.heading, value)}"
+        row.warnings.append(RowWarning(error.kind, target.heading, message))
