@@ -54,6 +54,8 @@ GUESSED = {
     "text after a closing quote": ('a@x.test,"Ana" b,c', ['"Ana" b', "c"]),
     "a missing opening quote": ('a@x.test,Ana, Maria",', ["Ana", ' Maria"']),
     "two ways to escape": ('a@x.test,"say ""x""","a \\"b\\" c"', ['say "x"', 'a "b" c']),
+    "two lines": ('a@x.test,"say "hi"\nto him",x', ['say "hi"\nto him', "x"]),
+    "three lines": ('a@x.test,Ana,"a 5" pipe, then\n\na "6""', ["Ana", 'a 5" pipe, then\n\na "6"']),
     "fewer cells": ('a@x.test,"the "one""', ['the "one"', ""]),
 }
 
@@ -103,6 +105,8 @@ def test_a_row_is_read_in_every_dialect(delimiter: str, end: str, encoding: str)
         ('a@x.test,"Ana,n\nb@x.test,Ben,n\nc@x.test,"",n\nd@x.test,Dan,n', [3]),
         ('"a@x.test,Ana,n\n"b@x.test","Ben",n', [3]),
         ('a@x.test,"Ana,n\nb@x.test,"Ben,n\nc@x.test,Cid,n', [3, 4]),
+        # Two ways to read it: the cell ends in the second or the third line.
+        ('a@x.test,"a "b" c\nd",e\nf",g', [3]),
         # The quotes close a cell, but with too many others: a row of its own.
         ('a@x.test,Ana,"n\nb@x.test,Ben,n\nc@x.test,5",x', [3]),
         # A valid cell: its lines are not imported as customers, and each is reported.

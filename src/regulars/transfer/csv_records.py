@@ -12,11 +12,13 @@ from collections.abc import Iterator
 
 from regulars.transfer.csv_dialect import LONGEST_CELL, CsvDialect
 from regulars.transfer.records import TOO_LONG, Lines, LineTooLong, Record, UnclosedQuote
-from regulars.transfer.stray_quotes import find_keys, holds_rows, read_line
+from regulars.transfer.stray_quotes import find_keys, holds_rows, read_line, read_only_way
 
 # Characters of the longest value, with doubled quotes. A longer row whose lines look like rows has
 # a quote that is not closed.
 _LONGEST_VALUE = 128 * 1024
+# Lines of a row with stray quotes after its first one, and attempts to find them.
+_MAX_JOINED_LINES, _MAX_FAILED_JOINS = 10, 1_000
 _NOT_CLOSED = "Unclosed quote. Close it. To write a quote within a value, double it."
 _HOLDS_ROWS = (
     "A quote in line {0:,} is closed in line {1:,}, but the lines between them look like rows. "
@@ -94,6 +96,7 @@ class _Checks:
         self._lines = lines
         self._dialect = dialect
         self._is_damaged = False
+        self._failed_joins = 0
         self._keys: list[int] = []
         mark, self._quote = re.escape(dialect.delimiter), dialect.quote
         self._opened, self._spaced = f"{dialect.delimiter}{dialect.quote}", f"{dialect.delimiter} "
@@ -177,7 +180,33 @@ class _Checks:
         if size > LONGEST_CELL:
             return Record(start, [text], problem=_CELL_TOO_LONG, size=size)
         cells = read_line(text, self._dialect, lines.width)
+        is_short = cells is None or len(cells) < lines.width
+        if is_short and (joined := self._join_lines(first)):
+            text, cells = joined
+            size = len(text)
         if cells is None:
             return Record(start, [text], problem=_NOT_CLOSED, size=size)
         problem = None if text.isascii() else lines.undecodable(text)
         return Record(start, cells, None, problem, size, (), has_stray_quotes=True)
+
+    def _join_lines(self, first: str) -> tuple[str, list[str]] | None:
+        """Return a row whose first line leaves a quote open, and its cells: with the lines before
+        the next one that looks like a row, if there is only one way to read them."""
+        lines, width = self._lines, self._lines.width
+        if width < 2 or not self._keys or self._failed_joins == _MAX_FAILED_JOINS:
+            return None
+        following = lines.peek(_MAX_JOINED_LINES + 1, _LONGEST_VALUE)
+        starts = (n for n, line in enumerate(following) if self._starts_row(line))
+        count = next(starts, len(following))
+        if 0 < count <= _MAX_JOINED_LINES:
+            text = "".join((first, *following[:count]))
+            shorter = ["".join((first, *following[:n])) for n in range(1, count)]
+            cells = read_only_way(text, self._dialect, width)
+            if cells and not any(read_only_way(t, self._dialect, width) for t in shorter):
+                lines.skip(count)
+                return text, cells
+        self._failed_joins += 1
+        return None
+
+    def _starts_row(self, line: str) -> bool:
+        return holds_rows([line], self._keys, self._dialect, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -128,6 +129,28 @@ class Lines:
                 yield line
         except UNREADABLE as error:
             raise unreadable(self._name, error) from error
+
+    def peek(self, count: int, max_characters: int) -> list[str]:
+        """Return up to `count` of the next lines, which are read again. The last one may exceed the
+        characters. Raises BadFile."""
+        characters = sum(map(len, self._pending))
+        try:
+            while len(self._pending) < count and characters <= max_characters:
+                line = self._stream.readline(LONGEST + 1)
+                if not line:
+                    break
+                characters += len(line)
+                self._read_characters += len(line)
+                self._pending.append(line)
+        except UNREADABLE as error:
+            raise unreadable(self._name, error) from error
+        return list(islice(self._pending, count))
+
+    def skip(self, count: int) -> None:
+        """Leave out lines that `peek` has returned."""
+        for _ in range(count):
+            self._pending.popleft()
+        self.number += count
 
     def undecodable(self, text: str) -> str | None:
         """Return the problem of a text with bytes that could not be decoded, or None."""

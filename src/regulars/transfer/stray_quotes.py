@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from regulars.transfer.csv_dialect import CsvDialect, unescape
 
@@ -27,14 +27,25 @@ def read_line(line: str, dialect: CsvDialect, width: int) -> list[str] | None:
         cells = [_value(part, quote) if quote in part else part for part in parts]
         closed = [cell for cell in cells if cell is not None]
         return closed if len(closed) == len(cells) else None
-    for closers in _possible_closers(parts, quote):
+    return next(_readings(parts, dialect, width), None)
+
+
+def read_only_way(line: str, dialect: CsvDialect, width: int) -> list[str] | None:
+    """Return the cells of a line with stray quotes and as many cells as the headings. Return None
+    if there is no such reading, or more than one."""
+    parts = line.rstrip("\r\n").split(dialect.delimiter)
+    readings = [cells for cells in _readings(parts, dialect, width) if len(cells) == width]
+    return readings[0] if readings and readings.count(readings[0]) == len(readings) else None
+
+
+def _readings(parts: Sequence[str], dialect: CsvDialect, width: int) -> Iterator[list[str]]:
+    for closers in _possible_closers(parts, dialect.quote):
         for is_longest in (False, True):
             merged = _merge(parts, closers, is_longest, dialect)
             if merged is None:
                 break
             if len(merged) == width or len(parts) < width or not width:
-                return merged
-    return None
+                yield merged
 
 
 def _value(text: str, quote: str) -> str | None:
