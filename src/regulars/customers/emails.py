@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from types import ModuleType
 
 import regex
 
@@ -42,13 +44,20 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     local, at, domain = email.rpartition("@")
     # `lower` makes a capital sigma the final form at the end of a word, IDNA never does.
     email = f"{local}{at}{domain.replace('Σ', 'σ').lower()}"
-    from regulars.customers import email_syntax  # few emails need it, and it takes 20 ms
-
+    email_syntax = _email_syntax()
     try:
         local, domain = email_syntax.split(email)
     except email_syntax.EmailNotValidError as error:
         return email, "", _message(email, str(error))
     return email, f"{local.lower()}@{domain}", None
+
+
+@cache
+def _email_syntax() -> ModuleType:
+    """Load the library: few emails need it, and it takes 20 ms."""
+    from regulars.customers import email_syntax
+
+    return email_syntax
 
 
 def is_plain(value: str) -> bool:

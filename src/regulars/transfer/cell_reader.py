@@ -15,7 +15,7 @@ from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.row_target import CONSENT_TIMES, Target
 from regulars.transfer.sanitizing import GARBLED, sanitized, without_nul
-from regulars.transfer.values import Changed, InvalidValue, consent_of
+from regulars.transfer.values import AMBIGUOUS_DATE, Changed, InvalidValue, consent_of
 
 # What a time is when nothing happened.
 _NO_TIMES = (
@@ -106,7 +106,12 @@ class CellReader:
             return
         time: Any = True
         if target.field != CONSENT and target.read:
-            time = target.read(value)
+            try:
+                time = target.read(value)
+            except InvalidValue as error:
+                if error.kind == AMBIGUOUS_DATE:  # it is a date, whatever its order
+                    row.consents.append(reader == SUBSCRIBED_AT)
+                raise
         elif value in _NO_TIMES:
             time = None
         if time is not None:

@@ -160,8 +160,8 @@ def _variants(text: str) -> list[str]:
 
 def _is_part_of_name(inner: str, outer: str) -> bool:
     """Return whether a heading has a part of a name in parentheses: `氏名（姓）`, `Name (Last)`."""
-    field, outer_match = dictionary().fields.get(inner, ("",))[0], _find(outer, 0)
-    return field in _PARTS_OF_NAMES and outer_match is not None and outer_match.field in _NAMES
+    field, found = dictionary().fields.get(inner, ("",))[0], _find(outer, 0) if outer else None
+    return field in _PARTS_OF_NAMES and found is not None and found.field in _NAMES
 
 
 @lru_cache(maxsize=4_096)

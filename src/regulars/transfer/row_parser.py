@@ -246,8 +246,9 @@ class RowParser:
             row.shorten_custom()
         values, invalid = clean_values(node, ())
         if invalid and not self._options.strict:
-            invalid = row.keep_invalid(invalid, self.heading)
-            values, invalid = clean_values(node, ())
+            left = row.keep_invalid(invalid, self.heading)
+            if len(left) < len(invalid):  # else nothing of it has changed
+                values, invalid = clean_values(node, ())
         if row.values:
             values |= row.values
             if EMAIL in row.values:

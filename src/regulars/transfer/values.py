@@ -28,6 +28,8 @@ from regulars.transfer.email_cells import PLAIN_EMAIL, unwrap_email
 from regulars.transfer.sanitizing import UNREADABLE
 from regulars.transfer.tag_cells import split_tags
 
+# The kind of the warning about a date whose order of day and month is open.
+AMBIGUOUS_DATE = "ambiguous_date"
 # The last timestamp that ISO 8601 writes with a year of four digits.
 _MAX_TIMESTAMP = 253_402_300_799_999
 
@@ -169,7 +171,7 @@ def time_of(value: Any, order: Order | None) -> int | None:
     try:
         timestamp = read_timestamp(value, order, allow_serial=True)
     except AmbiguousDate as error:
-        raise InvalidValue(str(error), "ambiguous_date") from None
+        raise InvalidValue(str(error), AMBIGUOUS_DATE) from None
     except DateError as error:
         raise InvalidValue(str(error)) from None
     if timestamp is None or (is_storable(timestamp) and timestamp <= _MAX_TIMESTAMP):
