@@ -61,7 +61,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Inghilterra|Engeland|Anglia|Schottland|Écosse|Escocia|Великобритания|Англия|بريطانيا|إنجلترا"
     "|英格兰|イングランド|英国"
     "|不列颠|영국|大不列颠"
-    "|G B|Irlanda del Norte|Irlande du Nord|Nordirland|Noord-Ierland|Schotland|Écosse|Pays de Galles",
+    "|G B|Irlanda del Norte|Irlande du Nord|Nordirland|Noord-Ierland|Schotland|Pays de Galles",
     "GF": "Guyane",
     "GM": "The Gambia",
     "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
@@ -80,7 +80,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "KR": "Южная Корея|Корея Южная"
     "|South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한"
     "|韓國|韩国|韓国|남조선"
-    "|Corea|Corée|Südkorea|대한민국",
+    "|Corea|Corée",
     "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
     "LB": "الجمهورية اللبنانية",
     "LI": "FL|Fürstentum Liechtenstein",
