@@ -232,6 +232,20 @@ def test_the_order_of_day_and_month_is_never_guessed(local: Shop) -> None:
     assert created["d@x.test"] == "2023-12-31"
 
 
+def test_a_subscription_counts_if_the_order_of_its_date_is_open(local: Shop) -> None:
+    result = local.bring("email,Subscribed at\na@x.test,03/04/2024\n")
+    assert kinds(result) == ["warning_ambiguous_date Subscribed at"]
+    assert local.customers("accepts_marketing") == [{"accepts_marketing": True}]
+
+
+def test_the_lines_of_a_street_in_json_are_both_stored(local: Shop) -> None:
+    shape = {"email": "a@x.test", "addresses": [{"street": ["1 Main St", "Apt 4"], "city": "Ulm"}]}
+    assert local.bring(json.dumps([shape]), name="a.json")["warnings"] == []
+    (row,) = local.customers("shipping_address")
+    address = row["shipping_address"]
+    assert (address["line1"], address["line2"]) == ("1 Main St", "Apt 4")
+
+
 def test_a_dry_run_shows_columns_samples_and_questions(local: Shop) -> None:
     content = "E-mail,Country,Joined,Password\na@x.test,Deutschland,03/04/2024,hunter2\n"
     done = local.run("import", local.file("a.csv", content), "--dry-run")

@@ -541,6 +541,8 @@ def test_a_list_of_objects_without_names_is_no_list_of_tags() -> None:
     [
         ("Rossi Giulia", False, ("Giulia", "Rossi")),
         ("De Santis Niccolò", False, ("Niccolò", "De Santis")),
+        ("De Luca Anna", False, ("Anna", "De Luca")),
+        ("Анна Петровна Иванова", False, ("Анна Петровна", "Иванова")),
         ("García López María José", False, ("María José", "García López")),
         ("Dr. Nagy Anna Mária", False, ("Dr. Anna Mária", "Nagy")),
         ("Иванов Иван Сергеевич", False, ("Иван Сергеевич", "Иванов")),

@@ -101,6 +101,9 @@ def put_last_name_first(text: str, has_two_last_names: bool = False) -> str:
         return text
     if words[0] in _words().vietnamese or any(map(_is_capitals, (words[0], words[-1]))):
         return text
+    is_patronymic = [bool(_PATRONYMIC.fullmatch(word)) for word in words]
+    if is_patronymic == [False, True, False]:  # `Анна Петровна Иванова`
+        return text
     titles = 0
     while titles < len(words) - 2 and _bare(words[titles]) in _words().titles:
         titles += 1
@@ -110,10 +113,9 @@ def put_last_name_first(text: str, has_two_last_names: bool = False) -> str:
         last, given = names[first:], names[:first]
     else:
         count = len(names) - _first_names(names[::-1])
-        if count == len(names):
-            count = 1
-            while count < len(names) - 1 and names[count - 1].lower() in _words().particles:
-                count += 1
+        count = 1 if count == len(names) else count
+        while count < len(names) - 1 and names[count - 1].lower() in _words().particles:
+            count += 1
         last, given = names[:count], names[count:]
     return f"{' '.join(last)}, {' '.join(words[:titles] + given)}"
 
