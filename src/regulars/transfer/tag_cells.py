@@ -13,7 +13,7 @@ _MAX_CELL_CHARACTERS = 200_000
 _MAX_CACHED_CHARACTERS = 256
 
 # Cells without these are lists with commas, or one tag.
-_SPECIAL = re.compile(r"""[;|"\n\r\t،，、；]|:::|^\s*+(?:[\[{#'*]|a:[0-9])""")
+_SPECIAL = re.compile(r"""[;|"\n\r\t،，、；؛•·]|:::|\*/\*|^\s*+(?:[\[{#'*]|a:[0-9])""")
 # Separators in the order in which they are tried. A cell is split at one of them only: a tag in a
 # list with commas may contain a pipe. Semicolons that end an HTML entity separate nothing.
 _LINES = re.compile(r"[\n\r]")
@@ -22,11 +22,13 @@ _SEPARATORS = (
     _LINES,
     re.compile(r"\t"),
     _COMMAS,
-    re.compile(r"(?<!&amp)(?<!&quot)(?<!&lt)(?<!&gt)(?<!&nbsp)(?<!&apos)(?<!&#39)(?<!&#039)[;；]"),
+    re.compile(r"(?<!&amp)(?<!&quot)(?<!&lt)(?<!&gt)(?<!&nbsp)(?<!&apos)(?<!&#39)(?<!&#039)[;；؛]"),
     re.compile(r"\|"),
+    re.compile(r"\*/\*"),  # Ontraport
+    re.compile(r" [•·] "),
 )
 _ANY_SEPARATOR = re.compile("|".join([separator.pattern for separator in _SEPARATORS]))
-_OTHERS = re.compile("[;；|]")
+_OTHERS = re.compile("[;；؛|]")
 _DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
 # Longer than any tag; the limit keeps the work linear.
 _QUOTED = re.compile(r'\s*+"((?:[^"]|""){0,512}+)"\s*+')
