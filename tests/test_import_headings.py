@@ -115,6 +115,8 @@ def test_the_columns_of_a_system_are_recognised(name: str) -> None:
         ("Estado o provincia de correspondencia", "shipping_address.state"),
         ("Dirección de facturación 2", "billing_address.line2"),
         ("Recipient's Postcode", "shipping_address.zip"),
+        ("Street & number", "shipping_address.line1"),
+        ("Straße & Nr.", "shipping_address.line1"),
         ("Miejscowość odbiorcy", "shipping_address.city"),
         ("Imię i nazwisko kupującego", "name"),
         ("PLZ des Empfängers", "shipping_address.zip"),

@@ -142,7 +142,9 @@ def names_in(heading: str) -> list[str]:
 def _variants(text: str) -> list[str]:
     """Return the comparable forms of a heading: as it is, without `0` of a list, without what is in
     parentheses, and with the words of its abbreviations."""
-    variants = [comparable(text)]
+    # `Street & number` is no street number.
+    variants = [comparable(text.replace("&", " and "))] if "&" in text else []
+    variants.append(comparable(text))
     if _FIRST_OF_LIST.search(text):
         variants.append("".join(word for word in words(text) if word != "0"))
     parentheses = [comparable(inner) for inner in _PARENTHESES.findall(text)]
