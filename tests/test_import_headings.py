@@ -345,6 +345,8 @@ def test_other_columns_and_values_decide_about_a_column() -> None:
         ("Ne pas envoyer d'e-mails SVP", "oui", "accepts_marketing:opt_out"),
         ("Email not wanted", "no", "accepts_marketing:opt_out"),
         ("Email not verified", "no", "custom.Email not verified"),
+        ("Has no email", "no", "custom.Has no email"),
+        ("不要发邮件", "是", "accepts_marketing:opt_out"),
         ("E-posta pazarlaması kabul", "evet", "accepts_marketing"),
         ("Text Marketing", "Opted Out", "custom.Text Marketing"),
         ("E-Mail Werbung (neu)", "ja", "accepts_marketing"),

@@ -139,7 +139,12 @@ _STATES = frozenset(
 )
 _RULES = (
     _Rule(("opt_out",), Match("opt_out", (1, _LAST, 0)), _are_flags),
-    _Rule(("refusal", "mail"), Match("opt_out", (1, _LAST, 0)), _are_flags, _WHOLE_WORDS),
+    _Rule(
+        ("refusal", "mail", "contacting"),
+        Match("opt_out", (1, _LAST, 0)),
+        _are_flags,
+        _WHOLE_WORDS,
+    ),
     _Rule(("consent",), Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
     _Rule(("permission", "mail"), Match("accepts_marketing", (1, _LAST, 0)), _are_answers),
     _Rule(("created_at",), Match("created_at", (1, _LAST, 0)), is_mostly_time),
