@@ -43,8 +43,8 @@ _FLOOR = (
     "queue."
 )
 _INSERT = (
-    "A create stores a customer with 11 indexes, about 8 search terms, its history and an entry of "
-    "the feed. The peer inserts one row into a table with two indexes."
+    "A create stores a customer with 11 indexes, 11 search terms and an entry of the history. The "
+    "peer inserts one row into a table with two indexes."
 )
 _RENDERER = "Regulars renders in Python, Mercurius by compiled JavaScript."
 

@@ -111,15 +111,17 @@ def save(shape: Shape) -> Query:
     parts = [revision]
 
     def where(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-        row_count = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
         is_current = sa.exists(sa.select(revision.c.done))
+        if parts[-1] is revision:
+            return sa.and_(is_current, *conditions)
+        row_count = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
         return sa.and_(is_current, row_count >= sa.literal_column("0"), *conditions)
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
         return sa.select(batch_account(), *columns).where(where())
 
     inserts = []
-    for name, statement, is_insert in _changes(shape, where, rows):
+    for name, statement, is_insert in _changes(shape, where, rows, _elements):
         if is_insert:
             inserts.append(statement.cte(name))
         else:
@@ -163,7 +165,7 @@ def save_in_steps(shape: Shape) -> tuple[Query, tuple[tuple[Query, bool], ...]]:
         is_advanced = counters.c.revision == number("batch_revision") + 1
         return sa.select(counters.c.account_id, *columns).where(is_account, is_advanced)
 
-    steps = _changes(shape, sa.and_, rows)
+    steps = _changes(shape, sa.and_, rows, _columns)
     return Query(_advance(shape)), tuple(
         (Query(statement), must_insert) for _, statement, must_insert in steps
     )
@@ -173,10 +175,12 @@ def _changes(
     shape: Shape,
     where: Where,
     rows_of: Callable[[Sequence[sa.ColumnElement[Any]]], sa.Select[Any]],
+    values_of: Callable[[Sequence[sa.Column[Any]], str], Sequence[sa.ColumnElement[Any]]],
 ) -> Iterator[tuple[str, Change, bool]]:
     """Yield the statements of a batch in their order, each with its name and whether it must insert
     rows. `where` adds the conditions on which the batch is saved. `rows_of` selects the account and
-    the columns of rows to insert."""
+    the columns of rows to insert. `values_of` returns the expressions for columns whose values are
+    array parameters, named by a prefix and the column."""
     for deletion in deletions(shape.entities, shape.deletes):
         yield deletion.name, deletion.build(where), False
     for index, (entity, columns) in enumerate(shape.updates):
@@ -196,7 +200,7 @@ def _changes(
         yield statement.name, statement.build(where), False
     for entity in shape.inserts:
         own_columns = [column for column in entity.table.c if column.name != "account_id"]
-        new_rows = rows_of(list(_arrays(own_columns, f"{entity.name}_").columns))
+        new_rows = rows_of(values_of(own_columns, f"{entity.name}_"))
         names = ["account_id", *(str(column.name) for column in own_columns)]
         yield f"inserted_{entity.name}", entity.table.insert().from_select(names, new_rows), True
     if shape.adds_terms:
@@ -334,11 +338,27 @@ def _update_prefix(index: int) -> str:
     return f"updated_{index}_"
 
 
+def _array(column: sa.Column[Any], prefix: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(prefix + column.name, type_=sa.ARRAY(column.type))
+
+
 def _arrays(columns: Sequence[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
     """Rows made of an array parameter for each column, named by the prefix and the column."""
-    arrays = [sa.bindparam(prefix + c.name, type_=sa.ARRAY(c.type)) for c in columns]
+    arrays = [_array(column, prefix) for column in columns]
     elements = [sa.column(c.name, c.type) for c in columns]
     return sa.func.unnest(*arrays).table_valued(*elements).render_derived()
+
+
+def _columns(columns: Sequence[sa.Column[Any]], prefix: str) -> Sequence[sa.ColumnElement[Any]]:
+    """Return the columns of `_arrays`."""
+    return list(_arrays(columns, prefix).columns)
+
+
+def _elements(columns: Sequence[sa.Column[Any]], prefix: str) -> Sequence[sa.ColumnElement[Any]]:
+    """Return expressions that make a row of the first elements of all arrays, a row of the second
+    ones, and so on (PostgreSQL, "SQL Functions Returning Sets"). A table of arrays, as `_arrays`
+    makes it, would store each array in memory first: 0.12 of the 0.48 ms of a batch of one."""
+    return [sa.func.unnest(_array(c, prefix), type_=c.type).label(c.name) for c in columns]
 
 
 def _terms(prefix: str) -> sa.Select[Any]:
