@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-TERM = "term"  # a column of `terms`; all other columns belong to `customers`
+# Columns that belong to other tables: a term of `terms`, and the name of an order. All others
+# belong to `customers`.
+TERM = "term"
+ORDER_NAME = "order_name"
 
 
 class RelativeValue(ABC):
@@ -165,7 +168,7 @@ def columns_of(condition: Condition) -> set[str]:
     """Return the columns of `customers` that a condition reads."""
     match condition:
         case Predicate(condition=Within(column=column)):
-            return {column}
+            return {"customer_id" if column == ORDER_NAME else column}
         case Predicate(condition=Contains(columns=columns)):
             return set(columns)
         case And() | Or():

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from regulars.store.columns import Number
 from regulars.store.conditions import (
+    ORDER_NAME,
     TERM,
     And,
     Condition,
@@ -35,12 +36,15 @@ from regulars.store.queries import (
     sorted_by,
 )
 from regulars.store.query import Query, among, any_of, in_set, number, position_in, unindexed
-from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
+from regulars.store.tables import ORDER_COLUMNS, counters, customers, orders, terms
 
 # A walk looks up so many customers in a hash table. PostgreSQL plans 32 bytes for each of a fifth
 # more, which is less than three times its default `work_mem` (`HASH_MEM_MULTIPLIER`).
 MAX_WALK_SET = 300_000
 _MAX_ENTRIES = 2**62  # no limit
+
+# The columns of other tables than `customers`. Each of their indexes is in the order of the values.
+_COLUMNS: dict[str, sa.Column[Any]] = {TERM: terms.c.term, ORDER_NAME: orders.c.name}
 
 
 class Reading(NamedTuple):
@@ -286,14 +290,14 @@ def _in_all(unions: Sequence[Union]) -> sa.SelectBase:
 
 def _in_union(union: Union) -> sa.Select[Any]:
     """The distinct ids of the customers of a union of ranges."""
-    if len(union) == 2 and union[0].column != TERM and union[1].column == TERM:
+    if len(union) == 2 and union[0].column not in _COLUMNS and union[1].column == TERM:
         return _in_column_or_terms(*union)
     selects = [_ids(within) for within in union]
     if len(selects) > 1:
         return sa.select(sa.union(*selects).subquery().c.customer_id)
     within = union[0]
-    # A range of several terms may contain a customer more than once.
-    has_duplicates = within.column == TERM and not within.one_value
+    # A range of several terms or orders may contain a customer more than once.
+    has_duplicates = within.column in _COLUMNS and not within.one_value
     return selects[0].distinct() if has_duplicates else selects[0]
 
 
@@ -315,11 +319,15 @@ def _in_column_or_terms(of_column: Within, of_terms: Within) -> sa.Select[Any]:
 
 def _ids(within: Within) -> sa.Select[Any]:
     """The ids of the customers in a range, one for each entry."""
-    return _select(within, (terms if within.column == TERM else customers).c.customer_id)
+    return _select(within, _table(within).c.customer_id)
+
+
+def _table(within: Within) -> sa.FromClause:
+    return _COLUMNS[within.column].table if within.column in _COLUMNS else customers
 
 
 def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    table = terms if within.column == TERM else customers
+    table = _table(within)
     statement: sa.Select[Any] = sa.select(column).select_from(table)
     return statement.where(of_account(table), _within(within, table))
 
@@ -327,7 +335,8 @@ def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:
 def _within(
     within: Within, table: sa.FromClause, without_index: bool = False
 ) -> sa.ColumnElement[bool]:
-    stored_column = table.c[within.column]
+    name = within.column
+    stored_column = _COLUMNS[name] if name in _COLUMNS else table.c[name]
     column = unindexed(stored_column) if without_index else stored_column
     if within.one_value:
         return column == sa.bindparam(within.low, type_=stored_column.type)
@@ -346,6 +355,9 @@ def _meets(
 ) -> sa.ColumnElement[bool]:
     """A condition on a row. `without_index` keeps SQLite from using an index for it."""
     match condition:
+        case Predicate(condition=Within(column=column) as within) if column == ORDER_NAME:
+            key = table.c.customer_id
+            return in_set(unindexed(key) if without_index else key, _ids(within))
         case Predicate(condition=Within() as within):
             return _within(within, table, without_index)
         case Predicate(condition=Contains() as contains):

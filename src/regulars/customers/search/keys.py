@@ -19,7 +19,7 @@ from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.lexer import KeyValue, syntax_error
-from regulars.customers.search.matching import in_notes, line
+from regulars.customers.search.matching import in_notes, line, order_number
 from regulars.customers.search.search_document import (
     ADDRESS_KEYS,
     NOTES,
@@ -45,6 +45,7 @@ _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
 
 ALWAYS = And(())
 SEGMENT = "segment"
+ORDER = "order"
 
 
 def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
@@ -133,6 +134,10 @@ def _consent(term: KeyValue) -> Condition:
         suggestion = nearest(text, ("true", "false"))
         raise syntax_error(message, term.value.position, "true or false", suggestion)
     return Predicate.of_column(equal(term.key, text == "true"))
+
+
+def _order(term: KeyValue) -> Condition:
+    return order_number(term.value.text, term.value.prefix)
 
 
 # Values that have an order.
@@ -316,6 +321,7 @@ _FILLED: Mapping[str, Condition] = {
 }
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
+    ORDER: Key(_order, "the number of an order", prefix=True),
     SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }

@@ -10,6 +10,7 @@ from regulars.customers.search.lexer import Value, syntax_error
 from regulars.customers.search.search_document import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
 from regulars.customers.search.words import alone, as_folded, words
 from regulars.store.conditions import (
+    ORDER_NAME,
     TERM,
     Condition,
     Contains,
@@ -26,19 +27,35 @@ _LOOKED_UP = 3
 # Numbers side by side with as many digits may be one phone number.
 _SHORTEST_IN_PARTS = 4
 _PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
+# What is written before the number of an order.
+_ORDER_SIGNS = "#№"
+# A value without a key that may be the number of an order.
+_ORDER = re.compile(rf"[{_ORDER_SIGNS}]?[\w./-]*\d[\w./-]*")
 
 
 def free(value: Value) -> Condition:
     """Return the condition of a value without a key. Its words must follow each other in a name,
     the email, a tag or the notes, and the last word is a prefix. Or a phone number begins with its
-    digits."""
+    digits, or it is the number of an order."""
     word_list = _words_of(value)
     pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(word_list, True)]
     phrase = _phrase(f" {' '.join(word_list)}", _TEXTS, word_list, pieces)
     number = phone_digits(value.text)
-    if number and word_list != [number]:
-        return Or((phrase, *_numbers(number)))
-    return phrase
+    others: list[Condition] = [*_numbers(number)] if number and word_list != [number] else []
+    if _ORDER.fullmatch(value.text):
+        others.append(order_number(value.text))
+    return Or((phrase, *others)) if others else phrase
+
+
+def order_number(text: str, prefix: bool = False) -> Condition:
+    """Return the condition that an order has a name, or one that begins with it, with or without
+    `#`, as written or in upper or lower case."""
+    plain = text.strip().lstrip(f"{_ORDER_SIGNS} ")
+    names = dict.fromkeys(
+        sign + name for name in (plain, plain.upper(), plain.lower()) for sign in ("", "#")
+    )
+    matches = beginning if prefix else equal
+    return Or(tuple(Predicate.of_column(matches(ORDER_NAME, name)) for name in names))
 
 
 def phone_digits(text: str) -> str:
