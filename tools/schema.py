@@ -33,6 +33,11 @@ class Types(NamedTuple):
 _KEPT = "Unchanged if omitted; null is an error."
 _JSON = "At most 65,535 bytes as JSON, nested at most 32 levels deep."
 
+_LIST = (
+    "Replaces all existing ones: at most {max_count}. One that the customer has keeps its id and "
+    f"what is omitted. {_KEPT}"
+)
+
 OF_KIND: Mapping[type[kinds.Field], Types] = {
     kinds.Text: Types(
         ": String!",
@@ -81,6 +86,22 @@ OF_KIND: Mapping[type[kinds.Field], Types] = {
         "is an error.",
         f"Replaces all existing ones: at most 50. Each identifies one customer of the account. "
         f"{_KEPT}",
+    ),
+    kinds.Emails: Types(
+        ": [EmailAddress!]!",
+        "[InputEmailAddress!]",
+        "[InputEmailAddress!]",
+        "At most {max_count}. `email` is the default; with an empty `email`, the list has the "
+        "default. Null is an error.",
+        _LIST,
+    ),
+    kinds.Phones: Types(
+        ": [PhoneNumber!]!",
+        "[InputPhoneNumber!]",
+        "[InputPhoneNumber!]",
+        "At most {max_count}. `phone` is the default; with an empty `phone`, the list has the "
+        "default. Null is an error.",
+        _LIST,
     ),
     kinds.Json: Types(
         ": CustomFields",

@@ -1,4 +1,5 @@
-"""Version conflicts: the error has the present customer, so that a client need not read it."""
+"""Conflicts with other customers and versions: the error has the customer, so that a client need
+not read it."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 from regulars.api.context import Context
 from regulars.core.dates import iso
-from regulars.core.errors import Problem, Rejected, VersionConflict
+from regulars.core.errors import DuplicateEmail, Problem, Rejected, VersionConflict
 from regulars.core.scopes import READ
 from regulars.store.queries import CUSTOMER_COLUMNS
 from regulars.store.relations import LEADS
@@ -32,9 +33,29 @@ class _ConflictWithCustomer(Problem):
         return self._extensions
 
 
+class _WithoutHolder(Problem):
+    """A duplicate email without the customer who has it."""
+
+    key = DuplicateEmail.key
+
+
+def _without_holders(env: Context, rejection: Rejected) -> Rejected:
+    """Return a rejection without the customers who have emails, unless the token can read
+    customers."""
+    if READ in env.scopes or all(p.key != DuplicateEmail.key for p in rejection.problems):
+        return rejection
+    problems = [
+        _WithoutHolder(p.message, p.input_path) if p.key == DuplicateEmail.key else p
+        for p in rejection.problems
+    ]
+    return Rejected(*problems, replayed=rejection.replayed)
+
+
 async def with_customers(env: Context, rejection: Rejected) -> Rejected:
-    """Return a rejection whose first `MAX_CUSTOMERS` version conflicts have the present customers,
-    in the form of a webhook's body, if the token can read customers."""
+    """Return a rejection with the customers that the token can read: a duplicate email has the id
+    of its holder, and the first `MAX_CUSTOMERS` version conflicts have the present customers in the
+    form of a webhook's body."""
+    rejection = _without_holders(env, rejection)
     ids = [
         problem.extensions["_id"]
         for problem in rejection.problems

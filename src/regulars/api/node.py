@@ -12,6 +12,8 @@ from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.external_ids import ExternalId, parse
 from regulars.core.ids import decode, number_of
 from regulars.core.scopes import ADMIN, READ, WEBHOOKS
+from regulars.customers.contact_points import EMAILS, ContactPointId
+from regulars.customers.graphql.roots import contact_point
 from regulars.directory.directory import Directory
 from regulars.graphql import Arguments, Layouts, Resolve
 from regulars.webhooks.graphql import load_delivery
@@ -21,7 +23,7 @@ MAX_NODES = 250
 
 # The type and the `_id` of an object.
 _Name = tuple[str, int]
-_Target = _Name | DeliveryId | ExternalId | None
+_Target = _Name | DeliveryId | ContactPointId | ExternalId | None
 _TOGETHER = {"Customer": Directory.customers, "Order": Directory.orders}
 
 
@@ -118,6 +120,10 @@ class _Loader:
             require(env, WEBHOOKS)
             type_name = "WebhookDelivery"
             row = await load_delivery(env, target, self._layouts.of(type_name))
+        elif isinstance(target, ContactPointId):
+            require(env, READ)
+            type_name = "EmailAddress" if target.kind is EMAILS else "PhoneNumber"
+            row = await contact_point(env, target)
         elif target is not None and target[0] in self._nodes:
             type_name, number = target
             scope, load_row = self._nodes[type_name]
@@ -133,7 +139,7 @@ class _Loader:
 
 def _target(text: str) -> _Target:
     """Return what an id names, in the order in which the forms of ids take precedence."""
-    named = decode(text) or DeliveryId.decode(text)
+    named = decode(text) or DeliveryId.decode(text) or ContactPointId.decode(text)
     if named is not None:
         return named
     number = number_of(text, "Customer")

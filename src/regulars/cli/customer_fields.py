@@ -12,12 +12,18 @@ import typer
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.cli.values import print_record, read_json_object, wants_json
-from regulars.core.fields import Address, ExternalIds, Flag, Json, Tags, names_of
+from regulars.core.fields import Address, ContactPoints, ExternalIds, Flag, Json, Tags, names_of
+from regulars.customers.contact_points import KINDS
 from regulars.customers.fields import FIELDS, WRITABLE
 
 _ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
 OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
-_SELECTIONS = {**OBJECT_FIELDS, **dict.fromkeys(names_of(FIELDS, ExternalIds), "{ source id }")}
+_SELECTIONS = {
+    **OBJECT_FIELDS,
+    **dict.fromkeys(names_of(FIELDS, ExternalIds), "{ source id }"),
+    "emails": '{ id email label default verified_at(format: "ISO") }',
+    "phones": "{ id phone label default e164 country valid }",
+}
 _TIMES = {"created_at", "updated_at"}
 
 
@@ -62,7 +68,7 @@ def _option_of(field: Any) -> tuple[Any, Any] | None:
     sets."""
     flag = "--" + field.name.replace("_", "-")
     label = field.name.replace("_", " ")
-    if isinstance(field, Address):
+    if isinstance(field, Address | ContactPoints):
         return None
     if isinstance(field, Flag):
         option = typer.Option(f"{flag}/--no-{flag[2:]}", help=f"Whether the customer {label}.")
@@ -134,6 +140,13 @@ def print_customer(
             name: address and address["toString"]
             for name, address in customer.items()
             if name in OBJECT_FIELDS
+        },
+        **{
+            kind.name: ", ".join(
+                f"{entry['label']} <{entry[kind.noun]}>" if entry["label"] else entry[kind.noun]
+                for entry in customer[kind.name]
+            )
+            for kind in KINDS.values()
         },
         "external_ids": ", ".join(f"{e['source']}:{e['id']}" for e in customer["external_ids"]),
         "summary": None,

@@ -114,15 +114,20 @@ def is_too_much(rejection: Rejected) -> bool:
 
 
 class DuplicateEmail(Problem):
-    """Another customer of the account has the email."""
+    """Another customer of the account has the email. `holder` is its global id."""
 
     key = "errors_dup_email"
 
-    def __init__(self, input_path: InputPath) -> None:
+    def __init__(self, input_path: InputPath, holder: str | None = None) -> None:
         super().__init__(
             "Another customer has this email. Use a different email, or update that customer.",
             input_path,
         )
+        self._details = {"customer_id": holder} if holder else {}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return self._details
 
 
 class DuplicateExternalId(Problem):

@@ -107,6 +107,25 @@ class ExternalIds(Field):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactPoints(Field):
+    """A list of contact points with labels; the field `default` has the value of the default."""
+
+    default: str = ""
+    max_count: int = 20
+    max_label: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Emails(ContactPoints):
+    """The email addresses, each unique in an account like the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phones(ContactPoints):
+    """The phone numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Json(Field):
     """A JSON object whose keys the merchant chooses; an update merges it key by key."""
 

@@ -17,7 +17,13 @@ from regulars.core.commands import (
 )
 from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalIds
-from regulars.customers.commands import Reference, customer_ids, named_shop_ids
+from regulars.customers.commands import (
+    Reference,
+    customer_ids,
+    email_keys,
+    has_lists,
+    named_shop_ids,
+)
 from regulars.customers.field_rules import Values
 from regulars.customers.search import phones, search_document
 from regulars.store import LookupKeys, Row
@@ -133,11 +139,12 @@ class SetCustomers(SmallCommand):
         rows = self.rows
         return LookupKeys(
             customer_ids=frozenset(_ids(rows)),
-            email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
+            email_keys=frozenset().union(*(email_keys(row.values) for row in rows)),
             taken_ids=frozenset([row.take or row.own_id for row in rows]) - {None},
             shop_ids=frozenset(_shop_ids(rows)),
             phone_terms=frozenset(self._terms()) - {""},
             account_settings=(True,) if any(map(_may_lack_email, rows)) else (),
+            table_versions=(True,) if any(has_lists(row.values) for row in rows) else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             **record_lookups(self.idempotency_record),
         )
@@ -165,7 +172,7 @@ def phone_term(row: SetRow) -> str:
     """Return the search term of the phone that identifies the customer of a row; empty if the row
     has another identifier, or no phone."""
     values = row.values
-    if row.customer is not None or values.get("email_key") or values.get("external_ids"):
+    if row.customer is not None or email_keys(values) or values.get("external_ids"):
         return ""
     forms = phones.forms(values.get("phone") or "")
     return f"phone:{forms[0]}" if forms else ""
@@ -174,7 +181,7 @@ def phone_term(row: SetRow) -> str:
 def contact_term(row: SetRow) -> str:
     """Return the search term of the customer without an email who has the phone and the full name
     of a row; empty if the row has an email or neither of them."""
-    if row.values.get("email"):
+    if email_keys(row.values):
         return ""
     contact = {name: row.values.get(name) or "" for name in _CONTACT}
     return search_document.contact_term(contact)

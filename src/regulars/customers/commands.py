@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,9 +14,10 @@ from regulars.core.commands import (
     SmallCommand,
     record_lookups,
 )
-from regulars.core.errors import Problem
+from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
+from regulars.customers.contact_points import EMAILS, KINDS
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
@@ -56,19 +57,35 @@ def shop_ids_of(values: Mapping[str, Any]) -> frozenset[str]:
 
 def settings_of_new(values: Mapping[str, Any]) -> Iterable[bool]:
     """Returns the key of the account's settings if a new customer with these values needs them."""
-    return () if values.get("email_key") else (True,)
+    has_email = values.get("email_key") or keys_of_lists(values)
+    return () if has_email else (True,)
 
 
 def settings_of_change(values: Mapping[str, Any]) -> Iterable[bool]:
     """Returns the key of the account's settings if a change to these values needs them: it removes
     an identification and sets no email."""
     is_removed = any(name in values and not values[name] for name in IDENTIFIERS[ANYTHING])
+    is_removed |= any(name in values and values[name].removes for name in KINDS)
     return settings_of_new(values) if is_removed else ()
 
 
 def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the keys of all emails in the values of a customer."""
     key = values.get("email_key")
-    return frozenset([key]) if key else frozenset()
+    keys = frozenset([key]) if key else frozenset()
+    return keys.union(keys_of_lists(values)) if EMAILS.name in values else keys
+
+
+def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
+    """Returns the keys of the emails in a list of emails."""
+    change = values.get(EMAILS.name)
+    return change.keys if change else ()
+
+
+def has_lists(values: Mapping[str, Any]) -> Iterable[bool]:
+    """Returns the key of the version of the tables if values have a list of contact points, which
+    needs a version."""
+    return (True,) if any(name in values for name in KINDS) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +159,15 @@ class CreateCustomer(SmallCommand):
             order_names=order_names,
             shop_ids=shop_ids_of(self.values),
             account_settings=settings_of_new(self.values),
+            table_versions=has_lists(self.values),
             **record_lookups(self.idempotency_record),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateCustomer(SmallCommand):
-    """Merges clean values into a customer, if it has the expected version."""
+    """Merges clean values into a customer, if it has the expected version. `path` is that of the
+    values in the input."""
 
     customer: Reference
     values: dict[str, Any]
@@ -157,6 +176,7 @@ class UpdateCustomer(SmallCommand):
     version: int | None = None
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
+    path: InputPath = ("node",)
 
     @classmethod
     def from_node(
@@ -182,6 +202,7 @@ class UpdateCustomer(SmallCommand):
             email_keys=email_keys(self.values),
             shop_ids=named_shop_ids(self.customer) | shop_ids_of(self.values),
             account_settings=settings_of_change(self.values),
+            table_versions=has_lists(self.values),
             **record_lookups(self.idempotency_record),
         )
 

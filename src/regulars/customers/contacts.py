@@ -26,8 +26,9 @@ class Contacts:
 
     def add(self, row: Row) -> None:
         """Add a customer, if it has no email."""
-        if not row["email"] and (term := search_document.contact_term(row)):
-            self._ids.setdefault(term, {})[row["customer_id"]] = None
+        if not row["email"]:
+            for term in search_document.contact_terms(row):
+                self._ids.setdefault(term, {})[row["customer_id"]] = None
 
     def match(self, row: SetRow, stored: Row | None) -> tuple[SetRow, Row | None, list[Problem]]:
         """Return the customer whom a row without an email is about, and problems. `stored` is the
@@ -64,7 +65,7 @@ def _without_contact(row: SetRow, stored: Row) -> SetRow:
     """Return a row without the phone and the name of the customer who was found by them: they stay
     as they are stored. Other parts of a name would be mixed with those of the row."""
     left_out = ["first_name", "last_name"]
-    if phones.forms(row.values.get("phone") or "") == phones.forms(stored["phone"]):
+    if set(phones.forms(row.values.get("phone") or "")) <= search_document.phone_forms(stored):
         left_out.append("phone")
     return row._replace(values={k: v for k, v in row.values.items() if k not in left_out})
 
@@ -92,4 +93,4 @@ def _is_same(row: SetRow, stored: Row) -> bool:
     if name and name == fold(full_name(stored["first_name"], stored["last_name"])):
         return True
     numbers = set(phones.forms(values.get("phone") or ""))
-    return not numbers.isdisjoint(phones.forms(stored["phone"]))
+    return not numbers.isdisjoint(search_document.phone_forms(stored))

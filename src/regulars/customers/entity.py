@@ -13,16 +13,21 @@ from regulars.customers.commands import (
     DeleteCustomers,
     UpdateCustomer,
 )
-from regulars.customers.unit_of_work import USED_IDS
+from regulars.customers.unit_of_work import TABLE_VERSIONS, USED_IDS
 from regulars.store import LoadedRows, queries, tables
-from regulars.store.entity import Entity, Load, Lookup, Updates, blank
+from regulars.store.entity import Entity, Load, Lookup, Updates, blank, delete_rows
 
 CUSTOMERS = Entity(
     tables.customers,
     counter="customers",
     lookups=(
         Lookup("customer_ids", tables.customers.c.customer_id),
-        Lookup("email_keys", tables.customers.c.email_key),
+        Lookup(
+            "email_keys",
+            tables.customers.c.email_key,
+            further=queries.customers_of_emails,
+            further_column=tables.customers.c.customer_id,
+        ),
         Lookup("order_names", tables.customers.c.customer_id, queries.customers_of_orders),
         Lookup("shop_ids", tables.customers.c.customer_id, queries.customers_of_shop_ids),
         Lookup("phone_terms", tables.customers.c.customer_id, queries.customers_of_phones),
@@ -54,4 +59,17 @@ HISTORY = Entity(
     is_log=True,
 )
 
-ENTITIES = (CUSTOMERS, HISTORY)
+
+def _versions(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+    return {TABLE_VERSIONS: [{"finished": row[0]} for row in rows]}
+
+
+# Its rows follow from the lists of the loaded customers (`with_additional_emails`).
+ADDITIONAL_EMAILS = Entity(
+    tables.additional_emails,
+    more_loads=(Load((TABLE_VERSIONS,), queries.finished_version, _versions),),
+    editable=("customer_id",),
+    on_customer_delete=delete_rows(tables.additional_emails),
+)
+
+ENTITIES = (CUSTOMERS, HISTORY, ADDITIONAL_EMAILS)

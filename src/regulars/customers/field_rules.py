@@ -12,7 +12,8 @@ from regulars.core import external_ids, fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
 from regulars.core.fields import Field, names_of
 from regulars.core.text import clean, fold, full_name
-from regulars.customers import addresses, custom
+from regulars.customers import addresses, contact_input, contact_points, custom
+from regulars.customers.emails import EMPTY as EMPTY_EMAIL
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.store import Row
@@ -51,7 +52,7 @@ def _email(field: fields.Email) -> Clean:
         values[name], values[key], problem = clean_email(value)
         if not problem:
             return ()
-        return [InvalidInput(problem, path) if values[name] else MissingEmail(problem, path)]
+        return [(MissingEmail if problem == EMPTY_EMAIL else InvalidInput)(problem, path)]
 
     return clean_address
 
@@ -102,6 +103,16 @@ def _external_ids(field: fields.ExternalIds) -> Clean:
     return clean_list
 
 
+def _contact_points(field: fields.ContactPoints) -> Clean:
+    kind = contact_points.KINDS[field.name]
+
+    def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[field.name], problems = contact_input.clean_change(kind, value, path)
+        return problems
+
+    return clean_list
+
+
 def _json(field: fields.Json) -> Clean:
     def check(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
         problems = custom.check(value, path)
@@ -128,6 +139,8 @@ _CLEAN: Mapping[type[Field], Callable[[Any], Clean]] = {
     fields.Flag: _flag,
     fields.Tags: _tags,
     fields.ExternalIds: _external_ids,
+    fields.Emails: _contact_points,
+    fields.Phones: _contact_points,
     fields.Json: _json,
     fields.Address: _address,
 }
@@ -138,9 +151,11 @@ NULLABLE = frozenset(names_of(FIELDS, fields.LongText, fields.Json, fields.Addre
 # What an update merges with what is stored, key by key.
 MERGED = names_of(FIELDS, fields.Json, fields.Address)
 # What can be missing: an event fills it in. An email is never missing, a flag neither. To the
-# external ids, an event adds the id in the shop.
+# external ids, an event adds the id in the shop. A list is filled with its default.
 FILLABLE = tuple(
-    f.name for f in WRITABLE if not isinstance(f, fields.Email | fields.Flag | fields.ExternalIds)
+    f.name
+    for f in WRITABLE
+    if not isinstance(f, fields.Email | fields.Flag | fields.ExternalIds | fields.ContactPoints)
 )
 
 
@@ -185,6 +200,7 @@ _APPLY: Mapping[type[Field], Callable[[Any], Apply]] = {
     fields.Tags: _dump_tags,
     fields.ExternalIds: _dump_external_ids,
 }
+# Those of contact points are stored in several columns (`contact_points.change`).
 APPLY: Mapping[str, Apply] = {f.name: _APPLY[type(f)](f) for f in WRITABLE if type(f) in _APPLY}
 
 # The columns of a customer who has nothing; a timestamp is set when one is created.
@@ -196,6 +212,8 @@ _EMPTY: Mapping[type[Field], Callable[[Any], Row]] = {
     fields.Flag: lambda field: {field.name: False},
     fields.Tags: lambda field: {field.name: "[]"},
     fields.ExternalIds: lambda field: {field.name: None},
+    fields.Emails: lambda field: {field.name: None},
+    fields.Phones: lambda field: {field.name: None},
     fields.Json: lambda field: {field.name: None},
     fields.Address: lambda field: {field.name: None},
     fields.Timestamp: lambda field: {field.name: 0},

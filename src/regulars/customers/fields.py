@@ -13,6 +13,7 @@ from regulars.core.fields import (
     Avatar,
     Count,
     Email,
+    Emails,
     ExternalIds,
     Field,
     Flag,
@@ -22,6 +23,7 @@ from regulars.core.fields import (
     LongText,
     Money,
     Phone,
+    Phones,
     Tags,
     Text,
     Timestamp,
@@ -152,6 +154,22 @@ FIELDS: tuple[Field, ...] = (
         "external_ids",
         description="Ids of the customer in other systems. Ordered by source, then in the order in "
         "which they were added.",
+        search=True,
+        in_list=False,
+    ),
+    Emails(
+        "emails",
+        default="email",
+        description="Email addresses of the customer: the default first, then in the order of the "
+        "list. The default is `email`.",
+        search=True,
+        in_list=False,
+    ),
+    Phones(
+        "phones",
+        default="phone",
+        description="Phone numbers of the customer: the default first, then in the order of the "
+        "list. The default is `phone`.",
         search=True,
         in_list=False,
     ),

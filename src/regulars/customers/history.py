@@ -19,6 +19,7 @@ from regulars.core.errors import InvalidCursor
 from regulars.core.fields import Field
 from regulars.core.money import amounts, units
 from regulars.core.paging import TaggedCursors
+from regulars.customers import contact_points
 from regulars.customers.fields import STORED
 from regulars.store import Row
 
@@ -59,7 +60,8 @@ CHANGE_CURSORS = TaggedCursors(
 
 
 class Form(NamedTuple):
-    """Converts the values of a column to JSON for a change (`tell`), and back (`keep`)."""
+    """Converts the values of a column to JSON for a change (`tell`), and back (`keep`). A list of
+    contact points is told together with the column of its default."""
 
     tell: Callable[[Any], Any] = lambda value: value
     keep: Callable[[Any], Any] = lambda value: value
@@ -84,6 +86,8 @@ _TIMESTAMP = Form(
     lambda value: None if value is None else parse_timestamp(value),
 )
 
+_CONTACT_POINTS = Form(keep=lambda texts: contact_points.dump(contact_points.parse(texts)))
+
 # The form of each kind of field's values in the history.
 _FORMS: Mapping[type[Field], Form] = {
     kinds.Text: _PLAIN,
@@ -93,6 +97,8 @@ _FORMS: Mapping[type[Field], Form] = {
     kinds.Flag: _FLAG,
     kinds.Tags: _JSON,
     kinds.ExternalIds: _LIST,
+    kinds.Emails: _CONTACT_POINTS,
+    kinds.Phones: _CONTACT_POINTS,
     kinds.Json: _JSON,
     kinds.Address: _JSON,
     kinds.Timestamp: _TIMESTAMP,
@@ -128,8 +134,17 @@ Pairs = dict[str, tuple[Any, Any]]
 
 def difference(before: Row, after: Row) -> Pairs:
     """Return the fields that differ between two rows of a customer, each with its value before and
-    after, in the form of the history."""
-    return _pairs(_CUSTOMER, before, after, "")
+    after, in the form of the history. A list of contact points also differs if its default does,
+    unless it is no more than this default."""
+    pairs = _pairs(_CUSTOMER, before, after, "")
+    for kind in contact_points.KINDS.values():
+        name = kind.name
+        if before[name] is not None or after[name] is not None:
+            texts = [contact_points.written(kind.points(row)) for row in (before, after)]
+            pairs.pop(name, None)
+            if texts[0] != texts[1]:
+                pairs[name] = (texts[0], texts[1])
+    return pairs
 
 
 def order_difference(before: Row | None, after: Row) -> Pairs:

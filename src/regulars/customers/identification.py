@@ -7,7 +7,9 @@ from typing import Any
 
 from regulars.core.account_settings import ANYTHING, EMAIL, EMAIL_OR_PHONE, IDENTIFIERS
 from regulars.core.errors import InputPath, InvalidInput, LastIdentifier, MissingEmail, Problem
+from regulars.customers.contact_points import KINDS
 from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.customers.values import without_missing_email
 from regulars.store import Row
 
 _NEEDS = {
@@ -36,6 +38,8 @@ def new_problems(
 ) -> list[Problem]:
     """Return the problems of a new customer `row` with `values`. Those of its input are among
     `problems`; a missing email is none where the account needs no email."""
+    if row["email"] and "emails" in values:  # it is one of the list
+        return without_missing_email(problems)
     problems = of_email(unit, problems)
     if row["email"] or any(isinstance(problem, MissingEmail) for problem in problems):
         return problems
@@ -52,12 +56,14 @@ def changed_problems(
 ) -> list[Problem]:
     """Return the problems of a change to `values`. Those of its input are among `problems`. A
     customer that lacked the identification before can be changed."""
+    if after["email"] and ("emails" in values or values.get("email") == ""):
+        return without_missing_email(problems)  # the default is another one of the list
     problems = of_email(unit, problems, before)
     if after["email"] or any(isinstance(problem, MissingEmail) for problem in problems):
         return problems
     return [
         *problems,
-        *last_identifier(unit, before, after, path),
+        *last_identifier(unit, before, after, path, values=values),
         *_of_consent(after, values, path),
     ]
 
@@ -73,10 +79,15 @@ def unidentified(
 
 
 def last_identifier(
-    unit: CustomerUnitOfWork, before: Row, after: Row, path: InputPath, argument: str = ""
+    unit: CustomerUnitOfWork,
+    before: Row,
+    after: Row,
+    path: InputPath,
+    argument: str = "",
+    values: Mapping[str, Any] = {},
 ) -> Sequence[Problem]:
-    """Return the problem of a change that removes the last identification of a customer.
-    `argument` is the name of the input, if it is not that of the field."""
+    """Return the problem of a change to `values` that removes the last identification of a
+    customer. `argument` is the name of the input, if it is not that of the field."""
     lost = [name for name in IDENTIFIERS[ANYTHING] if before[name] and not after[name]]
     if after["email"] or not lost:
         return ()
@@ -84,6 +95,7 @@ def last_identifier(
     if not any(before[name] for name in needed) or any(after[name] for name in needed):
         return ()
     name = argument or next(name for name in lost if name in needed)
+    name = next((k.name for k in KINDS.values() if k.default == name and k.name in values), name)
     return [LastIdentifier(_NEEDS[unit.identify_by], (*path, name))]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from regulars.core.errors import (
     Ambiguous,
     CustomerNotFound,
-    DuplicateEmail,
     DuplicateExternalId,
     InvalidInput,
     MissingEmail,
@@ -17,6 +16,8 @@ from regulars.core.errors import (
 from regulars.core.external_ids import ExternalId, ExternalIds
 from regulars.core.ids import MAX_BROUGHT_ID
 from regulars.customers.bulk import SetRow
+from regulars.customers.commands import email_keys
+from regulars.customers.contact_rules import contact_problems
 from regulars.customers.external_ids import global_ids, surplus_ids
 from regulars.customers.field_rules import Values
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -82,9 +83,10 @@ def creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
         path = (*row.path, "if_version")
         if ids := row.values.get("external_ids"):
             return [CustomerNotFound(map(str, ids), path, "external id")]
-        if not row.values.get("email"):
+        if not (keys := email_keys(row.values)):
             return [InvalidInput(_NO_IDENTIFIER, path)]
-        return [CustomerNotFound([row.values["email"]], path, "email")]
+        emails = [row.values.get("email") or min(keys)]
+        return [CustomerNotFound(emails, path, "email")]
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "
@@ -101,9 +103,10 @@ def creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
         return [InvalidInput(message, (*row.path, "_id"))]
     if row.customer is not None and (row.take is None or not unit.is_free(row.take)):
         return [CustomerNotFound([row.customer.id_text], (*row.path, "id"))]
-    key = row.values.get("email_key")
-    if key and unit.holder(key) is not None:
-        return [DuplicateEmail((*row.path, "email"))]
+    if problems := contact_problems(unit, row.values, None, row.path):
+        return problems
+    if email_keys(row.values):
+        return []
     if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
         return [MissingEmail(row.no_email or _NO_EMAIL, (*row.path, "email"))]
     return []

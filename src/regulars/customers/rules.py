@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from regulars.core.errors import (
     CustomerNotFound,
-    DuplicateEmail,
     InvalidInput,
     Problem,
     Rejected,
@@ -24,6 +23,7 @@ from regulars.customers.commands import (
     Reference,
     UpdateCustomer,
 )
+from regulars.customers.contact_rules import contact_problems
 from regulars.customers.external_ids import surplus_ids, taken_ids
 from regulars.customers.identification import (
     changed_problems,
@@ -43,9 +43,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     """Return the row of the new customer. Raises Rejected."""
     row = command.row
     problems = new_problems(unit, command.problems, row, command.values, ("node",))
-    key = command.values.get("email_key")
-    if key and unit.holder(key) is not None:
-        problems.append(DuplicateEmail(("node", "email")))
+    problems += contact_problems(unit, command.values, None, ("node",))
     problems += taken_ids(unit, command.values.get("external_ids") or (), None, ("node",))
     existing_names = [o.name for o in command.activity.orders if unit.order(o.name)]
     if existing_names:
@@ -92,14 +90,12 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     if row is None:
         missing = CustomerNotFound([command.customer.id_text], ("id",))
         raise Rejected(missing, *command.problems)
-    updated, value_problems = with_values(row, command.values, ("node",))
+    values, path = command.values, command.path
+    updated, value_problems = with_values(row, values, path)
     problems: list[Problem] = [*version_conflicts(unit, [command.customer], command.version)]
-    problems += changed_problems(unit, command.problems, row, updated, command.values, ("node",))
-    holder = unit.holder(command.values.get("email_key", ""))
-    if holder is not None and holder != row["customer_id"]:
-        problems.append(DuplicateEmail(("node", "email")))
-    ids = command.values.get("external_ids") or ()
-    problems += taken_ids(unit, ids, row["customer_id"], ("node",))
+    problems += changed_problems(unit, command.problems, row, updated, values, path)
+    problems += contact_problems(unit, values, row["customer_id"], path)
+    problems += taken_ids(unit, values.get("external_ids") or (), row["customer_id"], path)
     problems += value_problems
     if problems:
         raise Rejected(*problems)

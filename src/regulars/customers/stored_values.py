@@ -31,6 +31,8 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
     kinds.Flag: lambda _: FLAG,
     kinds.Tags: lambda _: ARRAY,
     kinds.ExternalIds: lambda _: ARRAY,
+    kinds.Emails: lambda _: OBJECT,
+    kinds.Phones: lambda _: OBJECT,
     kinds.Json: lambda _: OBJECT,
     kinds.Address: lambda _: OBJECT,
     kinds.Timestamp: lambda _: TIME,
@@ -43,6 +45,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "customer_id": ID,
         **{f.name: rule for f in STORED if (rule := _OF_KIND[type(f)](f)) is not None},
     },
+    "additional_emails": {"email_key": NOT_EMPTY, "customer_id": ID},
     "terms": {"term": NOT_EMPTY},
     "history": {
         "kind": one_of(*history.KINDS),

@@ -13,6 +13,7 @@ from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import MAX_ID
 from regulars.customers import history
 from regulars.customers.commands import Reference
+from regulars.customers.contact_points import additional_keys
 from regulars.customers.emails import key_without_email
 from regulars.customers.search import search_document
 from regulars.orders.shop_ids import CUSTOMER, ShopIdMap
@@ -22,6 +23,11 @@ from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 USED_IDS = "used_customer_ids"
 # The rows of the state with the settings of the account.
 ACCOUNT_SETTINGS = "account_settings"
+# The row of the state with the last version of the tables whose contract part is finished.
+TABLE_VERSIONS = "table_versions"
+
+# The version of the tables since which customers have such lists.
+CONTACT_POINTS_VERSION = "0018"
 
 _terms_key = itemgetter(*search_document.TERMS_OF)
 
@@ -30,7 +36,7 @@ class CustomerUnitOfWork(UnitOfWork):
     """A unit of work with the functions that the rules of customers need."""
 
     def __init__(self, account_id: int, state: State, entities: Entities) -> None:
-        super().__init__(account_id, state, entities)
+        super().__init__(account_id, with_additional_emails(account_id, state), entities)
         self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
         self._known_terms: dict[tuple[Any, ...], tuple[Collection[str], Collection[str]]] = {}
 
@@ -54,7 +60,15 @@ class CustomerUnitOfWork(UnitOfWork):
     def holder(self, email_key: str) -> int | None:
         """Return the `_id` of the customer with an email, or None."""
         customer_id: int | None = self.rows[tables.customers].find(("email_key",), email_key)
+        if customer_id is None and self._has_additional_emails:
+            row = self.rows[tables.additional_emails].get(email_key)
+            customer_id = row and row["customer_id"]
         return customer_id
+
+    @property
+    def _has_additional_emails(self) -> bool:
+        table = tables.additional_emails
+        return table in self.rows or bool(self.state.rows.get(table.name))
 
     def with_facet(self, facet: str) -> list[Row]:
         """Return the customers of the batch that have a facet, in the order of their ids."""
@@ -72,6 +86,13 @@ class CustomerUnitOfWork(UnitOfWork):
         """The settings of the account: the defaults, unless a command looks them up."""
         rows = self.state.rows.get(ACCOUNT_SETTINGS)
         return account_settings.load(rows[0]["settings"] if rows else None)
+
+    @property
+    def accepts_lists(self) -> bool:
+        """Whether no program of a version without lists of contact points uses the database. A
+        command with a list must look it up."""
+        rows = self.state.rows.get(TABLE_VERSIONS)
+        return bool(rows) and rows[0]["finished"] >= CONTACT_POINTS_VERSION
 
     @property
     def identify_by(self) -> str:
@@ -93,7 +114,21 @@ class CustomerUnitOfWork(UnitOfWork):
         self.work += search_document.work_of(before, row)
         if row["external_ids"] != (before["external_ids"] if before else None):
             self.shop_ids.save(CUSTOMER, before, row)
+        if row["emails"] is not None or (before and before["emails"] is not None):
+            self._save_additional_emails(before, row)
         customers.put(row)
+
+    def _save_additional_emails(self, before: Row | None, row: Row) -> None:
+        """Save the emails of a customer that are not its default."""
+        rows, number = self.rows[tables.additional_emails], row["customer_id"]
+        keys = additional_keys(row)
+        for key in additional_keys(before) if before else ():
+            # Another customer of the batch may have taken it.
+            if key not in keys and (held := rows.get(key)) and held["customer_id"] == number:
+                rows.delete(key)
+        for key in keys:
+            if (held := rows.get(key)) is None or held["customer_id"] != number:
+                rows.put(_additional_email(self.account_id, key, number))
 
     def delete_customer(self, customer_id: int, at: int) -> None:
         self.work += search_document.work_of(self.customer(customer_id), None)
@@ -198,6 +233,26 @@ class CustomerUnitOfWork(UnitOfWork):
     def know_terms(self, row: Row, terms: Collection[str]) -> None:
         """Take the terms of a new customer that were computed before."""
         self._known_terms[None, _terms_key(row)] = (terms, ())
+
+
+def _additional_email(account_id: int, key: str, customer_id: int) -> Row:
+    return {"account_id": account_id, "email_key": key, "customer_id": customer_id}
+
+
+def with_additional_emails(account_id: int, state: State) -> State:
+    """Return a state with the rows of the additional emails of its customers, which follow from
+    their lists."""
+    rows = [
+        _additional_email(account_id, key, row["customer_id"])
+        for row in state.rows.get(tables.customers.name, ())
+        if row["emails"] is not None
+        for key in additional_keys(row)
+    ]
+    if not rows:
+        return state
+    name = tables.additional_emails.name
+    all_rows = {**state.rows, name: [*state.rows.get(name, ()), *rows]}
+    return State(state.counters, all_rows, state.revision)
 
 
 def _touched(row: Row, command: Command) -> dict[str, Any]:

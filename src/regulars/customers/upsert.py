@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from regulars.core.errors import (
-    DuplicateEmail,
     DuplicateRow,
     MissingEmail,
     OtherRows,
@@ -35,6 +34,7 @@ from regulars.customers.bulk import (
     counted,
     phone_term,
 )
+from regulars.customers.commands import email_keys, keys_of_lists
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
@@ -64,8 +64,8 @@ class _FirstRows:
 
     def first(self, number: int | None, values: Values, index: int) -> int | None:
         """Return the index of an earlier row of the customer, or None, and remember this row."""
-        email_key = values.get("email_key")
-        names = [name for name in (number, email_key) if name]
+        names: list[int | str | ExternalId] = [number] if number else []
+        names += email_keys(values)
         names += values.get("external_ids") or ()
         before = next((self.rows[name] for name in names if name in self.rows), None)
         for name in names:
@@ -139,7 +139,7 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
-    if contacts and not row.values.get("email"):
+    if contacts and not email_keys(row.values):
         row, stored, contact_problems = contacts.match(row, stored)
         problems += contact_problems
     if command.phone_identifies and stored is None and (term := phone_term(row)):
@@ -151,6 +151,7 @@ def _set(
         if len(matches) > 1:
             numbers = [match["customer_id"] for match in matches[: MAX_AMBIGUOUS + 1]]
             problems.append(ambiguous_phone(phone, numbers, (*row.path, "phone")))
+    row = _with_stored_default(unit, row, stored)
     values, kept_fields = with_external_ids(unit, row, stored)
     if values is not row.values:
         problems += external_id_problems(unit, row, stored, values["external_ids"])
@@ -174,10 +175,7 @@ def _set(
         else:
             problems = of_email(unit, problems)
     else:
-        key = row.values.get("email_key")
-        holder = unit.holder(key) if key else None
-        if holder is not None and holder != stored["customer_id"]:
-            problems.append(DuplicateEmail((*row.path, "email")))
+        problems += contact_problems(unit, row.values, stored["customer_id"], row.path)
         values = replacing_values(stored, values) if row.mirrored else values
         values, others = keep_values(stored, values, command)
         kept_fields += others
@@ -207,10 +205,34 @@ def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     """Return the customer whom the first of a row's identifiers names."""
     if row.customer is not None:
         return unit.find(row.customer)
-    holder = next(iter(holders(unit, row.values)), None) or unit.holder(
-        row.values.get("email_key", "")
-    )
+    holder = next(iter(holders(unit, row.values)), None) or _holder_of_email(unit, row)
     return None if holder is None else unit.customer(holder)
+
+
+def _holder_of_email(unit: CustomerUnitOfWork, row: SetRow) -> int | None:
+    """Return the `_id` of the customer with an email of a row: the default, or else the first of
+    its list that a customer has."""
+    keys = [row.values.get("email_key", ""), *keys_of_lists(row.values)]
+    found = (holder for key in keys if (holder := unit.holder(key)) is not None)
+    return next(found, None)
+
+
+def _with_stored_default(unit: CustomerUnitOfWork, row: SetRow, stored: Row | None) -> SetRow:
+    """Return a row without its email if its customer was found by it, and has another default. An
+    email that identifies a customer changes nothing."""
+    key = row.values.get("email_key")
+    if (
+        stored is None
+        or not key
+        or key == stored["email_key"]
+        or row.customer is not None
+        or row.mirrored
+        or any(name in row.values for name in ("emails", "external_ids"))
+        or unit.holder(key) != stored["customer_id"]
+    ):
+        return row
+    rest = {name: value for name, value in row.values.items() if name not in _EMAIL}
+    return row._replace(values=rest)
 
 
 def with_new_customer(row: SetRow) -> SetRow:

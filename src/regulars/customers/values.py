@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from regulars.core import fields
-from regulars.core.errors import InputPath, InvalidInput, Problem
-from regulars.customers import field_rules
+from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
+from regulars.customers import contact_points, field_rules
+from regulars.customers.contact_points import EMAILS
 from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
     APPLY,
@@ -26,6 +27,7 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
 from regulars.store import Row
 
+_KINDS = tuple(contact_points.KINDS.values())
 (_TAGS,) = (field for field in FIELDS if isinstance(field, fields.Tags))
 MAX_TAGS = _TAGS.max_count
 
@@ -49,7 +51,28 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
             problems += CLEAN[name](values, value, (*path, name))
         else:  # a value that no rule has checked is never stored
             raise LookupError(f"No rule for the field {name!r}.")
+    for kind in _KINDS:
+        if kind.name in values and kind.default in values and not values[kind.default]:
+            problems = _take_default_from_list(kind, values, problems)
     return values, problems
+
+
+def _take_default_from_list(
+    kind: contact_points.Kind, values: Values, problems: list[Problem]
+) -> list[Problem]:
+    """Remove an empty default that comes with a list, which has the default. Return the problems
+    that remain: an email is not missing if the list has one."""
+    if any(type(p) is InvalidInput and p.input_path[-1:] == (kind.default,) for p in problems):
+        return problems  # it is not empty, but invalid
+    del values[kind.default]
+    values.pop(kind.key_column, None)
+    has_email = kind is EMAILS and values[kind.name].entries
+    return without_missing_email(problems) if has_email else problems
+
+
+def without_missing_email(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems without that of a missing email."""
+    return [problem for problem in problems if not isinstance(problem, MissingEmail)]
 
 
 def clean_tags(tags: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
@@ -88,17 +111,24 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
     """Returns the row with clean values applied, and the problems of the result. A customer without
     an email accepts no marketing."""
     changed = {**row, **values}
+    problems: list[Problem] = []
+    names: Set[str] = values.keys()
+    for kind in _KINDS:
+        if contact_points.is_affected(kind, row, values):
+            columns, messages = contact_points.change(kind, row, values)
+            changed |= columns
+            names = names | columns.keys()
+            problems += [InvalidInput(message, (*path, kind.name)) for message in messages]
     if not changed["email"]:
         changed["email_key"] = key_without_email(row["customer_id"])
         changed["accepts_marketing"] = False
-    problems: list[Problem] = []
     for name, value in values.items():
         if name in APPLY:
             changed[name], wrong = APPLY[name](row, value, path)
             problems += wrong
     if changed == row:
         return row, problems
-    changed |= folded_columns(changed, values.keys())
-    if not problems and not values.keys().isdisjoint(search_document.SOURCES):
-        changed |= search_document.derive_columns(changed, values.keys())
+    changed |= folded_columns(changed, names)
+    if not problems and not names.isdisjoint(search_document.SOURCES):
+        changed |= search_document.derive_columns(changed, names)
     return changed, problems

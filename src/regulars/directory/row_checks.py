@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from regulars.core import account_settings, external_ids, fields
 from regulars.core.counts import count_of
 from regulars.core.fields import names_of
-from regulars.customers import addresses
+from regulars.customers import addresses, contact_points
 from regulars.customers import history as changes
 from regulars.customers.emails import clean_email, key_without_email
 from regulars.customers.field_rules import folded_columns
@@ -72,6 +72,31 @@ class HistoryCheck:
                 yield f"{label}: the customer is deleted, but the history still has values"
 
 
+class AdditionalEmailCheck:
+    """The emails of an account's customers that are not their default: those that its table has,
+    which the lists of the customers must have, too."""
+
+    def __init__(self, account: str, rows: Iterable[Row]) -> None:
+        self._account = account
+        self._customers = {row["email_key"]: row["customer_id"] for row in rows}
+
+    def read(self, row: Row) -> Iterator[str]:
+        """Read the next customer, and yield its problems."""
+        number = row["customer_id"]
+        for key in contact_points.additional_keys(row):
+            if self._customers.get(key) == number:
+                del self._customers[key]
+            else:
+                yield "an additional email of the list identifies nothing, or another customer"
+        if row["email_key"] in self._customers:
+            yield "the email is an additional email of a customer, too"
+
+    def of_missing(self) -> Iterator[str]:
+        """Yield the problems of emails that no list has."""
+        for number in sorted(self._customers.values()):
+            yield f"{self._account}, additional email of customer {number}: it is not in the list"
+
+
 class IdentificationCheck:
     """Counts the customers of an account without the identification that it requires now. That is
     no problem: its setting may have changed."""
@@ -133,6 +158,9 @@ def check_customer(row: Row) -> Iterator[str]:
     ids = external_ids.load(row["external_ids"])
     if len(ids) > external_ids.MAX_IDS or external_ids.dump(ids) != row["external_ids"]:
         yield "external_ids is not in its stored form"
+    for kind in contact_points.KINDS.values():
+        if row[kind.name] is not None and (problem := contact_points.problem(kind, row)):
+            yield problem
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
         yield "the version or the timestamps are impossible"
     expected = {**folded_columns(row), **search_document.derive_columns(row)}

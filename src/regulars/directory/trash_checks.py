@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
 
+from regulars.customers.contact_points import additional_keys
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import check_customer, check_order
 from regulars.orders.values import is_counted
@@ -32,7 +33,7 @@ def check_trashed(
     key = (row["account_id"], row["customer_id"])
     customer = bodies.customer_row(body, *key)
     yield from (f"{label}: {problem}" for problem in check_customer(customer))
-    expected_keys = {(EMAIL, customer["email_key"])}
+    expected_keys = {(EMAIL, key) for key in (customer["email_key"], *additional_keys(customer))}
     count = expenses = 0
     for entity, moved in bodies.rows_of(ENTITIES, body, *key):
         if entity.table is shop_ids:

@@ -17,6 +17,7 @@ from regulars.core.packages import all_tables, parts
 from regulars.customers.search import search_document
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
+    AdditionalEmailCheck,
     HistoryCheck,
     IdentificationCheck,
     add_term,
@@ -37,6 +38,7 @@ from regulars.store.schema_version import require_usable
 from regulars.store.sqlite.file import connect, find_damage
 from regulars.store.tables import (
     accounts,
+    additional_emails,
     attempts,
     buckets,
     compatibility,
@@ -292,6 +294,7 @@ class _Verifier:
         if change_log.last != counter_row["changes"]:
             end = counter_row["changes"]
             yield f"{account}: the history ends with change {change_log.last}, not {end}"
+        emails = AdditionalEmailCheck(account, self._all(additional_emails, account_id))
         stored_terms = self._terms(account_id)
         for row in self._all(customers, account_id):
             customer_id = row["customer_id"]
@@ -301,6 +304,8 @@ class _Verifier:
                 yield f"{label}: the id was never assigned"
             yield from change_log.of_present(customer_id)
             row_problems = list(check_customer(row))
+            if not row_problems:
+                yield from (f"{label}: {problem}" for problem in emails.read(row))
             self._add_external_ids("Customer", customer_id, row)
             self._identification[account_id].read(row)
             yield from (f"{label}: {problem}" for problem in row_problems)
@@ -310,6 +315,7 @@ class _Verifier:
             stored_checksum = stored_terms.pop(customer_id, (0, 0))
             if not row_problems and stored_checksum != checksum(search_document.terms_of(row)):
                 yield f"{label}: the search index does not match the values"
+        yield from emails.of_missing()
         for customer_id in sorted(owners):
             yield f"{account}: orders or leads belong to customer {customer_id}, who is missing"
         yield from change_log.of_missing()

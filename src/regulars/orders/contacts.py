@@ -13,6 +13,7 @@ from regulars.core.commands import INBOUND, Values
 from regulars.core.errors import DuplicateEmail, HeldEmail, MissingEmail, Rejected
 from regulars.core.external_ids import SHOP, load
 from regulars.customers.commands import Reference
+from regulars.customers.external_ids import global_ids
 from regulars.customers.identification import last_identifier, of_email
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import replacement_patch, with_values
@@ -143,10 +144,13 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         ):
             raise Rejected(HeldEmail(("node", "email")))
         if customer_id is not None:
-            problems.append(DuplicateEmail(("node", "email")))
+            problems.append(DuplicateEmail(("node", "email"), global_ids([holder])[0]))
     if customer_id is None and holder is None and "email" not in values:
         problems.append(MissingEmail(_NO_EMAIL, ("node", "email")))
     stored = unit.customer(customer_id if customer_id is not None else holder or 0)
+    if stored is not None and customer_id is None and values["email_key"] != stored["email_key"]:
+        # It was found by another email than its default, which stays.
+        values = {k: v for k, v in values.items() if k not in ("email", "email_key")}
     if stored is None:
         stored, problems = owner_without_email(
             unit, values, shop_id, problems, is_mirrored=command.delivery is not None

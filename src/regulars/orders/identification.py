@@ -96,7 +96,8 @@ def is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
     customer_id = unit.shop_ids.find(command.shop_ids.customer, CUSTOMER)
     if customer_id is not None:
         return bool(customer_id == owner["customer_id"])
-    return bool((command.person.get("email_key") or owner["email_key"]) == owner["email_key"])
+    key = command.person.get("email_key")
+    return not key or unit.holder(key) == owner["customer_id"]
 
 
 def is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:

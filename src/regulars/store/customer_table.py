@@ -26,6 +26,8 @@ _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
     fields.Address: lambda field: [text(field.name, nullable=True)],
     fields.Tags: lambda field: [text(field.name)],
     fields.ExternalIds: lambda field: [text(field.name, nullable=True)],
+    fields.Emails: lambda field: [text(field.name, nullable=True)],
+    fields.Phones: lambda field: [text(field.name, nullable=True)],
     fields.FullName: lambda field: _folded(field),
     fields.Location: lambda _: [],
     fields.Avatar: lambda _: [],

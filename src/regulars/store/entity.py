@@ -6,7 +6,7 @@ descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -51,15 +51,21 @@ class Updates(Enum):
 @dataclass(frozen=True)
 class Lookup:
     """How commands name rows: by the values of a column, under a name of LookupKeys. With `via`,
-    the column is compared with the values that this statement selects."""
+    the column is compared with the values that this statement selects. With `further`, the keys
+    also name the rows with the `further_column` that this statement selects in an account."""
 
     name: str
     column: sa.Column[Any]
     via: Callable[[], sa.Select[Any]] | None = None
+    further: Callable[[sa.ColumnElement[int]], sa.Select[Any]] | None = None
+    further_column: sa.Column[Any] | None = None
 
-    def condition(self) -> sa.ColumnElement[bool]:
-        """Return the condition that the lookup's keys name a row."""
-        return among(self.column, self.via()) if self.via else any_of(self.column, self.name)
+    def conditions(self, account: sa.ColumnElement[int]) -> Iterator[sa.ColumnElement[bool]]:
+        """Yield conditions, of which each row that the lookup's keys name meets one. `account` is
+        the parameter of the account."""
+        yield among(self.column, self.via()) if self.via else any_of(self.column, self.name)
+        if self.further and self.further_column is not None:
+            yield among(self.further_column, self.further(account))
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,8 @@ class Entity:
 
     def select(self, lookups: Sequence[Lookup]) -> sa.SelectBase:
         """Return a statement that selects whole rows by lookups. It returns a row once for each
-        lookup that names it: for an OR, SQLite would read the whole account."""
+        condition that it meets: for an OR, SQLite would read the whole account."""
         rows = sa.select(*self.table.columns).where(of_account(self.table))
-        selects = [rows.where(lookup.condition()) for lookup in lookups]
+        account = number("account_id")
+        selects = [rows.where(each) for lookup in lookups for each in lookup.conditions(account)]
         return selects[0] if len(selects) == 1 else sa.union_all(*selects)

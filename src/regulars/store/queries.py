@@ -11,6 +11,7 @@ from regulars.store.columns import Number
 from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
+    additional_emails,
     compatibility,
     counters,
     customers,
@@ -230,6 +231,14 @@ def customers_of_shop_ids() -> sa.Select[Any]:
     return numbers.where(shop_ids.c.type == sa.literal_column("'Customer'"))
 
 
+def customers_of_emails(account: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """Select the ids of the customers of an account that have the emails `email_keys`, but not as
+    their default."""
+    columns = additional_emails.c
+    owners = sa.select(columns.customer_id).where(columns.account_id == account)
+    return owners.where(any_of(columns.email_key, "email_keys"))
+
+
 def customers_of_phones() -> sa.Select[Any]:
     """Select the ids of the customers with the search terms `phone_terms`: the first eleven of
     each."""
@@ -277,6 +286,7 @@ def named_shop_ids() -> Query:
     rows = sa.select(*shop_ids.columns).where(of_account(shop_ids))
     holders = sa.select(customers.c.customer_id).where(of_account(customers))
     holders = holders.where(any_of(customers.c.email_key, "email_keys"))
+    other_holders = customers_of_emails(number("account_id"))
     columns = deleted_shop_ids.c
     type_: sa.ColumnElement[Any] = sa.literal_column(f"'{DELETED_ID}'")
     source: sa.ColumnElement[Any] = sa.literal_column("'shop'")
@@ -287,7 +297,7 @@ def named_shop_ids() -> Query:
     return Query(
         sa.union_all(
             rows.where(any_of(shop_ids.c.shop_id, "shop_ids")),
-            rows.where(among(shop_ids.c.customer_id, holders)),
+            rows.where(among(shop_ids.c.customer_id, sa.union_all(holders, other_holders))),
             deletions.where(any_of(columns.shop_id, "shop_ids")),
         )
     )
@@ -295,10 +305,16 @@ def named_shop_ids() -> Query:
 
 @cache
 def customer_with_email() -> Query:
-    """The id of the customer with the email `email_key`."""
+    """The id of the customer with the email `email_key`, as its default or as another one."""
     key = sa.bindparam("email_key", type_=customers.c.email_key.type)
-    rows = sa.select(customers.c.customer_id)
-    return Query(rows.where(of_account(customers), customers.c.email_key == key))
+    return Query(
+        sa.union_all(
+            *(
+                sa.select(table.c.customer_id).where(of_account(table), table.c.email_key == key)
+                for table in (customers, additional_emails)
+            )
+        )
+    )
 
 
 @cache
@@ -359,6 +375,12 @@ def table_version() -> Query:
     """The version of the database's tables, and of the oldest program that can work with them."""
     version = sa.table("alembic_version", sa.column("version_num"))
     return Query(sa.select(version.c.version_num, compatibility.c.oldest))
+
+
+@cache
+def finished_version() -> Query:
+    """The last version of the tables whose contract part is finished."""
+    return Query(sa.select(compatibility.c.finished))
 
 
 @cache

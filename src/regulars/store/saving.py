@@ -143,7 +143,8 @@ def _advance(shape: Shape) -> Any:
         if lookup.name in shape.absent:
             rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(root.table)
             of_account = root.table.c.account_id == batch_account()
-            advance = advance.where(~rows.where(of_account, lookup.condition()).exists())
+            for condition in lookup.conditions(batch_account()):
+                advance = advance.where(~rows.where(of_account, condition).exists())
     return advance.returning(sa.literal_column("1").label("done"))
 
 

@@ -245,6 +245,16 @@ shop_ids = table(
     sa.Index("shop_ids_of_customer", "account_id", "customer_id"),
 )
 
+# The emails of customers that are not their default, as `email_key`: each belongs to one customer,
+# and is the default of none. The list of a customer is in its column `emails`.
+additional_emails = table(
+    "additional_emails",
+    key("account_id"),
+    sa.Column("email_key", Text, primary_key=True),
+    number("customer_id"),
+    sa.Index("additional_emails_of_customer", "account_id", "customer_id"),
+)
+
 # The shop ids of deleted customers, with the time of the deletion, so that a late event does not
 # create such a customer again. They are stored as long as events of the inbox. `event` is the
 # number of the event of another Regulars that deleted the customer, or 0.

@@ -19,6 +19,7 @@ from regulars.store.entity import (
 )
 from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import (
+    additional_emails,
     attempts,
     counters,
     customers,
@@ -133,17 +134,19 @@ REMOVE_EXTERNAL_IDS = BatchStatement("lost_external_ids", _remove_external_ids)
 
 def delete_from_inbox(table: sa.Table) -> BatchStatement:
     """Delete the rows of `inbox` or `inbox_keys` whose event names a deleted customer. It reads the
-    customers, their shop ids and `inbox_keys`, so it runs before those are deleted."""
+    customers, their emails, their shop ids and `inbox_keys`, so it runs before those are deleted."""
 
     def build(where: Where) -> Change:
         # The key of a customer without an email could be the shop id of another.
         emails = sa.select(customers.c.email_key).where(
             *of_deleted_customers(customers), customers.c.email != sa.literal_column("''")
         )
+        others = sa.select(additional_emails.c.email_key)
+        others = others.where(*of_deleted_customers(additional_emails))
         ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids), _IS_OF_SHOP)
         keys = inbox_keys.alias("keys")
         # An event with the empty key names every customer.
-        named = sa.union_all(emails, ids, sa.select(sa.literal_column("''", Text)))
+        named = sa.union_all(emails, others, ids, sa.select(sa.literal_column("''", Text)))
         events = sa.select(keys.c.inbox_id).where(
             keys.c.account_id == batch_account(), among(keys.c.key, named)
         )

@@ -16,6 +16,9 @@ from regulars.core.money import amounts
 from regulars.core.text import did_you_mean, full_name
 from regulars.customers import addresses
 from regulars.customers.avatars import avatars
+from regulars.customers.contact_points import KINDS as CONTACT_POINTS
+from regulars.customers.contact_points import load as load_points
+from regulars.customers.contact_points import shown
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.errors import BadOption
@@ -23,7 +26,11 @@ from regulars.transfer.import_options import EXTERNAL, is_external
 
 # Columns of the table whose values may be long.
 LONG_COLUMNS = frozenset(
-    names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.ExternalIds)
+    names_of(
+        FIELDS,
+        *(kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.ExternalIds),
+        kinds.ContactPoints,
+    )
 )
 
 Values = Sequence[Any]
@@ -151,6 +158,23 @@ def _external_id_cells(column: Values) -> Values:
     return list(map(of_tags, _external_id_values(column)))
 
 
+def _contact_points(field: kinds.ContactPoints) -> dict[str, ExportColumn]:
+    """Return the column of a list that says more than its default, as JSON that an import reads."""
+    kind = CONTACT_POINTS[field.name]
+
+    def values(column: Values, defaults: Values) -> Values:
+        return [
+            None if stored is None else shown(kind, load_points(stored, default))
+            for stored, default in zip(column, defaults, strict=True)
+        ]
+
+    def cells(column: Values, defaults: Values) -> Values:
+        lists = values(column, defaults)
+        return ["" if value is None else orjson.dumps(value).decode() for value in lists]
+
+    return {field.name: ExportColumn((field.name, field.default), cells, values)}
+
+
 _TEXT = _column(_same, _same)
 # The columns of each kind of field.
 _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportColumn]]] = {
@@ -161,6 +185,8 @@ _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportCol
     kinds.Flag: _column(_flags, lambda column: list(map(bool, column)), is_user_text=False),
     kinds.Tags: _column(_tag_cells, _fragments),
     kinds.ExternalIds: _column(_external_id_cells, _external_id_values),
+    kinds.Emails: _contact_points,
+    kinds.Phones: _contact_points,
     kinds.Json: _column(_or_empty, _fragments),
     kinds.Address: _addresses,
     kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),

@@ -13,6 +13,7 @@ from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput
 from regulars.core.fields import Field, names_of
 from regulars.core.ids import MAX_ID
+from regulars.customers import contact_points
 from regulars.customers.addresses import PARTS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
@@ -30,11 +31,11 @@ _ADDRESSES = names_of(FIELDS, fields.Address)
 
 class _Mirrored(NamedTuple):
     """How a field is mirrored: its selection, and the conversions of a remote value to an input and
-    of a stored value to an input of the other server."""
+    of a row to an input of the other server."""
 
     selection: str
     read: Callable[[Any], Any]
-    write: Callable[[Any], Any]
+    write: Callable[[Mapping[str, Any]], Any]
 
 
 def _same(value: Any) -> Any:
@@ -46,7 +47,7 @@ def _load(stored: str | None) -> Any:
 
 
 def _plain(read: Callable[[Any], Any], write: Callable[[Any], Any] = _same) -> Any:
-    return lambda field: _Mirrored(field.name, read, write)
+    return lambda field: _Mirrored(field.name, read, lambda row: write(row[field.name]))
 
 
 def _tags_of(value: Any) -> list[str]:
@@ -65,6 +66,20 @@ def _parts_of(value: Any) -> dict[str, Any] | None:
     return {part: value.get(part) for part in PARTS} if isinstance(value, dict) else None
 
 
+def _contact_points(field: fields.ContactPoints) -> _Mirrored:
+    kind = contact_points.KINDS[field.name]
+    verified = ' verified_at(format: "ISO")' if kind.is_verified else ""
+
+    def read(value: Any) -> list[dict[str, Any]]:
+        return [entry for entry in value or [] if isinstance(entry, dict)]
+
+    return _Mirrored(
+        f"{field.name} {{ {kind.noun} label default{verified} }}",
+        read,
+        lambda row: contact_points.shown(kind, kind.points(row)),
+    )
+
+
 _TEXT = _plain(lambda value: value or "")
 _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     fields.Email: _TEXT,
@@ -74,11 +89,15 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     fields.LongText: _plain(lambda value: value or None),
     fields.Tags: _plain(_tags_of, orjson.loads),
     fields.ExternalIds: lambda field: _Mirrored(
-        f"{field.name} {{ source id }}", _external_ids_of, lambda stored: _load(stored) or []
+        f"{field.name} {{ source id }}",
+        _external_ids_of,
+        lambda row: _load(row[field.name]) or [],
     ),
+    fields.Emails: _contact_points,
+    fields.Phones: _contact_points,
     fields.Json: _plain(_object_of, _load),
     fields.Address: lambda field: _Mirrored(
-        f"{field.name} {{ {' '.join(PARTS)} }}", _parts_of, _load
+        f"{field.name} {{ {' '.join(PARTS)} }}", _parts_of, lambda row: _load(row[field.name])
     ),
 }
 _BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in WRITABLE}
@@ -333,4 +352,4 @@ def _input(node: Node) -> dict[str, Any]:
 
 def input_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the input that creates the customer of a row on another server."""
-    return {name: mirrored.write(row[name]) for name, mirrored in _MIRRORED.items()}
+    return {name: mirrored.write(row) for name, mirrored in _MIRRORED.items()}

@@ -9,6 +9,7 @@ from regulars.core import fields
 from regulars.core.counts import count_of
 from regulars.core.errors import InvalidInput, MissingEmail
 from regulars.core.external_ids import ExternalId
+from regulars.core.fields import names_of
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.emails import key_of_plain
 from regulars.customers.fields import FIELDS
@@ -51,6 +52,8 @@ from regulars.transfer.sanitizing import (
 
 ((EMAIL, EMAIL_KEY),) = [(f.name, f.key_column) for f in FIELDS if isinstance(f, fields.Email)]
 _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
+# The fields whose values in JSON stay together.
+_WHOLE = (CUSTOM, *names_of(FIELDS, fields.ContactPoints))
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields that are composed of others, or divided, when the row is complete.
 _COMPOSED = (*PARTS_OF_NAMES, *ADDRESS_FIELDS)
@@ -181,7 +184,7 @@ class RowParser:
         """Set the fields of a JSON object. Of a nested value, the parts that are no fields are kept
         in `custom` under its name."""
         for name, value in data.items():
-            nested = isinstance(value, dict | list) and name != CUSTOM and name not in self._mapped
+            nested = isinstance(value, dict | list) and name not in (*_WHOLE, *self._mapped)
             if not nested or not value:
                 targets = self._targets.named(name)
                 if targets is None:

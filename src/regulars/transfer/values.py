@@ -165,6 +165,30 @@ def _custom(value: Any) -> dict[str, Any]:
     return data
 
 
+def _contact_points(value: Any) -> list[dict[str, Any]]:
+    """Return the list of emails or phones in our own exports: objects with the keys of the API."""
+    data = value
+    if isinstance(value, str):
+        try:
+            data = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            data = None
+    if not isinstance(data, list) or not all(map(_is_contact_point, data)):
+        raise InvalidValue(
+            'The list must be JSON, such as [{"email": "ana@example.com", "label": "work"}].'
+        )
+    return data
+
+
+def _is_contact_point(item: Any) -> bool:
+    types = {"email": str, "phone": str, "label": str, "default": bool, "verified_at": str | None}
+    return (
+        isinstance(item, dict)
+        and ("email" in item) != ("phone" in item)
+        and all(isinstance(value, types.get(name, ())) for name, value in item.items())
+    )
+
+
 def time_of(value: Any, order: Order | None) -> int | None:
     """Return the time of a value, in milliseconds since 1970; None if it says that there is none.
     `order` is that of the day and the month. Raises InvalidValue."""
@@ -229,6 +253,8 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Flag: lambda field: _whole(field, _flag),
     kinds.Tags: lambda field: _whole(field, _tags),
     kinds.ExternalIds: lambda _: {},  # read by source; see `row_identity`
+    kinds.Emails: lambda field: _whole(field, _contact_points),
+    kinds.Phones: lambda field: _whole(field, _contact_points),
     kinds.Json: lambda field: _whole(field, _custom),
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }

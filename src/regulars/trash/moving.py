@@ -10,6 +10,7 @@ from regulars.core.commands import INBOUND, Command
 from regulars.core.errors import Rejected
 from regulars.core.text import full_name
 from regulars.customers import history
+from regulars.customers.contact_points import additional_keys
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 from regulars.store.moving import MAX_BYTES, OVERSIZED
@@ -78,7 +79,7 @@ def _keys(unit: CustomerUnitOfWork, customer_id: int) -> Iterator[dict[str, Any]
     """Yield the rows of `trash_keys` for an existing customer."""
     customer = unit.customer(customer_id)
     assert customer is not None
-    values = [(EMAIL, customer["email_key"])]
+    values = [(EMAIL, key) for key in (customer["email_key"], *additional_keys(customer))]
     values += [(SHOP_ID, r["shop_id"]) for r in unit.rows[shop_ids].of_customer(customer_id)]
     values += [(ORDER, r["name"]) for r in unit.rows[orders].of_customer(customer_id)]
     for kind, value in values:

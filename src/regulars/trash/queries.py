@@ -11,7 +11,7 @@ from regulars.store.entity import BatchStatement, Change, Where, batch_account
 from regulars.store.moving import MAX_BYTES
 from regulars.store.queries import columns_named, of_account
 from regulars.store.query import Query, among, any_of, number, unindexed
-from regulars.store.tables import customers, deleted_shop_ids, orders, shop_ids
+from regulars.store.tables import additional_emails, customers, deleted_shop_ids, orders, shop_ids
 from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
 COLUMNS = tuple(str(column.name) for column in trash.c)
@@ -20,6 +20,7 @@ WITHOUT_BODY = tuple(name for name in COLUMNS if name != "body")
 # The tables in which a restore can meet a conflict: the kind of the key and its column.
 CONFLICTS = (
     (customers, EMAIL, customers.c.email_key),
+    (additional_emails, EMAIL, additional_emails.c.email_key),
     (shop_ids, SHOP_ID, shop_ids.c.shop_id),
     (orders, ORDER, orders.c.name),
 )

@@ -9,6 +9,7 @@ from regulars.core.commands import INBOUND
 from regulars.core.errors import Rejected, TooMuchWork
 from regulars.core.external_ids import SHOP, ExternalId, dump, load
 from regulars.customers import history
+from regulars.customers.contact_points import additional_keys
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.values import is_counted
@@ -53,15 +54,20 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
 
 
 def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers) -> list[Conflict]:
-    """Restore a customer without the values that others have, and return these. If its email is
-    one of them, nothing is restored."""
+    """Restore a customer without the values that others have, and return these. If an email is one
+    of them, nothing is restored."""
     customer_id = trash_row["customer_id"]
     body = bodies.unpack(bytes(trash_row["body"]))
     key = (unit.account_id, customer_id)
     stored = bodies.customer_row(body, *key)
-    holder = unit.holder(stored["email_key"])
-    if holder is not None:
-        return [Conflict(customer_id, EMAIL, stored["email"], holder)]
+    emails = {stored["email_key"]: stored["email"], **additional_keys(stored)}
+    taken_emails = [
+        Conflict(customer_id, EMAIL, email, holder)
+        for email_key, email in emails.items()
+        if (holder := unit.holder(email_key)) is not None
+    ]
+    if taken_emails:
+        return taken_emails
     all_rows = list(bodies.rows_of(unit.entities, body, *key))
     conflicts, left_out = _find_conflicts(unit, customer_id, [row for _, row in all_rows])
     taken = {

@@ -40,6 +40,8 @@ const SELECTIONS = {
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
   ExternalIds: (name) => `${name} { source id }`,
+  Emails: (name) => `${name} { id email label default ${selectTimes("verified_at")} }`,
+  Phones: (name) => `${name} { id phone label default e164 country valid }`,
 };
 
 const byKind = (fields, order) => order.flatMap((kind) => fields.filter((field) => field.kind === kind));

@@ -8,6 +8,7 @@ has ids and no values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from regulars.core.fields import Field, in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import full_name
-from regulars.customers import addresses, history
+from regulars.customers import addresses, contact_points, history
 from regulars.customers.avatars import avatars
 from regulars.customers.field_rules import EMPTY
 from regulars.customers.fields import FIELDS
@@ -166,6 +167,11 @@ def _read_avatar(field: kinds.Avatar) -> _Reader:
     return lambda row: avatars([row[email]])[0]
 
 
+def _read_contact_points(name: str, row: Row) -> list[Body]:
+    kind = contact_points.KINDS[name]
+    return contact_points.shown(kind, kind.points(row))
+
+
 def _load_json(stored: str | None) -> Any:
     return None if stored is None else orjson.loads(stored)
 
@@ -179,6 +185,8 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
     kinds.Flag: _read_column(bool),
     kinds.Tags: _read_column(orjson.loads),
     kinds.ExternalIds: _read_column(lambda stored: _load_json(stored) or []),
+    kinds.Emails: lambda field: partial(_read_contact_points, field.name),
+    kinds.Phones: lambda field: partial(_read_contact_points, field.name),
     kinds.Json: _read_column(lambda stored: _load_json(stored) or {}),
     kinds.Address: _read_column(lambda stored: address_body(addresses.load(stored))),
     kinds.Location: _read_location,
@@ -190,7 +198,7 @@ _EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
 _FIELD_READERS = {
     f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
 }
-_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds)
+_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds, kinds.ContactPoints)
 # In the order of the first release, because a signature covers the order. New fields follow.
 _BODY_KEYS = (
     *in_order(

@@ -21,6 +21,7 @@ from regulars.customers.graphql.custom_fields import custom_fields, custom_field
 from regulars.customers.graphql.roots import (
     add_external_ids,
     address,
+    contact_mutations,
     create_customer,
     customers,
     delete_customers,
@@ -58,6 +59,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
             for name, change in (
                 ("addExternalIds", add_external_ids),
                 ("removeExternalIds", remove_external_ids),
+                *contact_mutations.items(),
             )
         },
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),

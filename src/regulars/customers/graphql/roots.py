@@ -21,7 +21,15 @@ from regulars.customers.commands import (
     UpdateCustomer,
     reference_to,
 )
-from regulars.customers.graphql.types import BILLING, CUSTOMER_KEYSET, SHIPPING, address_row
+from regulars.customers.contact_input import clean_change
+from regulars.customers.contact_points import ADD, KINDS, REMOVE, ContactPointId, Kind, load
+from regulars.customers.graphql.types import (
+    BILLING,
+    CUSTOMER_KEYSET,
+    SHIPPING,
+    address_row,
+    contact_row,
+)
 from regulars.customers.graphql.versions import expected_version
 from regulars.customers.listing import customer_page
 from regulars.graphql import Arguments, Layout, Layouts, Resolve
@@ -106,6 +114,30 @@ def _change_external_ids(is_adding: bool) -> BuildCommand:
     return build
 
 
+def _change_list(kind: Kind, mode: str) -> BuildCommand:
+    def build(
+        env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+    ) -> UpdateCustomer:
+        customer, version = reference_to(arguments["id"]), expected_version(env, arguments)
+        change, problems = clean_change(kind, arguments[kind.name], (kind.name,), mode)
+        return UpdateCustomer(
+            customer, {kind.name: change}, env.now, problems, version, record, env.origin, ()
+        )
+
+    return build
+
+
+async def contact_point(env: Context, target: ContactPointId) -> Mapping[str, Any] | None:
+    """Returns the email or phone with an id, or None."""
+    kind, customer_id, n = target
+    row = await env.directory.customer(env.account_id, customer_id, (kind.default, kind.name))
+    if row is None:
+        return None
+    points = load(row[1], row[0])
+    entry = next((entry for entry in points.entries if entry.n == n), None)
+    return entry and contact_row(kind, customer_id, points, entry)
+
+
 async def _global_ids(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> list[str]:
     return encoder("Customer")(numbers)
 
@@ -114,6 +146,11 @@ create_customer = mutation(_create)
 update_customer = mutation(_update)
 add_external_ids = mutation(_change_external_ids(is_adding=True))
 remove_external_ids = mutation(_change_external_ids(is_adding=False))
+contact_mutations = {
+    f"{verb}{kind.name.title()}": mutation(_change_list(kind, mode))
+    for kind in KINDS.values()
+    for verb, mode in (("add", ADD), ("remove", REMOVE))
+}
 delete_customers = mutation(_delete, render=_global_ids)
 
 

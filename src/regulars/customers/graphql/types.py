@@ -16,10 +16,11 @@ from regulars.core.fields import Field
 from regulars.core.money import amounts
 from regulars.core.paging import encode, requested_size
 from regulars.core.text import full_name
-from regulars.customers import addresses, custom
+from regulars.customers import addresses, contact_points, custom
 from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS
 from regulars.customers.graphql.history import changes_of
+from regulars.customers.phone_numbers import read_number
 from regulars.graphql import (
     Nested,
     PerRow,
@@ -61,6 +62,33 @@ def _part(name: str, missing: str | None = "") -> Value:
     return Value(("parts",), PerRow(lambda parts: parts.get(name, missing)))
 
 
+def _contact_points(name: str) -> Nested:
+    """Return the field of a list of contact points."""
+    kind = contact_points.KINDS[name]
+
+    def rows(customer_id: int, value: str, stored: str | None) -> list[Mapping[str, Any]]:
+        points = contact_points.load(stored, value)
+        return [contact_row(kind, customer_id, points, e) for e in points.default_first()]
+
+    return Nested(("customer_id", kind.default, name), PerRow(rows), can_be_large=True)
+
+
+def contact_row(
+    kind: contact_points.Kind,
+    customer_id: int,
+    points: contact_points.ContactPoints,
+    entry: contact_points.Entry,
+) -> Mapping[str, Any]:
+    """Return the columns of an entry of a list of contact points."""
+    return {
+        "id": contact_points.ContactPointId(kind, customer_id, entry.n).encode(),
+        kind.noun: entry.value,
+        "label": entry.label,
+        "default": entry.n == points.default,
+        "verified_at": entry.verified_at,
+    }
+
+
 def _column(
     read: ColumnFunction | None = None, *, can_be_large: bool = False
 ) -> Callable[[Field], Value]:
@@ -77,6 +105,8 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.Flag: _column(PerRow(bool)),
     kinds.Tags: _column(PerRow(orjson.loads), can_be_large=True),
     kinds.ExternalIds: lambda field: external_ids_of(field.name),
+    kinds.Emails: lambda field: _contact_points(field.name),
+    kinds.Phones: lambda field: _contact_points(field.name),
     kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
@@ -109,6 +139,31 @@ ADDRESS = TypeBinding(
     has_dict_rows=True,
 )
 
+_OF_ENTRY: Mapping[str, Any] = {
+    "id": Value(("id",)),
+    "label": Value(("label",)),
+    "default": Value(("default",)),
+}
+EMAIL_ADDRESS = TypeBinding(
+    {**_OF_ENTRY, "email": Value(("email",)), "verified_at": timestamp_of("verified_at")},
+    has_dict_rows=True,
+)
+
+
+def _number(name: str) -> Value:
+    """Return a field that is computed from a phone number."""
+    return Value(("phone",), PerRow(lambda phone: getattr(read_number(phone), name)), cost=1)
+
+
+PHONE_NUMBER = TypeBinding(
+    {
+        **_OF_ENTRY,
+        "phone": Value(("phone",)),
+        **{name: _number(name) for name in ("e164", "country", "valid")},
+    },
+    has_dict_rows=True,
+)
+
 EXTERNAL_ID = TypeBinding({"source": Value(("source",)), "id": Value(("id",))}, has_dict_rows=True)
 
 SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": SameRow()})
@@ -127,6 +182,8 @@ COUNT = Value(("totalCount",), cost=COUNT_COST)
 TYPES: Mapping[str, TypeBinding] = {
     "Customer": CUSTOMER,
     "Address": ADDRESS,
+    "EmailAddress": EMAIL_ADDRESS,
+    "PhoneNumber": PHONE_NUMBER,
     "ExternalId": EXTERNAL_ID,
     "CustomerSummary": SUMMARY,
     "CustomerOrders": CUSTOMER_ORDERS,

@@ -24,6 +24,7 @@ from regulars.customers.search.search_document import (
     ADDRESS_KEYS,
     NOTES,
     custom_key,
+    email_facet,
     make_facet,
     sorted_text,
     sorted_text_facet,
@@ -31,6 +32,7 @@ from regulars.customers.search.search_document import (
 from regulars.store.conditions import (
     And,
     Condition,
+    Not,
     Or,
     Predicate,
     Within,
@@ -115,7 +117,7 @@ def _email(term: KeyValue) -> Condition:
             f"the end. For a word of it, remove `{term.key}:`."
         )
         raise syntax_error(message, term.value.position, "an email address")
-    return Predicate.of_column(equal(f"{term.key}_key", key))
+    return Or((Predicate.of_column(equal(f"{term.key}_key", key)), line(email_facet(key))))
 
 
 def _name(term: KeyValue) -> Condition:
@@ -156,11 +158,16 @@ def _id(term: KeyValue) -> Condition:
 
 
 def _count(term: KeyValue) -> Condition:
+    number = _whole_number(term)
+    return Predicate.of_column(_compared(term.key, term.operator, number, number))
+
+
+def _whole_number(term: KeyValue) -> int:
     text = term.value.text
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
         message = f"`{term.key}:` needs a whole number, not {term.value.shown}."
         raise syntax_error(message, term.value.position, "a whole number")
-    return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
+    return int(text)
 
 
 def _money(column: str, term: KeyValue) -> Condition:
@@ -258,6 +265,34 @@ def _amount(field: fields.Money) -> dict[str, _Searched]:
     return dict.fromkeys((field.name, *field.synonyms.split()), _Searched(key, not_zero))
 
 
+def _counted(field: fields.ContactPoints) -> dict[str, _Searched]:
+    """Return the key of the number of entries in a list. Only numbers above 1 have a facet."""
+    name = f"{field.name}_count"
+    (default,) = (f for f in FIELDS if f.name == field.default)
+    has_any = _is_filled(default) if isinstance(default, fields.Email) else _has_facet(default.name)
+    has_several = _has_facet(name)
+
+    def count_is(number: int) -> Condition:
+        if number > 1:
+            return line(f"{name}:{number}")
+        return And((has_any, Not(has_several))) if number else Not(has_any)
+
+    def read(term: KeyValue) -> Condition:
+        number = _whole_number(term)
+        match term.operator:
+            case "<" | "<=":
+                high = min(number + (term.operator == "<="), field.max_count + 1)
+                return Or(tuple(map(count_is, range(high)))) if high <= field.max_count else ALWAYS
+            case ">" | ">=":
+                low = number + (term.operator == ">")
+                if low <= 2:  # without a number for each
+                    return (ALWAYS, has_any, has_several)[low]
+                return Or(tuple(map(count_is, range(low, field.max_count + 1))))
+        return count_is(number)
+
+    return {name: _Searched(Key(read, "a whole number", compared=True), has_any)}
+
+
 _WORDS = Key(lambda term: in_notes(term.value), "words", prefix=True)
 _YES_NO = Key(_consent, "true or false", values=("true", "false"))
 _PLACE = {"country": Key(_country, "a country", prefix=True)}
@@ -288,6 +323,8 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
             Predicate.of_column(Within(field.name, low=0, above=True)),
         )
     },
+    fields.Emails: _counted,
+    fields.Phones: _counted,
     fields.ExternalIds: lambda field: {
         field.key: _Searched(
             Key(_text_facet, "SOURCE:ID", prefix=True, values=("stripe:cus_1", "stripe:*")),

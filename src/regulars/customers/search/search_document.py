@@ -21,6 +21,7 @@ import orjson
 from regulars.core import external_ids, fields
 from regulars.core.fields import names_of
 from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, without_invisible
+from regulars.customers.contact_points import KINDS, PHONES, Kind
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.words import (
@@ -45,6 +46,7 @@ _FULL_NAMES = tuple(field.sources for field in _searched(fields.FullName))
 _PHONES = names_of(_searched(fields.Phone))
 _TAGS = tuple((field.key, field.name) for field in _searched(fields.Tags))
 _ADDRESSES = names_of(_searched(fields.Address))
+_LISTS = names_of(_searched(fields.ContactPoints))
 _JSON = names_of(_searched(fields.Json))
 (_EMAIL,) = names_of(_searched(fields.Email))
 _EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
@@ -94,6 +96,7 @@ _SOURCES = {
         *_PHONES,
         *(name for sources in _FULL_NAMES for name in sources),
         *_TAG_COLUMNS,
+        *_LISTS,
     ),
     "notes_words": (_LONG_TEXT,),
     "facets": (
@@ -105,6 +108,7 @@ _SOURCES = {
         *_ADDRESSES,
         *_FACET_TEXTS,
         *_SORTED_NAMES,
+        *_LISTS,
     ),
 }
 # Sources that are not counted as work: a facet states whether there are notes, and few names have
@@ -172,15 +176,26 @@ def _is_folded_differently(character: str) -> bool:
     return folded_letters(character) != fold(character)
 
 
-def contact_term(row: Row, phone_forms: Sequence[str] | None = None) -> str:
-    """Return the facet of a customer without an email, by which imports find it again: its phone
-    and its full name. Empty without both. No filter of the search has this key."""
-    if phone_forms is None:
-        phone_forms = phones.forms(row["phone"])
+def contact_term(row: Row, phone: str | None = None) -> str:
+    """Return the facet of a customer without an email, by which imports find it again: its phone,
+    or another one, and its full name. Empty without both. No filter of the search has this key."""
+    phone = row["phone"] if phone is None else phone
     # A text without digits is compared as a whole. The first space is before the name.
-    phone = phone_forms[0] if phone_forms else "".join(fold(row["phone"]).split())
-    contact = f"{phone} {fold(full_name(row['first_name'], row['last_name']))}"
+    phone_forms = phones.forms(phone) or ["".join(fold(phone).split())]
+    contact = f"{phone_forms[0]} {fold(full_name(row['first_name'], row['last_name']))}"
     return f"contact:{contact}"[:FACET_LENGTH] if contact != " " else ""
+
+
+def contact_terms(row: Row) -> list[str]:
+    """Return the facets of a customer without an email, one for each phone."""
+    points = PHONES.points(row)
+    texts = [entry.value for entry in points.default_first()] or [""]
+    return list(dict.fromkeys(filter(None, (contact_term(row, phone) for phone in texts))))
+
+
+def phone_forms(row: Row) -> set[str]:
+    """Return all forms of all phones of a customer."""
+    return {form for entry in PHONES.points(row).entries for form in phones.forms(entry.value)}
 
 
 def _normalize(block: str) -> str:
@@ -231,6 +246,18 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
         is_short = len(text) <= _MAX_CACHED_TAGS
         tags.append((key, _short_tags(text) if is_short else orjson.loads(text)))
     phone_forms = [(name, phones.forms(row[name]) if row[name] else ()) for name in _PHONES]
+    other_emails: Sequence[str] = ()
+    for list_name in _LISTS:
+        if row[list_name] is not None:
+            kind = KINDS[list_name]
+            values = [entry.value for entry in kind.points(row).additional()]
+            if kind.key_column:
+                other_emails = values
+            else:
+                phone_forms = [
+                    (name, _joined_forms(forms, values) if name == kind.default else forms)
+                    for name, forms in phone_forms
+                ]
     if "words" in dependent:
         texts = []
         for first, last in _FULL_NAMES:
@@ -240,6 +267,7 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
             if first_name and has_lone_characters(last_name):
                 texts.append(f"{last_name} {first_name}")
         texts += [row[name] for name in _WORD_TEXTS]
+        texts += other_emails
         for _, values in tags:
             texts += values
         texts = list(filter(None, texts))
@@ -255,6 +283,13 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
     if "facets" in dependent:
         columns["facets"] = _facets(row, tags, phone_forms)
     return columns
+
+
+def _joined_forms(forms: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+    """Return forms of a phone with those of others."""
+    return list(
+        dict.fromkeys([*forms, *(form for phone in others for form in phones.forms(phone))])
+    )
 
 
 @lru_cache(maxsize=1_000)
@@ -309,9 +344,27 @@ def _facets(
         facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
-    if not row[_EMAIL] and (contact := contact_term(row, phone_forms[0][1])):
-        facets.append(contact)
+    if not row[_EMAIL]:
+        facets += contact_terms(row)
+    for list_name in _LISTS:
+        if row[list_name] is not None:
+            facets += _list_facets(KINDS[list_name], row)
     return "\n" + "\n".join(facets) + "\n" if facets else ""
+
+
+def _list_facets(kind: Kind, row: Row) -> Iterator[str]:
+    """Yield the facets of a list of emails or phones, without the forms of the phones."""
+    points = kind.points(row)
+    for entry in points.additional() if kind.key_column else ():
+        yield sorted_text_facet(kind.default, sorted_text(entry.value))
+        yield email_facet(kind.key(entry.value))
+    if len(points.entries) > 1:
+        yield f"{kind.name}_count:{len(points.entries)}"
+
+
+def email_facet(key: str) -> str:
+    """Return the facet of an email that is not the default. No filter has this key."""
+    return f"email_key:{key}"[:FACET_LENGTH]
 
 
 def _custom_facets(name: str, value: Any) -> Iterator[str]:
