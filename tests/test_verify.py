@@ -51,6 +51,10 @@ def use(url: str, receiver: Receiver) -> None:
         customers = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
         client.update(customers[0]["id"], first_name="Ana", custom={"size": 1})
         client.update(customers[4]["id"], first_name="Gone")
+        client.update(
+            customers[1]["id"],
+            emails=[{"email": e} for e in ("user1@example.com", "x@example.com")],
+        )
         client.post(
             'mutation { createCustomer(node: {email: "once@example.com"}) { id } }',
             headers={"Idempotency-Key": "once"},
@@ -151,6 +155,28 @@ DAMAGE = {
         ("UPDATE customers SET words = ''", "derived values are wrong"),
         ("UPDATE customers SET custom = '[]'", "custom is not a JSON object"),
         ("UPDATE customers SET visits = -1", "visits is negative"),
+        ("UPDATE customers SET emails = '[]'", "emails is not a JSON object"),
+        ("UPDATE customers SET emails = '{}'", "emails is not in its stored form"),
+        (
+            """UPDATE customers SET phones = '{"next":3,"entries":[[2,"1",""]]}' WHERE customer_id = 1""",
+            "phones has duplicates, too many entries, or no default",
+        ),
+        (
+            """UPDATE customers SET emails = '{"next":2,"entries":[[2,null,""]]}' WHERE customer_id = 1""",
+            "emails has a number that was never assigned",
+        ),
+        (
+            "UPDATE customers SET emails = NULL WHERE emails IS NOT NULL",
+            "it is not in the list",
+        ),
+    ],
+    "additional_emails": [
+        ("DELETE FROM additional_emails", "identifies nothing, or another customer"),
+        ("UPDATE additional_emails SET customer_id = 77", "it is not in the list"),
+        (
+            "UPDATE additional_emails SET email_key = 'user2@example.com'",
+            "the email is an additional email of a customer, too",
+        ),
     ],
     "terms": [("DELETE FROM terms", "search index")],
     "history": [

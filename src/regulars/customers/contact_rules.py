@@ -26,10 +26,14 @@ def contact_problems(
         holder = unit.holder(key)
         if holder not in (None, customer_id):
             problems.append(DuplicateEmail((*path, *place), global_ids([holder])[0]))
-    for kind in KINDS.values():
-        if _is_more_than_default(kind, values) and not unit.accepts_lists:
-            problems.append(InvalidInput(_OLD_VERSION, (*path, kind.name)))
-    return problems
+    return [
+        *problems,
+        *(
+            InvalidInput(_OLD_VERSION, (*path, kind.name))
+            for kind in KINDS.values()
+            if _is_more_than_default(kind, values) and not unit.accepts_lists
+        ),
+    ]
 
 
 def _is_more_than_default(kind: Kind, values: Mapping[str, Any]) -> bool:

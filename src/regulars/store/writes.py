@@ -134,7 +134,8 @@ REMOVE_EXTERNAL_IDS = BatchStatement("lost_external_ids", _remove_external_ids)
 
 def delete_from_inbox(table: sa.Table) -> BatchStatement:
     """Delete the rows of `inbox` or `inbox_keys` whose event names a deleted customer. It reads the
-    customers, their emails, their shop ids and `inbox_keys`, so it runs before those are deleted."""
+    customers with their emails and shop ids, and `inbox_keys`, so it runs before those are
+    deleted."""
 
     def build(where: Where) -> Change:
         # The key of a customer without an email could be the shop id of another.
