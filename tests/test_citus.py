@@ -118,6 +118,15 @@ _REQUESTS = [
     """mutation { removeExternalIds(id: "external:stripe:cus_1", externalIds: [{id: "shop_a"}],
         dryRun: true) { id } }""",
     'mutation { removeExternalIds(id: "ID", externalIds: [{id: "shop_a"}]) { id } }',
+    """mutation { addEmails(id: "ID", emails: [{email: "other@example.com", label: "work"}]) { id
+        emails { id email } } }""",
+    '{ customer(by: {email: "other@example.com"}) { id } }',
+    '{ customers(query: "email:other@example.com emails_count:>1") { edges { node { id } } } }',
+    """mutation { setCustomers(nodes: [{email: "other@example.com", last_name: "C"}]) { updated } }""",
+    'mutation { removeEmails(id: "ID", emails: ["other@example.com"]) { id } }',
+    """mutation { addPhones(id: "ID", phones: [{phone: "+212612345678"}]) { id
+        phones { e164 country valid } } }""",
+    'mutation { removePhones(id: "ID", phones: ["+212612345678"]) { id } }',
     'mutation { deleteCustomers(items: ["ID"], dryRun: true) }',
     """mutation { setCustomers(nodes: [{external_ids: [{source: "stripe", id: "cus_1"}], last_name: "B"},
         {email: "dry@example.com"}], dryRun: true) { created updated } }""",

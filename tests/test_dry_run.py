@@ -160,6 +160,25 @@ EXTERNAL_IDS = st.lists(
     ),
     max_size=2,
 )
+LABELS = st.sampled_from([None, "", "work"])
+DEFAULTS = st.sampled_from([None, True, False])
+LISTS = {
+    "emails": st.lists(
+        st.fixed_dictionaries(
+            {"email": EMAILS},
+            optional={
+                "label": LABELS,
+                "default": DEFAULTS,
+                "verified_at": st.sampled_from([None, "2026-01-02T03:04:05Z"]),
+            },
+        ),
+        max_size=3,
+    ),
+    "phones": st.lists(
+        st.fixed_dictionaries({"phone": PHONES}, optional={"label": LABELS, "default": DEFAULTS}),
+        max_size=3,
+    ),
+}
 TAGS = st.lists(st.sampled_from(["vip", "new", "Maroc"]), min_size=1, max_size=2)
 VALUES = st.fixed_dictionaries(
     {},
@@ -169,6 +188,7 @@ VALUES = st.fixed_dictionaries(
         "accepts_marketing": st.booleans(),
         "tags": TAGS,
         "external_ids": EXTERNAL_IDS,
+        **LISTS,
         "notes": st.sampled_from([None, "Called back."]),
         "custom": st.sampled_from([None, {"a": 1}, {"b": {"c": [1.5, None]}}]),
         "shipping_address": st.sampled_from([None, {"city": "Fès", "country": "MA"}]),
@@ -241,6 +261,18 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             {"id": POSITION, "externalIds": EXTERNAL_IDS, "ifVersion": VERSION}
         )
         for name in ("addExternalIds", "removeExternalIds")
+    },
+    **{
+        f"add{name.title()}": st.fixed_dictionaries(
+            {"id": POSITION, name: entries, "ifVersion": VERSION}
+        )
+        for name, entries in LISTS.items()
+    },
+    **{
+        f"remove{name.title()}": st.fixed_dictionaries(
+            {"id": POSITION, name: st.lists(values, max_size=2), "ifVersion": VERSION}
+        )
+        for name, values in (("emails", EMAILS), ("phones", PHONES))
     },
     "recordOrder": st.fixed_dictionaries(
         {

@@ -65,6 +65,11 @@ SHOWS_MORE = {
     ("customers:write", "removeTags"),
     ("customers:write", "addExternalIds"),
     ("customers:write", "removeExternalIds"),
+    *(
+        ("customers:write", f"{verb}{name}")
+        for verb in ("add", "remove")
+        for name in ("Emails", "Phones")
+    ),
     ("customers:write", "createSegment"),
     ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
@@ -257,8 +262,8 @@ def input_paths() -> set[str]:
 
 
 CUSTOMER = (
-    "accepts_marketing billing_address custom email external_ids first_name last_name notes phone "
-    "shipping_address tags"
+    "accepts_marketing billing_address custom email emails external_ids first_name last_name notes "
+    "phone phones shipping_address tags"
 )
 # The scopes of each argument of a mutation: only that of the mutation (`PLAIN`), or `customers:read`
 # too, because data leaves the server or the outcome reveals stored values (`READS`). An argument in
@@ -276,6 +281,12 @@ PLAIN = {
     "addExternalIds.externalIds": "id source",
     "removeExternalIds": "id",
     "removeExternalIds.externalIds": "id source",
+    "addEmails": "id",
+    "addEmails.emails": "default email label verified_at",
+    "removeEmails": "id emails",
+    "addPhones": "id",
+    "addPhones.phones": "default label phone",
+    "removePhones": "id phones",
     "recordOrder.node": "billing_address cancelled_at created_at currency customer email "
     "external_id financial_status first_name fulfillment_status last_name name paid phone referrer refunded_amount "
     "shipping_address tags test total",
@@ -308,6 +319,7 @@ READS = {
     "createWebhook": "dryRun",
     "addExternalIds": "dryRun ifVersion",
     "removeExternalIds": "dryRun ifVersion",
+    **dict.fromkeys(("addEmails", "removeEmails", "addPhones", "removePhones"), "dryRun ifVersion"),
     "createWebhook.node": "settings type url version",
     "updateWebhook": "dryRun id",
     "updateWebhook.node": "disabled settings skip_missed type url version",

@@ -137,7 +137,16 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
             "billing_address": draw.choice(PLACES),
             "custom": draw.choice(CUSTOM),
             "external_ids": external_ids(number),
+            "emails": [{"email": email} for email in more_emails(number)],
         }
+        node["emails"].insert(number % 2, {"email": node["email"], "default": True})
+        others = draw.sample(PHONES[1:], draw.choice((0, 0, 1, 2)))
+        node["phones"] = [
+            {"phone": text} for text in dict.fromkeys([phone, *(p for p, _ in others)])
+        ]
+        node["phones"] = [entry for entry in node["phones"] if entry["phone"]]
+        phone_forms = (*phone_forms, *(form for _, forms in others for form in forms))
+        node["phones_count"] = count_phones(phone, *(text for text, _ in others))
         created_at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
         totals = [Decimal(draw.choice(("35", "12.5", "0.01"))) for _ in range(draw.randrange(4))]
         timestamps = [created_at + draw.randrange(10) * DAY for _ in totals]
@@ -145,7 +154,8 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
             NewOrder(f"{number}-{n}", total, timestamp)
             for n, (total, timestamp) in enumerate(zip(totals, timestamps, strict=True))
         )
-        values, problems = clean_values(node, ())
+        input_ = {name: value for name, value in node.items() if name != "phones_count"}
+        values, problems = clean_values(input_, ())
         assert not problems, (node, [problem.message for problem in problems])
         updated_at = max([created_at, *timestamps])
         spent = sum(totals, Decimal(0))
@@ -154,6 +164,22 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
         )
         customers.append((customer, CreateCustomer(values, created_at, problems, Activity(orders))))
     return customers
+
+
+def more_emails(number: int) -> list[str]:
+    """Returns the emails of a customer that are not its default."""
+    emails = (
+        f"Zweite{number}@Łódź.example",
+        f"o’brien{number}@shop.test",
+        f"yassir{number}@work.example",
+    )
+    return [email for divisor, email in enumerate(emails, 2) if number % divisor == 0]
+
+
+def count_phones(*texts: str) -> int:
+    """Returns how many phones differ: two of the constants are the same number."""
+    same = {"00212612345678": "+212 612-345678", "٠٦١٢٣٤٥٦٧٨": "06 12 34 56 78"}
+    return len({same.get(text, text) for text in texts if text})
 
 
 def external_ids(number: int) -> list[dict[str, str]]:
@@ -198,7 +224,7 @@ class ModelApi:
         reference = Reference(str(customer.number), customer.number)
         for node in (
             {"first_name": last, "last_name": first, "tags": ["was"], "notes": "were"},
-            customer.node,
+            {k: v for k, v in customer.node.items() if k != "phones_count"},
             {"first_name": head, "last_name": tail},
             {"first_name": first, "last_name": last},
         ):
@@ -279,6 +305,7 @@ KEYS = (
     "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
     "city", "zip", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
     "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty", "external_id",
+    "emails_count", "phones_count",
 )  # fmt: skip
 LEAVES: st.SearchStrategy[Query] = st.one_of(
     sample_from(PIECES).map(lambda text: ("word", text)),
@@ -305,6 +332,10 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     text_key("phone", "0612345678", "06 12 34 56 78", "212612345678", "+212 612 345678", "415 555-0100", "89123456789"),
     fixed_key("accepts_marketing", "true", "false"),
     fixed_key("email", *(customer.node["email"] for customer, _ in MODEL_CUSTOMERS[:5]), "nobody@example.com"),
+    fixed_key("email", "ZWEITE2@łódź.example", "zweite4@xn--d-uga0v4h.example", "yassir4@work.example", "zweite3@łódź.example"),
+    text_key("email", "Zweite12@Łódź.example", "o'brien", "O’BRIEN6", "yassir", "ana.1").filter(lambda query: query[-1]),
+    comparable_key("emails_count", "0", "1", "2", "3", "4", "21"),
+    comparable_key("phones_count", "0", "1", "2", "3", "20", "99"),
     fixed_key("has", *KEYS),
     comparable_key("id", "1", "60", "119", "120", "500"),
     comparable_key("orders_count", "0", "1", "3", "9"),
