@@ -107,7 +107,9 @@ def _contact_points(field: fields.ContactPoints) -> Clean:
     kind = contact_points.KINDS[field.name]
 
     def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
-        values[field.name], problems = contact_input.clean_change(kind, value, path)
+        change, problems = contact_input.clean_change(kind, value, path)
+        if change.entries or not value:  # a list that is much too long was not read
+            values[field.name] = change
         return problems
 
     return clean_list

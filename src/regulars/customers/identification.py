@@ -41,7 +41,7 @@ def new_problems(
     if row["email"] and "emails" in values:  # it is one of the list
         return without_missing_email(problems)
     problems = of_email(unit, problems)
-    if row["email"] or any(isinstance(problem, MissingEmail) for problem in problems):
+    if row["email"] or _are_of_email(problems):
         return problems
     return [*problems, *unidentified(unit, row, path), *_of_consent(row, values, path)]
 
@@ -59,13 +59,18 @@ def changed_problems(
     if after["email"] and ("emails" in values or values.get("email") == ""):
         return without_missing_email(problems)  # the default is another one of the list
     problems = of_email(unit, problems, before)
-    if after["email"] or any(isinstance(problem, MissingEmail) for problem in problems):
+    if after["email"] or _are_of_email(problems):
         return problems
     return [
         *problems,
         *last_identifier(unit, before, after, path, values=values),
         *_of_consent(after, values, path),
     ]
+
+
+def _are_of_email(problems: Iterable[Problem]) -> bool:
+    """Whether a problem is that of an email that is missing or invalid."""
+    return any(problem.input_path[-1:] == ("email",) for problem in problems)
 
 
 def unidentified(

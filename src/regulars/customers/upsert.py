@@ -35,6 +35,7 @@ from regulars.customers.bulk import (
     phone_term,
 )
 from regulars.customers.commands import email_keys, keys_of_lists
+from regulars.customers.contact_rules import contact_problems
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
@@ -140,8 +141,8 @@ def _set(
     stored = _find(unit, row)
     problems = list(row.problems)
     if contacts and not email_keys(row.values):
-        row, stored, contact_problems = contacts.match(row, stored)
-        problems += contact_problems
+        row, stored, match_problems = contacts.match(row, stored)
+        problems += match_problems
     if command.phone_identifies and stored is None and (term := phone_term(row)):
         matches, phone = unit.with_facet(term), row.values["phone"]
         if matches:  # the number stays as it is stored, for example with its country code
