@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 CUSTOMERS = 6_000
 TRASHED = 2_000
 # A statement may read all rows of these tables: an account has few, or here none.
-SMALL = {"counters", "accounts", "webhooks", "imports", "attempts", "segments"}
+SMALL = {"counters", "accounts", "compatibility", "webhooks", "imports", "attempts", "segments"}
 
 # These read a page along an index of the account.
 WALKS = {"trash", "trash, next page"}
@@ -63,6 +63,7 @@ LOOKUPS = LookupKeys(
     restored_ids=[5_007],
     segment_webhooks=[True],
     shop_ids=["cus_7"],
+    table_versions=[True],
     taken_ids=[7],
     webhook_ids=[1],
     webhook_urls=["https://x.test"],
@@ -180,6 +181,8 @@ async def add_rows(url: str) -> None:
         SELECT account_id, :segment, customer_id, 1 FROM customers"""
     )
     await store.execute([(Query(members), {"segment": number}) for number in (1, 2)])
+    others = "SELECT account_id, 'other.' || email_key, customer_id FROM customers"
+    await store.execute([(Query(sa.text(f"INSERT INTO additional_emails {others}")), {})])
     await store.close()
 
 

@@ -64,7 +64,8 @@ ERRORS = {
     ),
     "errors_dup_email": (
         "200 or 409",
-        "Another customer of the account has this email. Case is ignored. 409 is for an event "
+        "Another customer of the account has this email. Case is ignored. "
+        "`extensions.customer_id` is its id if the token has `customers:read`. 409 is for an event "
         "from another Regulars server that arrived before the event that frees the email.",
         "Use another email, or update that customer.",
     ),

@@ -34,8 +34,8 @@ _KEPT = "Unchanged if omitted; null is an error."
 _JSON = "At most 65,535 bytes as JSON, nested at most 32 levels deep."
 
 _LIST = (
-    "Replaces all existing ones: at most {max_count}. One that the customer has keeps its id and "
-    f"what is omitted. {_KEPT}"
+    "Replaces all existing ones: at most {max_count}. The id and the omitted properties of one that "
+    f"the customer has stay. {_KEPT}"
 )
 
 OF_KIND: Mapping[type[kinds.Field], Types] = {

@@ -209,7 +209,7 @@ def is_affected(kind: Kind, row: Row, values: Mapping[str, Any]) -> bool:
 def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the columns of a kind after new values of the default and of the list, and what is
     wrong with the values."""
-    points, problems = kind.points(row), []
+    points, problems = kind.points(row), list[str]()
     list_change: Change | None = values.get(kind.name)
     value: str | None = values.get(kind.default)
     if list_change is None:

@@ -62,7 +62,7 @@ class CustomerUnitOfWork(UnitOfWork):
         customer_id: int | None = self.rows[tables.customers].find(("email_key",), email_key)
         if customer_id is None and self._has_additional_emails:
             row = self.rows[tables.additional_emails].get(email_key)
-            customer_id = row and row["customer_id"]
+            customer_id = row["customer_id"] if row else None
         return customer_id
 
     @property
@@ -92,7 +92,7 @@ class CustomerUnitOfWork(UnitOfWork):
         """Whether no program of a version without lists of contact points uses the database. A
         command with a list must look it up."""
         rows = self.state.rows.get(TABLE_VERSIONS)
-        return bool(rows) and rows[0]["finished"] >= CONTACT_POINTS_VERSION
+        return bool(rows and rows[0]["finished"] >= CONTACT_POINTS_VERSION)
 
     @property
     def identify_by(self) -> str:

@@ -245,17 +245,19 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
         text = row[name]
         is_short = len(text) <= _MAX_CACHED_TAGS
         tags.append((key, _short_tags(text) if is_short else orjson.loads(text)))
-    phone_forms = [(name, phones.forms(row[name]) if row[name] else ()) for name in _PHONES]
+    phone_forms: list[tuple[str, Sequence[str]]] = [
+        (name, phones.forms(row[name]) if row[name] else ()) for name in _PHONES
+    ]
     other_emails: Sequence[str] = ()
     for list_name in _LISTS:
         if row[list_name] is not None:
             kind = KINDS[list_name]
-            values = [entry.value for entry in kind.points(row).additional()]
+            others = [entry.value for entry in kind.points(row).additional()]
             if kind.key_column:
-                other_emails = values
+                other_emails = others
             else:
                 phone_forms = [
-                    (name, _joined_forms(forms, values) if name == kind.default else forms)
+                    (name, _joined_forms(forms, others) if name == kind.default else forms)
                     for name, forms in phone_forms
                 ]
     if "words" in dependent:
