@@ -690,6 +690,11 @@ USES = {
     "removeTags.items": """mutation { removeTags(items: [VALUE], tags: ["x"]) { _id } }""",
     "addExternalIds.id": "mutation { addExternalIds(id: VALUE, externalIds: []) { _id } }",
     "removeExternalIds.id": "mutation { removeExternalIds(id: VALUE, externalIds: []) { _id } }",
+    **{
+        f"{verb}{name}.id": f"mutation {{ {verb}{name}(id: VALUE, {name.lower()}: []) {{ _id }} }}"
+        for verb in ("add", "remove")
+        for name in ("Emails", "Phones")
+    },
     "recordOrder.node.customer.id": """mutation { recordOrder(
       node: {name: "O", total: 1, customer: {id: VALUE}}) { customer { _id } } }""",
     "recordLead.node.customer.id": """mutation { recordLead(

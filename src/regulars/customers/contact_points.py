@@ -56,6 +56,11 @@ class ContactPoints(NamedTuple):
         """The default; None without entries."""
         return next((entry for entry in self.entries if entry.n == self.default), None)
 
+    @property
+    def has_more_than_default(self) -> bool:
+        """Whether the list says more than the value of its default."""
+        return any(e.n != self.default or e.label or e.verified_at for e in self.entries)
+
     def additional(self) -> list[Entry]:
         """Return the entries that are not the default."""
         return [entry for entry in self.entries if entry.n != self.default]

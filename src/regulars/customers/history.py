@@ -140,9 +140,10 @@ def difference(before: Row, after: Row) -> Pairs:
     for kind in contact_points.KINDS.values():
         name = kind.name
         if before[name] is not None or after[name] is not None:
-            texts = [contact_points.written(kind.points(row)) for row in (before, after)]
+            lists = [kind.points(row) for row in (before, after)]
             pairs.pop(name, None)
-            if texts[0] != texts[1]:
+            texts = list(map(contact_points.written, lists))
+            if texts[0] != texts[1] and any(each.has_more_than_default for each in lists):
                 pairs[name] = (texts[0], texts[1])
     return pairs
 
