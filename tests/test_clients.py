@@ -113,7 +113,13 @@ def test_a_generator_reads_the_schema(client: Client, tmp_path: Path, name: str)
 
 
 @needs_packages
-def test_http_clients_list_and_create_customers(client: Client) -> None:
+@pytest.mark.parametrize("count", [1, 20])
+def test_http_clients_list_and_create_customers(client: Client, count: int) -> None:
+    """They select the defaults only, also of customers with more emails and phones."""
+    for n in range(3):
+        emails = [{"email": f"{n}-{number}@example.com", "label": "x"} for number in range(count)]
+        phones = [{"phone": f"+2126{number:08}"} for number in range(count)]
+        client.create("", emails=emails, phones=phones)
     script = (ROOT / "tests" / "clients" / "http.mjs").read_text(encoding="utf-8")
     command = ("node", "--input-type=module", "-", client.server.url, client.token)
     output = run(*command, cwd=NODE, source=script)

@@ -79,6 +79,37 @@ def test_bodies_of_a_deleted_customer_change_nothing(shop: Shop) -> None:
     assert not shop.send("order/created", {"id": "order_9"})["understood"]
 
 
+def test_an_event_is_for_the_customer_with_any_email(shop: Shop) -> None:
+    emails = [{"email": "other@example.com"}]
+    shop.client.create("first@example.com", emails=emails)
+    names = "... on Customer { email first_name emails { email } external_ids { id } }"
+    shop.expect_understood(
+        "contact/signup", {"id": "cus_1", "email": "OTHER@example.com", "first_name": "Ana"}
+    )
+    customer = shop.client.node("1", names)
+    assert (customer["email"], customer["first_name"]) == ("first@example.com", "Ana")
+    assert customer["external_ids"] == [{"id": "cus_1"}]
+    shop.client.update("1", external_ids=[])
+    shop.expect_understood(
+        "contact/updated", {"id": "cus_2", "email": "other@example.com", "first_name": "Eva"}
+    )
+    customer = shop.client.node("1", names)
+    assert (customer["email"], customer["first_name"]) == ("first@example.com", "Eva")
+    # The customer of the shop has this email now.
+    shop.expect_understood("contact/updated", {"id": "cus_2", "email": "other@example.com"})
+    customer = shop.client.node("1", names)
+    assert [e["email"] for e in customer["emails"]] == ["other@example.com", "first@example.com"]
+    order = {"id": "order_1", "name": "#1", "email": "first@example.com", "total": 5}
+    shop.expect_understood("order/created", order)
+    selection = "... on Customer { orders_count }"
+    assert shop.client.node("1", selection) == {"orders_count": 1}
+    # The inbox names the customer by any email.
+    assert not shop.send("order/created", {"email": "first@example.com"})["understood"]
+    assert len(shop.list_inbox()) == 1
+    shop.client.delete("1", permanent=True)
+    assert shop.list_inbox() == []
+
+
 def test_an_update_clears_empty_fields(shop: Shop) -> None:
     shop.expect_understood("contact/updated", WHOLE)
     empty = dict.fromkeys(("line1", "line2", "city", "zip"), "") | {"country": None}

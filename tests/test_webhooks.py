@@ -212,7 +212,7 @@ def test_create_webhook_requires_the_scope_to_read_customers(open_server: Server
 CONTACT = {
     *("id", "_id", "tags", "email", "leads", "notes", "phone", "avatar", "custom", "location"),
     *("full_name", "last_name", "first_name", "accepts_marketing", "__typename"),
-    *("billing_address", "shipping_address", "external_ids"),
+    *("billing_address", "shipping_address", "external_ids", "emails", "phones"),
 }
 NO_ADDRESS = {
     **dict.fromkeys(("zip", "area", "city", "email", "line1", "line2", "phone", "state"), ""),
@@ -236,6 +236,11 @@ def test_an_event_contains_the_customer_and_is_signed(client: Client, receiver: 
     node = request.json["node"]
     assert set(request.json) == {"node"}
     assert set(node) == CONTACT
+    assert list(node)[-4:] == ["__typename", "external_ids", "emails", "phones"]
+    assert node["emails"] == [
+        {"email": "Ana@example.com", "label": "", "default": True, "verified_at": None}
+    ]
+    assert node["phones"] == []
     assert node["id"] == customer["id"]
     assert node["email"] == "Ana@example.com"
     assert node["location"] == "MA, Fès"
@@ -330,6 +335,54 @@ def test_an_event_shows_the_customer_as_of_its_change(client: Client, receiver: 
     assert lead["node"]["leads"][0]["message"] == "Hi"
     assert first["changes"] == {"tags": ["0"], "notes": None}
     assert last["changes"] == {"notes": "one", "custom": {"n": 0}, "shipping_address": None}
+
+
+@pytest.mark.slow
+def test_an_event_shows_the_contact_points_as_of_its_change(
+    client: Client, receiver: Receiver
+) -> None:
+    receiver.respond = lambda _: (time.sleep(0.4) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+    create_webhook(client, "contact/updated", f"{receiver.url}/x", settings={"changes": True})
+    document = """mutation {
+        a: createCustomer(node: {email: "a@x.test", phone: "1"}) { id }
+        b: addEmails(id: 1, emails: [{email: "b@x.test", label: "work",
+            verified_at: "2026-01-02T03:04:05Z"}, {email: "c@x.test"}]) { id }
+        c: updateCustomer(id: 1, node: {email: "b@x.test", phones: [{phone: "<2>", label: "x"}]}) { id }
+        d: removeEmails(id: 1, emails: ["a@x.test", "b@x.test"]) { id }
+        e: updateCustomer(id: 1, node: {email: "d@x.test", phone: ""}) { id } }"""
+    client.data(document)
+    bodies = [request.json for request in receiver.wait(4)]
+    shown = [
+        (
+            body["node"]["email"],
+            [
+                (e["email"], e["label"], e["default"], e["verified_at"])
+                for e in body["node"]["emails"]
+            ],
+            [(e["phone"], e["label"], e["default"]) for e in body["node"]["phones"]],
+        )
+        for body in bodies
+    ]
+    verified = "2026-01-02T03:04:05.000Z"
+    a, c = ("a@x.test", "", False, None), ("c@x.test", "", False, None)
+    assert shown == [
+        (
+            "a@x.test",
+            [("a@x.test", "", True, None), ("b@x.test", "work", False, verified), c],
+            [("1", "", True)],
+        ),
+        ("b@x.test", [("b@x.test", "work", True, verified), a, c], [("<2>", "x", True)]),
+        ("c@x.test", [("c@x.test", "", True, None)], [("<2>", "x", True)]),
+        ("d@x.test", [("d@x.test", "", True, None)], []),
+    ]
+    assert bodies[0]["changes"] == {"emails": ["a@x.test"]}
+    assert bodies[1]["changes"] == {
+        "email": "a@x.test",
+        "phone": "1",
+        "emails": ["a@x.test", f"work <b@x.test> (verified {verified})", "c@x.test"],
+        "phones": ["1"],
+    }
+    assert bodies[3]["changes"] == {"email": "c@x.test", "phone": "<2>", "phones": ["x <<2>>"]}
 
 
 def test_the_body_of_an_order_event_has_the_form_of_the_api(
