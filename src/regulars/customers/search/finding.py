@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from math import isqrt
 from typing import Any, NamedTuple
@@ -48,6 +49,8 @@ from regulars.store.query import Query
 from regulars.store.searches import MAX_WALK_SET, Reading
 from regulars.store.tables import ORDER_COLUMNS
 
+# A value of this column can also be that of a facet, of one customer in all.
+_UNIQUE_COLUMN = "email_key"
 MAX_INDEX_SCAN = 5_000
 MAX_ORDER_SCAN = 4_096
 # Larger indexes are counted up to this many entries.
@@ -101,10 +104,20 @@ class Finder:
         self._account_id = account_id
         self._now = now
         self._parts = conjuncts(condition)
-        self._unions = [union for part in self._parts for union in unions(part)][:_MAX_UNIONS]
+
+    @cached_property
+    def _unions(self) -> list[Union]:
+        return [union for part in self._parts for union in unions(part)][:_MAX_UNIONS]
 
     async def rows(self, slice_: Slice, columns: tuple[str, ...]) -> Sequence[Any]:
         """Return columns of the customers in a slice of the list."""
+        if halves := self._halves(_UNIQUE_COLUMN):  # one customer at most has the value
+            for half in halves:
+                finder = Finder(self._store, self._account_id, half, self._now)
+                read = finder.rows if len(self._parts) > 1 else finder._rows
+                if found := await read(slice_, columns):
+                    break
+            return found
         halves = self._halves(ORDER_COLUMNS[slice_.order.by])
         if not halves:
             return await self._rows(slice_, columns)
@@ -124,8 +137,9 @@ class Finder:
 
     def _halves(self, order_column: str) -> list[And]:
         """Return two conditions that together are that of the search, if a term is looked up both
-        in the column of the order and in a facet. The first is read along the order, the second
-        matches few customers. Only one term is divided, however many there are."""
+        in the column of the order, or a unique column, and in a facet. The first is read along the
+        order, the second matches few customers. Only one term is divided, however many there
+        are."""
         for index, part in enumerate(self._parts):
             match part:
                 case Or((Predicate(Within(column)), Predicate(Contains(("facets",))))) if (
