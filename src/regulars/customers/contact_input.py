@@ -11,16 +11,8 @@ from regulars.core.errors import InputPath, InvalidInput, Problem
 from regulars.core.fields import names_of
 from regulars.core.stored_values import TIME
 from regulars.core.text import clean
-from regulars.customers.contact_points import (
-    EMAILS,
-    REMOVE,
-    REPLACE,
-    Change,
-    Given,
-    Kind,
-    phone_key,
-    too_many,
-)
+from regulars.customers.contact_changes import REMOVE, REPLACE, Change, Given, too_many
+from regulars.customers.contact_points import EMAILS, Kind, phone_key
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
 

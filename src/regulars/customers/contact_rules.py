@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from regulars.core.errors import DuplicateEmail, InputPath, InvalidInput, Problem
-from regulars.customers.contact_points import EMAILS, KINDS, REPLACE, Change, Kind
+from regulars.customers.contact_changes import REPLACE, Change
+from regulars.customers.contact_points import EMAILS, KINDS, Kind
 from regulars.customers.external_ids import global_ids
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 

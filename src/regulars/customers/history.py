@@ -19,7 +19,7 @@ from regulars.core.errors import InvalidCursor
 from regulars.core.fields import Field
 from regulars.core.money import amounts, units
 from regulars.core.paging import TaggedCursors
-from regulars.customers import contact_points
+from regulars.customers import contact_points, contact_texts
 from regulars.customers.fields import STORED
 from regulars.store import Row
 
@@ -86,7 +86,7 @@ _TIMESTAMP = Form(
     lambda value: None if value is None else parse_timestamp(value),
 )
 
-_CONTACT_POINTS = Form(keep=lambda texts: contact_points.dump(contact_points.parse(texts)))
+_CONTACT_POINTS = Form(keep=lambda texts: contact_points.dump(contact_texts.parse(texts)))
 
 # The form of each kind of field's values in the history.
 _FORMS: Mapping[type[Field], Form] = {
@@ -142,7 +142,7 @@ def difference(before: Row, after: Row) -> Pairs:
         if before[name] is not None or after[name] is not None:
             lists = [kind.points(row) for row in (before, after)]
             pairs.pop(name, None)
-            texts = list(map(contact_points.written, lists))
+            texts = list(map(contact_texts.written, lists))
             if texts[0] != texts[1] and any(each.has_more_than_default for each in lists):
                 pairs[name] = (texts[0], texts[1])
     return pairs

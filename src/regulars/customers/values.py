@@ -10,7 +10,7 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
-from regulars.customers import contact_points, field_rules
+from regulars.customers import contact_changes, contact_points, field_rules
 from regulars.customers.contact_points import EMAILS
 from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
@@ -114,8 +114,8 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
     problems: list[Problem] = []
     names: Set[str] = values.keys()
     for kind in _KINDS:
-        if contact_points.is_affected(kind, row, values):
-            columns, messages = contact_points.change(kind, row, values)
+        if contact_changes.is_affected(kind, row, values):
+            columns, messages = contact_changes.change(kind, row, values)
             changed |= columns
             names = names | columns.keys()
             problems += [InvalidInput(message, (*path, kind.name)) for message in messages]

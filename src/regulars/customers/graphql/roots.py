@@ -21,8 +21,9 @@ from regulars.customers.commands import (
     UpdateCustomer,
     reference_to,
 )
+from regulars.customers.contact_changes import ADD, REMOVE
 from regulars.customers.contact_input import clean_change
-from regulars.customers.contact_points import ADD, KINDS, REMOVE, ContactPointId, Kind, load
+from regulars.customers.contact_points import KINDS, ContactPointId, Kind, load
 from regulars.customers.graphql.types import (
     BILLING,
     CUSTOMER_KEYSET,
