@@ -60,8 +60,8 @@ CHANGE_CURSORS = TaggedCursors(
 
 
 class Form(NamedTuple):
-    """Converts the values of a column to JSON for a change (`tell`), and back (`keep`). A list of
-    contact points is told together with the column of its default."""
+    """Converts the values of a column to JSON for a change (`tell`), and back (`keep`). The texts
+    of a list of contact points also need the column of its default."""
 
     tell: Callable[[Any], Any] = lambda value: value
     keep: Callable[[Any], Any] = lambda value: value
