@@ -120,8 +120,10 @@ def _with_default(kind: Kind, points: ContactPoints, value: str) -> ContactPoint
 def _replaced(
     kind: Kind, points: ContactPoints, given: list[Given], value: str
 ) -> tuple[ContactPoints, list[str]]:
-    """Return a list with the entries of an input. `value` is the default, if it is not empty."""
+    """Return a list with the entries of an input. `value` is the default, if it is not empty; one
+    that is invalid, which has no key, is a problem of its own."""
     key = kind.key(value) if value else ""
+    value = value if key else ""
     if value and all(entry.key != key for entry in given):
         given = [Given(value, key), *given]
     elif value:
