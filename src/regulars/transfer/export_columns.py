@@ -162,11 +162,12 @@ def _contact_points(field: kinds.ContactPoints) -> dict[str, ExportColumn]:
     """Return the column of a list that says more than its default, as JSON that an import reads."""
     kind = CONTACT_POINTS[field.name]
 
+    def value(stored: str | None, default: str) -> Any:
+        points = None if stored is None else load_points(stored, default)
+        return shown(kind, points) if points and points.has_more_than_default else None
+
     def values(column: Values, defaults: Values) -> Values:
-        return [
-            None if stored is None else shown(kind, load_points(stored, default))
-            for stored, default in zip(column, defaults, strict=True)
-        ]
+        return list(map(value, column, defaults))
 
     def cells(column: Values, defaults: Values) -> Values:
         lists = values(column, defaults)
