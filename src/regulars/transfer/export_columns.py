@@ -167,9 +167,11 @@ def _contact_points(field: kinds.ContactPoints) -> dict[str, ExportColumn]:
         return shown(kind, points) if points and points.has_more_than_default else None
 
     def values(column: Values, defaults: Values) -> Values:
-        return list(map(value, column, defaults))
+        return list(map(value, column, defaults)) if any(column) else [None] * len(column)
 
     def cells(column: Values, defaults: Values) -> Values:
+        if not any(column):
+            return [""] * len(column)
         lists = values(column, defaults)
         return ["" if value is None else orjson.dumps(value).decode() for value in lists]
 
