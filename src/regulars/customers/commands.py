@@ -17,7 +17,7 @@ from regulars.core.commands import (
 from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
-from regulars.customers.contact_points import EMAILS, KINDS
+from regulars.customers.contact_points import EMAILS, KINDS, PHONES
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
@@ -73,7 +73,7 @@ def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
     """Returns the keys of all emails in the values of a customer."""
     key = values.get("email_key")
     keys = frozenset([key]) if key else frozenset()
-    return keys.union(keys_of_lists(values)) if EMAILS.name in values else keys
+    return keys.union(keys_of_lists(values)) if "emails" in values else keys
 
 
 def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
@@ -85,7 +85,7 @@ def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
 def has_lists(values: Mapping[str, Any]) -> Iterable[bool]:
     """Returns the key of the version of the tables if values have a list of contact points, which
     needs a version."""
-    return (True,) if any(name in values for name in KINDS) else ()
+    return (True,) if EMAILS.name in values or PHONES.name in values else ()
 
 
 @dataclass(frozen=True, slots=True)

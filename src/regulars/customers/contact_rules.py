@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from regulars.core.errors import DuplicateEmail, InputPath, InvalidInput, Problem
+from regulars.customers.commands import has_lists
 from regulars.customers.contact_changes import REPLACE, Change
 from regulars.customers.contact_points import EMAILS, KINDS, Kind
 from regulars.customers.external_ids import global_ids
@@ -23,6 +24,10 @@ def contact_problems(
     """Return the problems of the emails and the lists in the values of a customer, which is None if
     it is new: other customers have an email, or the tables do not have lists yet."""
     problems: list[Problem] = []
+    if not any(has_lists(values)):
+        default = values.get(EMAILS.key_column)
+        if not default or unit.holder(default) in (None, customer_id):
+            return problems
     for key, place in _keys(values):
         holder = unit.holder(key)
         if holder not in (None, customer_id):
