@@ -293,7 +293,7 @@ def test_damage_of_each_table_is_found(used_database: str, table: str, number: i
     def damage(connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET session_replication_role = replica"))
-        connection.execute(sa.text(statement))
+        connection.execute(sa.text(statement.replace('":', '"\\:')))
 
     run_in_transaction(parse_url(used_database), damage)
     result = run_regulars("verify", "--database-url", used_database)

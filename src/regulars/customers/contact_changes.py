@@ -40,18 +40,10 @@ class Change(NamedTuple):
 REPLACE, ADD, REMOVE = "replace", "add", "remove"
 
 
-def is_affected(kind: Kind, row: Row, values: Mapping[str, Any]) -> bool:
-    """Return whether new values change more than the column of the default."""
-    if kind.name in values:
-        return True
-    if kind.default not in values:
-        return False
-    return row[kind.name] is not None or bool(row[kind.default] and not values[kind.default])
-
-
 def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the columns of a kind after new values of the default and of the list, and what is
-    wrong with the values."""
+    wrong with the values. Without a list before and after, only the column of the default changes,
+    unless it gets empty."""
     points, problems = kind.points(row), list[str]()
     list_change: Change | None = values.get(kind.name)
     value: str | None = values.get(kind.default)

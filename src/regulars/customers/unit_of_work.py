@@ -29,6 +29,7 @@ TABLE_VERSIONS = "table_versions"
 # The version of the tables since which customers have such lists.
 CONTACT_POINTS_VERSION = "0018"
 
+_CUSTOMERS = tables.customers.name
 _terms_key = itemgetter(*search_document.TERMS_OF)
 
 
@@ -242,9 +243,12 @@ def _additional_email(account_id: int, key: str, customer_id: int) -> Row:
 def with_additional_emails(account_id: int, state: State) -> State:
     """Return a state with the rows of the additional emails of its customers, which follow from
     their lists."""
+    customers = state.rows.get(_CUSTOMERS)
+    if not customers:
+        return state
     rows = [
         _additional_email(account_id, key, row["customer_id"])
-        for row in state.rows.get(tables.customers.name, ())
+        for row in customers
         if row["emails"] is not None
         for key in additional_keys(row)
     ]

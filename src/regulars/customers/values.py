@@ -28,6 +28,7 @@ from regulars.customers.search import search_document
 from regulars.store import Row
 
 _KINDS = tuple(contact_points.KINDS.values())
+_LISTS = tuple((kind.name, kind.default, kind) for kind in _KINDS)
 (_TAGS,) = (field for field in FIELDS if isinstance(field, fields.Tags))
 MAX_TAGS = _TAGS.max_count
 
@@ -113,8 +114,11 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
     changed = {**row, **values}
     problems: list[Problem] = []
     names: Set[str] = values.keys()
-    for kind in _KINDS:
-        if contact_changes.is_affected(kind, row, values):
+    for name, default, kind in _LISTS:
+        # Without a call: nearly every customer has no list, and gets none.
+        if name in values or (
+            default in values and (row[name] is not None or (row[default] and not values[default]))
+        ):
             columns, messages = contact_changes.change(kind, row, values)
             changed |= columns
             names = names | columns.keys()

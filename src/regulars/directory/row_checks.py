@@ -158,11 +158,13 @@ def check_customer(row: Row) -> Iterator[str]:
     ids = external_ids.load(row["external_ids"])
     if len(ids) > external_ids.MAX_IDS or external_ids.dump(ids) != row["external_ids"]:
         yield "external_ids is not in its stored form"
-    for kind in contact_points.KINDS.values():
-        if row[kind.name] is not None and (problem := contact_points.problem(kind, row)):
-            yield problem
+    lists = [k for k in contact_points.KINDS.values() if row[k.name] is not None]
+    wrong_lists = [p for kind in lists if (p := contact_points.problem(kind, row))]
+    yield from wrong_lists
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
         yield "the version or the timestamps are impossible"
+    if wrong_lists:
+        return  # nothing can be derived of them
     expected = {**folded_columns(row), **search_document.derive_columns(row)}
     different = [name for name, value in expected.items() if row[name] != value]
     if different:

@@ -32,7 +32,10 @@ def check_trashed(
         return
     key = (row["account_id"], row["customer_id"])
     customer = bodies.customer_row(body, *key)
-    yield from (f"{label}: {problem}" for problem in check_customer(customer))
+    row_problems = list(check_customer(customer))
+    yield from (f"{label}: {problem}" for problem in row_problems)
+    if row_problems:
+        return
     expected_keys = {(EMAIL, key) for key in (customer["email_key"], *additional_keys(customer))}
     count = expenses = 0
     for entity, moved in bodies.rows_of(ENTITIES, body, *key):
