@@ -219,6 +219,7 @@ NO_ADDRESS = {
     "country": None,
     "last_name": "",
     "first_name": "",
+    "company": "",
 }
 
 

@@ -10,13 +10,13 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, Problem
+from regulars.core.fields import names_of
 from regulars.customers import field_rules
 from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
     APPLY,
     CLEAN,
     EMPTY,
-    MERGED,
     NULLABLE,
     TIMESTAMPS,
     Values,
@@ -64,11 +64,11 @@ def new_row(at: int) -> Row:
 
 
 def replacing_values(row: Row, values: Values) -> Values:
-    """Returns values that replace addresses and custom fields as a whole, where `values` would be
-    merged with them."""
+    """Returns values that replace custom fields as a whole, where `values` would be merged with
+    them. The patch of a mirrored address has each part that the other server has."""
     patches = {
         name: replacement_patch(orjson.loads(row[name]), values[name])
-        for name in MERGED
+        for name in names_of(FIELDS, fields.Json)
         if values.get(name) is not None and row[name]
     }
     return {**values, **patches}

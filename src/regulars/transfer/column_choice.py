@@ -31,11 +31,13 @@ from regulars.transfer.divided_columns import find_continuations
 from regulars.transfer.heading_stems import guess_heading, is_status_of_consent
 from regulars.transfer.headings import (
     BILLING,
+    COMPANY,
     NEUTRAL,
     SHIPPING,
     WHOLE,
     Match,
     group_order,
+    has_part,
     is_name_too,
     is_number_heading,
     is_status,
@@ -100,6 +102,7 @@ class Chooser:
         self._groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
         # Columns that are house numbers if they are next to a street.
         self._numbers: list[Candidate] = []
+        self._companies: list[Candidate] = []
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
@@ -118,6 +121,8 @@ class Chooser:
                 candidate = Candidate(position, name, found, profile)
                 if found.field == "state" and is_status(heading):
                     statuses.append(candidate)
+                elif found.field == COMPANY and found.group is not None:
+                    self._companies.append(candidate)
                 else:
                     self._add(candidate)
             elif siblings.is_time_of_form(heading):
@@ -134,6 +139,7 @@ class Chooser:
         self._choose_address_email()
         self._choose_names()
         self._choose_addresses()
+        self._choose_companies()
         self._choose_consent()
         for field, candidates in self._fields.items():
             self._select(field, field, candidates)
@@ -301,6 +307,23 @@ class Chooser:
             parts[HOUSE_NUMBER] += self._numbers_next_to(parts["line1"])
         for part, candidates in parts.items():
             self._select(f"{field}.{part}", part, candidates)
+
+    def _choose_companies(self) -> None:
+        """Choose the company of each address that has other columns: its own, or one of no
+        address. A company alone is no address, and stays a custom field."""
+        companies = [c for c in self._companies if c.has_values]
+        for field in ("shipping_address", "billing_address"):
+            for (kind, group), columns in self._groups.items():
+                if not any(self._is_part(c, field) for c in columns):
+                    continue
+                own = [c for c in companies if (c.match.kind, c.match.group) == (kind, group)]
+                plain = [c for c in companies if (c.match.kind, c.match.group) == (NEUTRAL, "")]
+                chosen = own or (plain if has_part(group, COMPANY) else [])
+                self._select(f"{field}.{COMPANY}", COMPANY, chosen)
+                companies = [c for c in companies if c not in chosen]
+
+    def _is_part(self, candidate: Candidate, field: str) -> bool:
+        return (self.choices[candidate.position].field or "").startswith(f"{field}.")
 
     def _numbers_next_to(self, streets: Sequence[Candidate]) -> list[Candidate]:
         """Return the columns headed `Número` and the like that follow a street."""

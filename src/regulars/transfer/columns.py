@@ -18,7 +18,7 @@ from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
-from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
+from regulars.transfer.headings import COMPANY, SUBURB, WHOLE, is_secret, match_heading
 from regulars.transfer.import_options import EXTERNAL, is_external
 from regulars.transfer.sibling_columns import without_prefix
 
@@ -114,7 +114,9 @@ def recognised(heading: str, *, is_own: bool = False) -> str | None:
     if match.group is not None:
         part = "city" if match.field == SUBURB else match.field
         kind = BILLING if match.kind == OF_BILLING else SHIPPING
-        return None if part == WHOLE else f"{kind}.{part}"
+        # A company of no address is a part of one only next to others.
+        is_alone = part == COMPANY and not match.group
+        return None if part == WHOLE or is_alone else f"{kind}.{part}"
     field = "name" if match.field == "full_name" else match.field
     return field if field in COLUMNS else None
 

@@ -201,8 +201,6 @@ _DERIVED = {
 _JSON_ONLY = {
     name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
 }
-# The default columns of each format: everything that can be imported.
-DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 _COLUMNS = {**_OWN, **_DERIVED}
 _COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
 _EARLIER_PARTS = (
@@ -222,6 +220,10 @@ EARLIER_HEADINGS: tuple[tuple[str, ...], ...] = (
         "billing_address custom created_at updated_at".split()
     ),
 )
+# The default columns of each format: everything that can be imported. Clients may read the columns
+# of the first release by their positions; parts that an address has had since follow them.
+_LEADING = " ".join((OWN_ID, *EARLIER_HEADINGS[0][1:], OWN_EXTERNAL_IDS))
+DEFAULT_COLUMNS = {"csv": in_order(_LEADING, _OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")

@@ -107,8 +107,7 @@ class Push:
             after = page.after
 
     async def _send(self, row: Mapping[str, Any], index: _RemoteIndex) -> None:
-        supported = await self._remote_customers.names()
-        local = {name: value for name, value in input_of(row).items() if name in supported}
+        local = await self._remote_customers.supported(input_of(row))
         try:
             match = index.find(_key_of(local))
             outcome = await (

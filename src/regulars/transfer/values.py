@@ -211,7 +211,9 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
 
 
 _PARTS: Mapping[str, Read] = {
-    **dict.fromkeys(("line1", "line2", "city", "area", "state", "first_name", "last_name"), _line),
+    **dict.fromkeys(
+        ("line1", "line2", "city", "area", "state", "first_name", "last_name", "company"), _line
+    ),
     ZIP_CITY: _line,
     "country": _country,
     **dict.fromkeys(("zip", "phone", *PARTS_OF_STREETS), _number_text),

@@ -24,6 +24,7 @@ const COLUMN_ORDER = ["FullName", "Location", "Text", "Phone", "Flag", "Tags", "
 export const ADDRESS_PARTS = [
   "first_name",
   "last_name",
+  "company",
   "line1",
   "line2",
   "zip",

@@ -140,9 +140,11 @@ function countrySelect(value) {
 function addressView(address) {
   if (!address) return formatValue(null);
   const join = (...parts) => parts.filter(Boolean).join(" ");
-  const { first_name: first, last_name: last, line1, line2, zip, city, area, state, country, phone, email } = address;
+  const { first_name: first, last_name: last, company, line1, line2 } = address;
+  const { zip, city, area, state, country, phone, email } = address;
   const lines = [
     join(first, last),
+    company,
     line1,
     line2,
     join(zip, city),

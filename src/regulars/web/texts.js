@@ -30,6 +30,7 @@ const fields = {
 const address = {
   first_name: "First name",
   last_name: "Last name",
+  company: "Company",
   line1: "Address",
   line2: "Apartment, suite",
   zip: "Postal code",

@@ -37,7 +37,7 @@ _NO_MESSAGE: dict[str, Any] = {"id": None, "_id": None, "__typename": "Lead"}
 _MAX_READS = 5
 _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
-    *("last_name", "first_name"),
+    *("last_name", "first_name", "company"),
 )
 LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
 

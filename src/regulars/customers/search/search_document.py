@@ -133,7 +133,7 @@ _MAX_CACHED_TAGS = 256
 # Runs of spaces and spaces other than U+0020, which become a single U+0020.
 _SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
-ADDRESS_KEYS = ("country", "state", "city", "zip")
+ADDRESS_KEYS = ("country", "state", "city", "zip", "company")
 
 
 def make_facet(key: str, value: str) -> str:
