@@ -15,7 +15,15 @@ from regulars.api.guards import (
 from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
 from regulars.core.scopes import READ, WRITE
-from regulars.customers.graphql import bulk, history, identifiers, search, statistics, types
+from regulars.customers.graphql import (
+    address_rules,
+    bulk,
+    history,
+    identifiers,
+    search,
+    statistics,
+    types,
+)
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
 from regulars.customers.graphql.roots import (
@@ -51,6 +59,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
             statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
         ),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
+        "addressRules": Root(address_rules.address_rules, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
         "updateCustomer": Root(update_customer, needs_to_write(WRITE, *WRITTEN), price_of_write),
         **{
@@ -90,6 +99,7 @@ API = ApiPart(
         **statistics.TYPES,
         **search.TYPES,
         **identifiers.TYPES,
+        **address_rules.TYPES,
     },
     _roots,
     {"Customer": Node(READ, _LOAD), "Address": Node(READ, address)},

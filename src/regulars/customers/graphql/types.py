@@ -19,6 +19,7 @@ from regulars.core.text import full_name
 from regulars.customers import addresses, custom
 from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS
+from regulars.customers.graphql.address_rules import PROBLEMS
 from regulars.customers.graphql.history import changes_of
 from regulars.graphql import (
     Nested,
@@ -105,6 +106,7 @@ ADDRESS = TypeBinding(
         **{name: _part(name) for name in addresses.PARTS if name != "country"},
         "country": _part("country", missing=None),
         "toString": Value(("parts",), PerRow(addresses.on_one_line)),
+        "problems": PROBLEMS,
     },
     has_dict_rows=True,
 )
