@@ -103,13 +103,14 @@ def test_a_company_comes_back_from_an_export(tmp_path: Path) -> None:
         }
     (headings, *_) = csv.reader(io.StringIO((local.folder / "x.csv").read_text()))
     # Clients may read the columns of earlier versions by position.
-    assert headings[-2:] == ["shipping_address.company", "billing_address.company"]
+    later = ["shipping_address.company", "billing_address.company", "addresses"]
+    assert headings[-3:] == later
     assert headings[8:10] == ["shipping_address.line1", "shipping_address.line2"]
     assert headings[19] == "billing_address.line1"
 
 
 class OlderMirror(Mirror):
-    """A mirror of a server whose addresses have no company."""
+    """A mirror of a server without address books, whose addresses have no company."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -118,8 +119,8 @@ class OlderMirror(Mirror):
     @staticmethod
     def _transform(request: dict[str, Any], answer: Any) -> Any:
         if "__type" in request["query"]:
-            fields = answer["data"]["address"]["fields"]
-            fields.remove({"name": "company"})
+            answer["data"]["address"]["fields"].remove({"name": "company"})
+            answer["data"]["customer"]["fields"].remove({"name": "addresses"})
         elif "company" in json.dumps(request):
             message = "Cannot query field 'company' on type 'Address'."
             return {"errors": [{"message": message, "key": "errors_invalid_input"}]}
@@ -190,3 +191,32 @@ def test_a_mirror_has_the_company(client: Client) -> None:
             assert mirror.push()["updated"] == 1
             (row,) = customers(mirror.remote, ADDRESSES)
             assert row["shipping_address"]["company"] == "Gamma"
+
+
+def test_address_books_are_mirrored(client: Client) -> None:
+    fields = "email addresses { label default_shipping default_billing address { city company } }"
+    entries = [
+        {"address": ACME, "label": "Work", "default_billing": True},
+        {"address": {"city": "Bonn"}},
+    ]
+    with run_flaky_proxy(client.server) as proxy:
+        mirror = Mirror(client, proxy)
+        with mirror.local:
+            number = mirror.remote.create("a@x.test", addresses=entries)["id"]
+            mirror.remote.create("b@x.test", shipping_address={"city": "Kiel"})
+            mirror.pull()
+            assert customers(mirror.local, fields) == customers(mirror.remote, fields)
+            assert mirror.pull()["unchanged"] == 2
+            mirror.remote.update(number, addresses=[{"address": ACME}])
+            mirror.pull("--since", "last")
+            assert customers(mirror.local, fields) == customers(mirror.remote, fields)
+            mirror.local.update(number, addresses=[*entries, {"address": {"city": "Trier"}}])
+            mirror.local.create("c@x.test", addresses=entries)
+            assert mirror.push("--dry-run")["updated"] == 1
+            result = mirror.push()
+            assert (result["created"], result["updated"], result["unchanged"]) == (1, 1, 1)
+            assert customers(mirror.local, fields) == customers(mirror.remote, fields)
+            assert mirror.push()["unchanged"] == 3
+            mirror.local.update(number, addresses=[])
+            mirror.push()
+            assert customers(mirror.local, fields) == customers(mirror.remote, fields)

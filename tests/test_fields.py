@@ -215,14 +215,14 @@ def test_events_have_the_field(client: Client) -> None:
         first, second = [one.json for one in receiver.wait(2)]
     assert [first["node"]["nickname"], second["node"]["nickname"]] == ["Beta", "Gamma"]
     assert [first["changes"], second["changes"]] == [{"nickname": "Acme"}, {"nickname": "Beta"}]
-    assert list(first["node"])[-3:] == ["nickname", "__typename", "external_ids"]
+    assert list(first["node"])[-4:] == ["nickname", "__typename", "external_ids", "addresses"]
 
 
 def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_path: Path) -> None:
     client = shop.client
     url, options = client.server.database_url, ("--account", shop.name)
     (tmp_path / "in.csv").write_text(
-        f"E-mail,Firm\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
+        f"E-mail,Alias\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
     )
     process = subprocess.run(
         [

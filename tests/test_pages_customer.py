@@ -193,6 +193,25 @@ def test_a_stored_value_that_the_country_lacks_is_kept(person: Person) -> None:
     assert read_parts(person, "billing_address", "state") == {"state": "québec"}
 
 
+def test_the_address_book_is_shown(person: Person) -> None:
+    entries: list[dict[str, Any]] = [
+        {"label": "Home", "default_shipping": True, "address": {"city": "Rabat"}},
+        {"label": "Work", "address": {"company": "Acme", "city": "Fès"}},
+        {"address": {"city": "Paris"}},
+    ]
+    number = person.client.create("ana@example.com", addresses=entries)["id"]
+    page = person.page
+    person.open("/customers/1")
+    expect(page.locator(".address")).to_have_text(["Rabat", "AcmeFès", "Paris"])
+    expect(page.get_by_text("Work", exact=True)).to_be_visible()
+    expect(page.get_by_text("Other address")).to_be_visible()
+    check_accessibility(page)
+    person.client.update(number, addresses=[*entries[:2], {"address": {"city": "Lyon"}}])
+    expect(page.locator(".address").last).to_have_text("Lyon")
+    expect(page.locator(".timeline ins").first).to_have_text("Lyon")
+    expect(page.locator(".timeline del").first).to_have_text("Paris")
+
+
 def test_tags_are_added_and_removed(ana: Person) -> None:
     page = ana.page
     box = page.get_by_role("textbox", name="Add a tag")

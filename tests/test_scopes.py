@@ -47,6 +47,7 @@ UNRESTRICTED = {
     "tokenScopes",
     "webhookTypes",
     "accountSettings",
+    "addressRules",
 }
 REQUIRED_SCOPES = {
     name: "orders:write" if name.startswith("record") else "webhooks"
@@ -65,6 +66,8 @@ SHOWS_MORE = {
     ("customers:write", "removeTags"),
     ("customers:write", "addExternalIds"),
     ("customers:write", "removeExternalIds"),
+    ("customers:write", "createAddress"),
+    ("customers:write", "updateAddress"),
     ("customers:write", "createSegment"),
     ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
@@ -257,7 +260,7 @@ def input_paths() -> set[str]:
 
 
 CUSTOMER = (
-    "accepts_marketing billing_address custom email external_ids first_name last_name notes phone "
+    "accepts_marketing addresses billing_address custom email external_ids first_name last_name notes phone "
     "shipping_address tags"
 )
 # The scopes of each argument of a mutation: only that of the mutation (`PLAIN`), or `customers:read`
@@ -293,6 +296,7 @@ PLAIN = {
     "updateSegment": "announce id",
     "updateSegment.node": "description name query settings watched",
     "deleteSegments": "items",
+    "deleteAddresses": "items",
 }
 READS = {
     "createCustomer": "dryRun",
@@ -308,6 +312,13 @@ READS = {
     "createWebhook": "dryRun",
     "addExternalIds": "dryRun ifVersion",
     "removeExternalIds": "dryRun ifVersion",
+    "createAddress": "customer dryRun ifVersion",
+    "updateAddress": "dryRun id ifVersion",
+    **dict.fromkeys(
+        ("createAddress.node", "updateAddress.node"),
+        "address default_billing default_shipping id label",
+    ),
+    "deleteAddresses": "dryRun",
     "createWebhook.node": "settings type url version",
     "updateWebhook": "dryRun id",
     "updateWebhook.node": "disabled settings skip_missed type url version",

@@ -95,6 +95,7 @@ _FORMS: Mapping[type[Field], Form] = {
     kinds.ExternalIds: _LIST,
     kinds.Json: _JSON,
     kinds.Address: _JSON,
+    kinds.Addresses: _LIST,
     kinds.Timestamp: _TIMESTAMP,
     kinds.Money: _AMOUNT,
     kinds.Count: _PLAIN,

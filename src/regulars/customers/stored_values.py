@@ -33,6 +33,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
     kinds.ExternalIds: lambda _: ARRAY,
     kinds.Json: lambda _: OBJECT,
     kinds.Address: lambda _: OBJECT,
+    kinds.Addresses: lambda _: ARRAY,
     kinds.Timestamp: lambda _: TIME,
     kinds.Money: lambda _: None,
     kinds.Count: lambda field: POSITIVE if field.start else COUNT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,8 @@ import orjson
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, Problem
 from regulars.core.fields import names_of
-from regulars.customers import field_rules
+from regulars.customers import address_book, field_rules
+from regulars.customers.address_book import BILLING, BOOK, SHIPPING
 from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
     APPLY,
@@ -49,6 +50,12 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
             problems += CLEAN[name](values, value, (*path, name))
         else:  # a value that no rule has checked is never stored
             raise LookupError(f"No rule for the field {name!r}.")
+    if BOOK in node and (others := [name for name in (SHIPPING, BILLING) if name in node]):
+        message = (
+            f"`{BOOK}` and `{others[0]}` cannot be combined. Set `default_shipping` and "
+            f"`default_billing` in `{BOOK}`."
+        )
+        problems.append(InvalidInput(message, (*path, BOOK)))
     return values, problems
 
 
@@ -96,9 +103,28 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         if name in APPLY:
             changed[name], wrong = APPLY[name](row, value, path)
             problems += wrong
+    names: Collection[str] = values.keys()
+    if BOOK in values:
+        stored = address_book.load(row)
+        customer_id = row["customer_id"]
+        entries, wrong = address_book.replaced(stored, values[BOOK], customer_id, (*path, BOOK))
+        problems += wrong
+        changed |= address_book.dump(entries)
+        names = {*names, SHIPPING, BILLING}
+    elif changed[BOOK] is not None and (SHIPPING in values or BILLING in values):
+        changed[BOOK] = address_book.normalized(changed)
+        names = {*names, BOOK}
     if changed == row:
         return row, problems
-    changed |= folded_columns(changed, values.keys())
-    if not problems and not values.keys().isdisjoint(search_document.SOURCES):
-        changed |= search_document.derive_columns(changed, values.keys())
+    changed |= folded_columns(changed, names)
+    if not problems and not search_document.SOURCES.isdisjoint(names):
+        changed |= search_document.derive_columns(changed, names)
     return changed, problems
+
+
+def with_entries(row: Row, entries: Sequence[address_book.Entry]) -> Row:
+    """Returns the row with other entries in its address book."""
+    changed = {**row, **address_book.dump(entries)}
+    if changed == row:
+        return row
+    return {**changed, **search_document.derive_columns(changed, (SHIPPING, BILLING, BOOK))}

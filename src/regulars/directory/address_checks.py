@@ -6,15 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from regulars.core import fields
 from regulars.core.counts import count_of
-from regulars.core.fields import names_of
-from regulars.customers import addresses
+from regulars.customers import address_book
 from regulars.customers.address_rules import problems_of
-from regulars.customers.fields import FIELDS
 from regulars.store import Row
-
-_ADDRESSES = names_of(FIELDS, fields.Address)
 
 
 @dataclass(slots=True)
@@ -28,12 +23,11 @@ class AddressCount:
 
     def read(self, customer: Row) -> None:
         """Count the addresses of a customer."""
-        for name in _ADDRESSES:
-            if address := addresses.load(customer[name]):
-                problems = problems_of(address)
-                self.addresses += 1
-                self.with_problems += bool(problems)
-                self.problems.update(f"{p.part} {p.problem}" for p in problems)
+        for entry in address_book.load(customer):
+            problems = problems_of(entry.address)
+            self.addresses += 1
+            self.with_problems += bool(problems)
+            self.problems.update(f"{p.part} {p.problem}" for p in problems)
 
     def describe(self, account_id: int) -> str:
         """Return the count as a line of the report."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from regulars.core import external_ids
 from regulars.core.packages import all_tables, parts
+from regulars.customers import address_book
 from regulars.customers.search import search_document
 from regulars.directory.address_checks import AddressCount
 from regulars.directory.entities import ENTITIES
@@ -300,6 +301,7 @@ class _Verifier:
             end = counter_row["changes"]
             yield f"{account}: the history ends with change {change_log.last}, not {end}"
         stored_terms = self._terms(account_id)
+        address_ids: set[int] = set()
         for row in self._all(customers, account_id):
             customer_id = row["customer_id"]
             owners.discard(customer_id)
@@ -308,6 +310,12 @@ class _Verifier:
                 yield f"{label}: the id was never assigned"
             yield from change_log.of_present(customer_id)
             row_problems = list(check_customer(row))
+            for number in [] if row_problems else address_book.own_ids(row[address_book.BOOK]):
+                if -number > counter_row["addresses"]:
+                    yield f"{label}, address {number}: the id was never assigned"
+                if number in address_ids:
+                    yield f"{label}, address {number}: another address has the id"
+                address_ids.add(number)
             self._add_external_ids("Customer", customer_id, row)
             self._identification[account_id].read(row)
             if self._counts_addresses and not row_problems:

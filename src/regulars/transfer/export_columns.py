@@ -14,7 +14,7 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import did_you_mean, full_name
-from regulars.customers import addresses
+from regulars.customers import address_book, addresses
 from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.cells import neutral, of_tags
@@ -23,7 +23,11 @@ from regulars.transfer.import_options import EXTERNAL, is_external
 
 # Columns of the table whose values may be long.
 LONG_COLUMNS = frozenset(
-    names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.ExternalIds)
+    names_of(
+        FIELDS,
+        *(kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.Addresses),
+        kinds.ExternalIds,
+    )
 )
 
 Values = Sequence[Any]
@@ -122,6 +126,34 @@ def _addresses(field: kinds.Address) -> dict[str, ExportColumn]:
     return {f"{field.name}.{part}": _part(field.name, part) for part in addresses.PARTS}
 
 
+def _books(*columns: Values) -> Values:
+    """Return the address books that have more than default addresses, without ids."""
+    names = (*address_book.FLAGS, address_book.BOOK)
+    return [
+        [
+            {
+                "label": entry.label,
+                "default_shipping": entry.default_shipping,
+                "default_billing": entry.default_billing,
+                "address": entry.address,
+            }
+            for entry in address_book.load(dict(zip(names, row, strict=True)))
+        ]
+        if row[-1]
+        else None
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _book_cells(*columns: Values) -> Values:
+    return ["" if book is None else orjson.dumps(book).decode() for book in _books(*columns)]
+
+
+def _address_book(field: kinds.Addresses) -> dict[str, ExportColumn]:
+    reads = (*address_book.FLAGS, field.name)
+    return {field.name: ExportColumn(reads, _book_cells, _books)}
+
+
 def _column(
     cells: Callable[..., Values], values: Callable[..., Values], *, is_user_text: bool = True
 ) -> Callable[[Any], dict[str, ExportColumn]]:
@@ -163,6 +195,7 @@ _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportCol
     kinds.ExternalIds: _column(_external_id_cells, _external_id_values),
     kinds.Json: _column(_or_empty, _fragments),
     kinds.Address: _addresses,
+    kinds.Addresses: _address_book,
     kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),
     kinds.Money: _column(amounts, amounts, is_user_text=False),
     kinds.Count: _column(_same, _same, is_user_text=False),

@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from regulars.core.fields import Address, ExternalIds
+from regulars.core.fields import Address, Addresses, ExternalIds
 from regulars.customers.fields import WRITABLE
 
 # Characters of a heading that are compared. Longer ones are questions of a survey.
@@ -143,9 +143,9 @@ def dictionary() -> Dictionary:
                 for index, heading in enumerate(headings):
                     fields.setdefault(comparable(heading), (field, tier, index))
     # A field that is added to the declarations is known by its name and its own headings. Ids of
-    # other systems have a column for each system.
+    # other systems have a column for each system. Address books of other systems have other forms.
     for declared in WRITABLE:
-        if not isinstance(declared, (Address, ExternalIds)):
+        if not isinstance(declared, (Address, Addresses, ExternalIds)):
             for index, heading in enumerate((declared.name, *declared.headings.split())):
                 fields.setdefault(comparable(heading), (declared.name, 0, _DECLARED + index))
     parts: dict[str, tuple[str, int]] = {}

@@ -13,6 +13,8 @@ from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput
 from regulars.core.fields import Field, names_of
 from regulars.core.ids import MAX_ID
+from regulars.customers import address_book
+from regulars.customers.address_book import BOOK, FLAGS
 from regulars.customers.addresses import PARTS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
@@ -71,6 +73,19 @@ def _parts_of(value: Any) -> dict[str, Any] | None:
     return {part: value.get(part) for part in PARTS if part in value or part in _FIRST_PARTS}
 
 
+def _entries_of(value: Any) -> list[dict[str, Any]] | None:
+    """Return the entries of an address book, without what is empty."""
+    if not isinstance(value, list):
+        return None
+    return [
+        {
+            **{name: entry[name] for name in ("label", *FLAGS.values()) if entry.get(name)},
+            "address": {part: text for part, text in entry["address"].items() if text},
+        }
+        for entry in value
+    ]
+
+
 _TEXT = _plain(lambda value: value or "")
 _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     fields.Email: _TEXT,
@@ -84,6 +99,11 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     ),
     fields.Json: _plain(_object_of, _load),
     fields.Address: lambda field: _Mirrored(f"{field.name} {{ PARTS }}", _parts_of, _load),
+    fields.Addresses: lambda field: _Mirrored(
+        f"{field.name} {{ label {' '.join(FLAGS.values())} address {{ PARTS }} }}",
+        _entries_of,
+        _same,
+    ),
 }
 _BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in WRITABLE}
 # Every server of this API has these fields. Others are selected if the server has them.
@@ -311,6 +331,8 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     by email."""
     number = node["_id"]
     input_, warnings = _sanitized(_input(node))
+    if input_.get(BOOK) is not None:  # it has the default addresses, too
+        input_ = {name: value for name, value in input_.items() if name not in _ADDRESSES}
     values, problems = clean_values(input_, ())
     timestamps = (timestamp_of(node.get("created_at")), timestamp_of(node.get("updated_at")))
     created_and_updated = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)
@@ -365,5 +387,9 @@ def _input(node: Node) -> dict[str, Any]:
 
 
 def input_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the input that creates the customer of a row on another server."""
-    return {name: mirrored.write(row[name]) for name, mirrored in _MIRRORED.items()}
+    """Return the input that creates the customer of a row on another server. The address book has
+    the default addresses, too."""
+    values = {name: mirrored.write(row[name]) for name, mirrored in _MIRRORED.items()}
+    rows = address_book.api_rows(0, *(row[name] for name in (*FLAGS, BOOK)))
+    entries = [{**entry, "address": entry["address"]["parts"]} for entry in rows]
+    return {**values, BOOK: _entries_of(entries)}

@@ -12,6 +12,7 @@ from regulars.core import fields as kinds
 from regulars.core.countries import find_country
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID, number_of
+from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS
 from regulars.transfer import cells
 from regulars.transfer.artefacts import (
@@ -163,6 +164,31 @@ def _custom(value: Any) -> dict[str, Any]:
     return data
 
 
+def _address_entries(value: Any) -> list[dict[str, Any]]:
+    """Return the entries of an address book as they are in an export. Raises InvalidValue."""
+    data = value
+    if isinstance(value, str):
+        try:
+            data = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            data = None
+    names = {"label": str, "default_shipping": bool, "default_billing": bool, "address": dict}
+    is_valid = isinstance(data, list) and all(
+        isinstance(entry, dict)
+        and "address" in entry
+        and all(isinstance(each, names.get(name, ())) for name, each in entry.items())
+        and all(name in PARTS and isinstance(text, str) for name, text in entry["address"].items())
+        for entry in data
+    )
+    if not is_valid:
+        raise InvalidValue(
+            "The address book must be a JSON list, such as "
+            '[{"label": "Work", "address": {"city": "Rabat", "country": "MA"}}].'
+        )
+    entries: list[dict[str, Any]] = data
+    return entries
+
+
 def time_of(value: Any, order: Order | None) -> int | None:
     """Return the time of a value, in milliseconds since 1970; None if it says that there is none.
     `order` is that of the day and the month. Raises InvalidValue."""
@@ -230,6 +256,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Tags: lambda field: _whole(field, _tags),
     kinds.ExternalIds: lambda _: {},  # read by source; see `row_identity`
     kinds.Json: lambda field: _whole(field, _custom),
+    kinds.Addresses: lambda field: _whole(field, _address_entries),
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }
 # The readers of the values of our own exports, instead of those that undo what others do.

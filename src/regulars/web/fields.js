@@ -40,6 +40,7 @@ export const selectTimes = (...names) => names.map((name) => `${name} ${name}_is
 const SELECTIONS = {
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
+  Addresses: (name) => `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} } }`,
   ExternalIds: (name) => `${name} { source id }`,
 };
 

@@ -23,6 +23,7 @@ const fields = {
   tags: "Tags",
   shipping_address: "Shipping address",
   billing_address: "Billing address",
+  addresses: "Address book",
   notes: "Notes",
   custom: "Custom fields",
   external_ids: "External ids",
@@ -299,6 +300,7 @@ export const t = {
     done: (name) => `${name} was added.`,
   },
   customer: {
+    otherAddress: "Other address",
     sections: { profile: "Profile", addresses: "Addresses", more: "Notes and details" },
     figures: "Key figures",
     since: (month) => `Customer since ${month}`,

@@ -18,7 +18,7 @@ from regulars.core.fields import Field, in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import full_name
-from regulars.customers import addresses, history
+from regulars.customers import address_book, addresses, history
 from regulars.customers.avatars import avatars
 from regulars.customers.field_rules import EMPTY
 from regulars.customers.fields import FIELDS
@@ -26,8 +26,8 @@ from regulars.store import Row, Store, queries
 from regulars.store.relations import LEADS, all_of_each
 from regulars.webhooks import delivery_queries
 
-_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID = map(
-    encoder, ("Customer", "Order", "Lead", "Account", "Segment")
+_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID, _ADDRESS_ID = map(
+    encoder, ("Customer", "Order", "Lead", "Account", "Segment", "Address")
 )
 FORM = "contact-form/created"
 # Begins the types of events of segments. Their bodies have the segment, too.
@@ -166,6 +166,21 @@ def _read_avatar(field: kinds.Avatar) -> _Reader:
     return lambda row: avatars([row[email]])[0]
 
 
+def _read_book(row: Row) -> list[Body]:
+    entries = address_book.load(row)
+    ids = _ADDRESS_ID([entry.number(row["customer_id"]) for entry in entries])
+    return [
+        {
+            "id": id_,
+            "label": entry.label,
+            "default_shipping": entry.default_shipping,
+            "default_billing": entry.default_billing,
+            "address": address_body(entry.address),
+        }
+        for id_, entry in zip(ids, entries, strict=True)
+    ]
+
+
 def _load_json(stored: str | None) -> Any:
     return None if stored is None else orjson.loads(stored)
 
@@ -181,6 +196,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
     kinds.ExternalIds: _read_column(lambda stored: _load_json(stored) or []),
     kinds.Json: _read_column(lambda stored: _load_json(stored) or {}),
     kinds.Address: _read_column(lambda stored: address_body(addresses.load(stored))),
+    kinds.Addresses: lambda _: _read_book,
     kinds.Location: _read_location,
     kinds.FullName: _read_full_name,
     kinds.Avatar: _read_avatar,
@@ -190,7 +206,7 @@ _EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
 _FIELD_READERS = {
     f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
 }
-_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds)
+_LAST_KEYS = (*names_of(FIELDS, kinds.ExternalIds), *names_of(FIELDS, kinds.Addresses))
 # In the order of the first release, because a signature covers the order. New fields follow.
 _BODY_KEYS = (
     *in_order(

@@ -16,6 +16,7 @@ from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
 from regulars.core.scopes import READ, WRITE
 from regulars.customers.graphql import (
+    address_book,
     address_rules,
     bulk,
     history,
@@ -69,6 +70,15 @@ def _roots(page_size: int) -> Mapping[str, Root]:
                 ("removeExternalIds", remove_external_ids),
             )
         },
+        **{
+            # Even the id shows whether the customer has had the address.
+            name: Root(change, needs(WRITE, READ), price_of_write)
+            for name, change in (
+                ("createAddress", address_book.create_address),
+                ("updateAddress", address_book.update_address),
+            )
+        },
+        "deleteAddresses": Root(address_book.delete_addresses, needs(WRITE), price_of_deletes),
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
         "setCustomers": Root(
             bulk.set_customers,

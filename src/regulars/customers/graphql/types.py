@@ -16,7 +16,8 @@ from regulars.core.fields import Field
 from regulars.core.money import amounts
 from regulars.core.paging import encode, requested_size
 from regulars.core.text import full_name
-from regulars.customers import addresses, custom
+from regulars.customers import address_book, addresses, custom
+from regulars.customers.address_book import BILLING, SHIPPING
 from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS
 from regulars.customers.graphql.address_rules import PROBLEMS
@@ -35,9 +36,6 @@ from regulars.store.relations import LEADS, ORDERS
 
 # What it costs to count customers, in points.
 COUNT_COST = 10
-
-BILLING = "billing_address"
-SHIPPING = "shipping_address"
 
 
 def _location(shipping: str | None, billing: str | None) -> str:
@@ -80,6 +78,11 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.ExternalIds: lambda field: external_ids_of(field.name),
     kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
+    kinds.Addresses: lambda field: Nested(
+        ("customer_id", SHIPPING, BILLING, field.name),
+        PerRow(address_book.api_rows),
+        can_be_large=True,
+    ),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
     kinds.Count: _column(),
@@ -111,6 +114,15 @@ ADDRESS = TypeBinding(
     has_dict_rows=True,
 )
 
+ADDRESS_ENTRY = TypeBinding(
+    {
+        "id": global_id("Address", "address_id"),
+        **{name: Value((name,)) for name in ("label", *address_book.FLAGS.values())},
+        "address": Nested(("address",)),
+    },
+    has_dict_rows=True,
+)
+
 EXTERNAL_ID = TypeBinding({"source": Value(("source",)), "id": Value(("id",))}, has_dict_rows=True)
 
 SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": SameRow()})
@@ -129,6 +141,7 @@ COUNT = Value(("totalCount",), cost=COUNT_COST)
 TYPES: Mapping[str, TypeBinding] = {
     "Customer": CUSTOMER,
     "Address": ADDRESS,
+    "AddressEntry": ADDRESS_ENTRY,
     "ExternalId": EXTERNAL_ID,
     "CustomerSummary": SUMMARY,
     "CustomerOrders": CUSTOMER_ORDERS,
