@@ -122,8 +122,8 @@ docs: install ## Write the generated types of the schema, and the generated page
 	$(BIN)/python tools/schema.py
 	$(BIN)/python tools/reference.py
 
-migration: install ## Write the migration to the tables of the code: make migration NAME=add_company
-	@test -n '$(NAME)' || { echo 'Name it: make migration NAME=add_company'; exit 1; }
+migration: install ## Write the migration to the tables of the code: make migration NAME=add_nickname
+	@test -n '$(NAME)' || { echo 'Name it: make migration NAME=add_nickname'; exit 1; }
 	$(BIN)/python tools/migration.py '$(NAME)'
 	@$(BIN)/ruff format --quiet src/regulars/store/migrations/versions
 

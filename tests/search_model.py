@@ -131,7 +131,7 @@ def values(customer: ModelCustomer, key: str) -> list[str]:
     if key == "external_id":
         ids = node.get("external_ids", [])
         return [fold_spaces(f"{external['source']}:{external['id']}") for external in ids]
-    if key in ("country", "state", "city", "zip"):
+    if key in ("country", "state", "city", "zip", "company"):
         addresses = (node.get("shipping_address"), node.get("billing_address"))
         return [fold_spaces(address[key]) for address in addresses if address and address.get(key)]
     if key == "phone":

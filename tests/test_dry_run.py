@@ -221,6 +221,13 @@ SEGMENTS = node(
     settings=st.sampled_from([{}, {"include": {"tags": ["vip"]}}, {"exclude": None}]),
 )
 
+ADDRESS_IDS = st.sampled_from(["2", "3", "-1", "-2", "nothing"])
+ADDRESS_ENTRIES = node(
+    {"address": st.sampled_from([{"city": "Fès"}, {"city": "Rabat", "company": "Acme"}, {}])},
+    label=st.sampled_from(["", "Work"]),
+    default_shipping=st.booleans(),
+)
+
 OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "createCustomer": st.fixed_dictionaries({"node": values(required=("email",))}),
     "updateCustomer": st.fixed_dictionaries(
@@ -274,6 +281,13 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         )
         for name, values in (("emails", EMAILS), ("phones", PHONES))
     },
+    "createAddress": st.fixed_dictionaries(
+        {"customer": POSITION, "node": ADDRESS_ENTRIES, "ifVersion": VERSION}
+    ),
+    "updateAddress": st.fixed_dictionaries(
+        {"id": ADDRESS_IDS, "node": ADDRESS_ENTRIES, "ifVersion": VERSION}
+    ),
+    "deleteAddresses": st.fixed_dictionaries({"items": st.lists(ADDRESS_IDS, max_size=2)}),
     "recordOrder": st.fixed_dictionaries(
         {
             "node": node(
@@ -420,10 +434,14 @@ class MutationSequence:
 
     def _with_ids(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments with ids in place of positions."""
+        if name in ("updateAddress", "deleteAddresses"):
+            return dict(arguments)
         kind = next((kind for kind in ("Webhook", "Token", "Segment") if kind in name), "Customer")
         result = dict(arguments)
         if "id" in result:
             result["id"] = self._id(kind, result["id"])
+        if "customer" in result:
+            result["customer"] = self._id(kind, result["customer"])
         if "items" in result:
             result["items"] = [self._id(kind, position) for position in result["items"]]
         if "nodes" in result:

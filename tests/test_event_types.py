@@ -91,6 +91,18 @@ def test_an_order_without_address_has_the_address_of_its_customer(
     assert (body["phone"], body["shipping_address"]["line1"]) == ("+212600000000", "2 New Street")
 
 
+def test_the_company_is_the_last_key_of_an_address(client: Client, receiver: Receiver) -> None:
+    create_webhook(client, "contact/signup", receiver.url + "/signup")
+    create_webhook(client, "order/created", receiver.url + "/created")
+    client.create("ana@example.com", shipping_address={"company": "Acme"})
+    record_order(client, billing_address={"company": "Beta"})
+    for path, companies in (("/signup", ("Acme", "")), ("/created", ("Acme", "Beta"))):
+        (body,) = wait_for_nodes(receiver, 1, path)
+        for name, company in zip(("shipping_address", "billing_address"), companies, strict=True):
+            assert list(body[name])[-2:] == ["first_name", "company"]
+            assert body[name]["company"] == company
+
+
 def test_the_body_of_an_order_event_has_the_documented_values(
     client: Client, receiver: Receiver
 ) -> None:

@@ -38,8 +38,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 DECLARATION = (
-    'Text("company", description="Company of the customer.", sort=True, search=True, max_length=40, '
-    'headings="company firm"),'
+    'Text("nickname", description="Nickname of the customer.", sort=True, search=True, max_length=40, '
+    'headings="nickname alias"),'
 )
 BEFORE = '    LongText(\n        "notes"'
 SOHNE = "Acme Söhne & Co."
@@ -85,7 +85,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     fields.write_text(text.replace(BEFORE, f"    {DECLARATION}\n{BEFORE}"))
     program_copy = Program(folder)
     program_copy.python(str(folder / "tools/schema.py"))
-    program_copy.python(str(folder / "tools/migration.py"), "add_company")
+    program_copy.python(str(folder / "tools/migration.py"), "add_nickname")
     return program_copy
 
 
@@ -144,59 +144,61 @@ def client(shop: Shop) -> Client:
     return shop.client
 
 
-def companies(client: Client, query: str = "order_by:id order_dir:asc") -> list[str]:
-    return [edge["node"]["company"] for edge in client.page("company", query=query)["edges"]]
+def nicknames(client: Client, query: str = "order_by:id order_dir:asc") -> list[str]:
+    return [edge["node"]["nickname"] for edge in client.page("nickname", query=query)["edges"]]
 
 
 def test_field_is_cleaned(client: Client) -> None:
-    number = client.create("a@x.test", company=f"  {SOHNE}\u0308 ")["id"]
-    assert companies(client) == [f"{SOHNE}\u0308"]
+    number = client.create("a@x.test", nickname=f"  {SOHNE}\u0308 ")["id"]
+    assert nicknames(client) == [f"{SOHNE}\u0308"]
     mutation = (
         "mutation($id: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $id, node: $n) { id } }"
     )
     for value, message in (
-        ("x" * 41, "The company has 41 characters; the maximum is 40."),
-        ("a\nb", "The company has a control character (U+000A). Remove it."),
-        (None, "`company` cannot be null. Omit it to keep the stored value."),
+        ("x" * 41, "The nickname has 41 characters; the maximum is 40."),
+        ("a\nb", "The nickname has a control character (U+000A). Remove it."),
+        (None, "`nickname` cannot be null. Omit it to keep the stored value."),
     ):
-        (error,) = client.errors(mutation, id=number, n={"company": value})
+        (error,) = client.errors(mutation, id=number, n={"nickname": value})
         assert error["key"] == "errors_invalid_input"
         assert error["message"] == message
-        assert error["extensions"]["input_path"] == ["node", "company"]
+        assert error["extensions"]["input_path"] == ["node", "nickname"]
 
 
 def test_field_is_searchable_and_sortable(client: Client) -> None:
-    for n, company in enumerate(["Zeta", SOHNE, "", "beta works"]):
-        client.create(email=f"c{n}@x.test", company=company)
+    for n, nickname in enumerate(["Zeta", SOHNE, "", "beta works"]):
+        client.create(email=f"c{n}@x.test", nickname=nickname)
     for query, expected in (
         ("sohne", [SOHNE]),
         ("works", ["beta works"]),
         ("zet", ["Zeta"]),
-        ('company:"acme sohne & co."', [SOHNE]),
-        ("company:acme*", [SOHNE]),
-        ("company:acme", []),
-        ("-has:company", [""]),
-        ("has:company order_by:company order_dir:asc", [SOHNE, "beta works", "Zeta"]),
-        ("order_by:company order_dir:desc", ["Zeta", "beta works", SOHNE, ""]),
+        ('nickname:"acme sohne & co."', [SOHNE]),
+        ("nickname:acme*", [SOHNE]),
+        ("nickname:acme", []),
+        ("-has:nickname", [""]),
+        ("has:nickname order_by:nickname order_dir:asc", [SOHNE, "beta works", "Zeta"]),
+        ("order_by:nickname order_dir:desc", ["Zeta", "beta works", SOHNE, ""]),
     ):
-        assert companies(client, query) == expected, query
-    companies_seen: list[str] = []
+        assert nicknames(client, query) == expected, query
+    nicknames_seen: list[str] = []
     after = None
     for _ in range(4):
-        page = client.page("company", query="order_by:company order_dir:asc", first=1, after=after)
-        companies_seen += [edge["node"]["company"] for edge in page["edges"]]
+        page = client.page(
+            "nickname", query="order_by:nickname order_dir:asc", first=1, after=after
+        )
+        nicknames_seen += [edge["node"]["nickname"] for edge in page["edges"]]
         after = page["pageInfo"]["endCursor"]
-    assert companies_seen == ["", SOHNE, "beta works", "Zeta"]
+    assert nicknames_seen == ["", SOHNE, "beta works", "Zeta"]
     keys = client.data("{ searchLanguage { keys { name takes } } }")["searchLanguage"]["keys"]
-    assert {"name": "company", "takes": "text"} in keys
+    assert {"name": "nickname", "takes": "text"} in keys
 
 
 def test_history_has_the_field(client: Client) -> None:
-    number = client.create("a@x.test", company="Acme")["id"]
-    client.update(number, company="Beta")
+    number = client.create("a@x.test", nickname="Acme")["id"]
+    client.update(number, nickname="Beta")
     changes = client.data("{ customerChanges { edges { node { fields { name before after } } } } }")
     last = changes["customerChanges"]["edges"][-1]["node"]["fields"]
-    assert last == [{"name": "company", "before": "Acme", "after": "Beta"}]
+    assert last == [{"name": "nickname", "before": "Acme", "after": "Beta"}]
 
 
 def test_events_have_the_field(client: Client) -> None:
@@ -207,21 +209,21 @@ def test_events_have_the_field(client: Client) -> None:
             create_document,
             n={"type": "contact/updated", "url": receiver.url, "settings": settings},
         )
-        number = client.create("a@x.test", company="Acme")["id"]
-        client.update(number, company="Beta")
-        client.update(number, company="Gamma")
+        number = client.create("a@x.test", nickname="Acme")["id"]
+        client.update(number, nickname="Beta")
+        client.update(number, nickname="Gamma")
         first, second = [one.json for one in receiver.wait(2)]
-    assert [first["node"]["company"], second["node"]["company"]] == ["Beta", "Gamma"]
-    assert [first["changes"], second["changes"]] == [{"company": "Acme"}, {"company": "Beta"}]
-    last_keys = ["company", "__typename", "external_ids", "emails", "phones"]
-    assert list(first["node"])[-5:] == last_keys
+    assert [first["node"]["nickname"], second["node"]["nickname"]] == ["Beta", "Gamma"]
+    assert [first["changes"], second["changes"]] == [{"nickname": "Acme"}, {"nickname": "Beta"}]
+    last_keys = ["nickname", "__typename", "external_ids", "emails", "phones", "addresses"]
+    assert list(first["node"])[-6:] == last_keys
 
 
 def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_path: Path) -> None:
     client = shop.client
     url, options = client.server.database_url, ("--account", shop.name)
     (tmp_path / "in.csv").write_text(
-        f"E-mail,Firm\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
+        f"E-mail,Alias\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
     )
     process = subprocess.run(
         [
@@ -241,38 +243,38 @@ def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_pa
     )
     (result,) = json.loads(process.stdout)
     assert (result["created"], result["rejected"]) == (2, 1)
-    assert companies(client) == [SOHNE, ""]
+    assert nicknames(client) == [SOHNE, ""]
     rows = csv.DictReader(io.StringIO(client.http.get("/export").text, newline=""))
-    assert [row["company"] for row in rows] == [SOHNE, ""]
+    assert [row["nickname"] for row in rows] == [SOHNE, ""]
     lines = client.http.get("/export?format=jsonl").text.splitlines()
-    assert [json.loads(line)["company"] for line in lines] == [SOHNE, ""]
+    assert [json.loads(line)["nickname"] for line in lines] == [SOHNE, ""]
 
-    (tmp_path / "clear.csv").write_text("email,company\na@x.test,\n")
+    (tmp_path / "clear.csv").write_text("email,nickname\na@x.test,\n")
     program.run_regulars(url, "import", str(tmp_path / "clear.csv"), "--empty", "clear", *options)
-    assert companies(client) == ["", ""]
+    assert nicknames(client) == ["", ""]
 
 
 def test_mirror_has_the_field(
     shop: Shop, copy: Server, shops: Iterator[tuple[str, str]], program: Program
 ) -> None:
     client, url = shop.client, copy.database_url
-    number = client.create("a@x.test", company="Acme")["id"]
+    number = client.create("a@x.test", nickname="Acme")["id"]
     name, token = next(shops)
     with Client(copy, token) as mirror:
         pull = ("pull", copy.url, "--account", name)
         program.run_regulars(url, *pull, REGULARS_REMOTE_TOKEN=client.token)
-        assert companies(mirror) == ["Acme"]
-        client.update(number, company="Beta")
+        assert nicknames(mirror) == ["Acme"]
+        client.update(number, nickname="Beta")
         push = ("push", copy.url, "--account", shop.name)
         program.run_regulars(url, *push, REGULARS_REMOTE_TOKEN=token)
-        assert companies(mirror) == ["Beta"]
+        assert nicknames(mirror) == ["Beta"]
 
 
 def test_mirror_of_an_older_server_keeps_the_field(
     shop: Shop, program: Program, sqlite_server: Server
 ) -> None:
     client, server = shop.client, sqlite_server
-    number = client.create("a@x.test", company="Acme", phone="1")["id"]
+    number = client.create("a@x.test", nickname="Acme", phone="1")["id"]
     url, options = client.server.database_url, ("--account", shop.name)
     with Client(server, create_token(server)) as remote:
         env = {"REGULARS_REMOTE_TOKEN": remote.token}
@@ -281,8 +283,8 @@ def test_mirror_of_an_older_server_keeps_the_field(
         assert edge["node"]["phone"] == "1"
         remote.update(edge["node"]["id"], phone="2")
         program.run_regulars(url, "pull", server.url, "--match", "email", *options, **env)
-    node = client.page("id phone company")["edges"][0]["node"]
-    assert node == {"id": number, "phone": "2", "company": "Acme"}
+    node = client.page("id phone nickname")["edges"][0]["node"]
+    assert node == {"id": number, "phone": "2", "nickname": "Acme"}
 
 
 def test_shop_event_sets_the_field(shop: Shop, program: Program) -> None:
@@ -299,14 +301,14 @@ def test_shop_event_sets_the_field(shop: Shop, program: Program) -> None:
         assert answer.status_code == 200, answer.text
 
     tell("contact/signup", first_name="Ana")
-    tell("contact/signup", company="Acme")
-    assert companies(client) == ["Acme"]  # it was missing
-    tell("contact/signup", company="Beta")
-    assert companies(client) == ["Acme"]
-    tell("contact/updated", company="Gamma")
-    assert companies(client) == ["Gamma"]
-    tell("contact/updated", company=None)
-    assert companies(client) == [""]
+    tell("contact/signup", nickname="Acme")
+    assert nicknames(client) == ["Acme"]  # it was missing
+    tell("contact/signup", nickname="Beta")
+    assert nicknames(client) == ["Acme"]
+    tell("contact/updated", nickname="Gamma")
+    assert nicknames(client) == ["Gamma"]
+    tell("contact/updated", nickname=None)
+    assert nicknames(client) == [""]
 
 
 def test_schema_and_pages_have_the_field(client: Client) -> None:
@@ -315,20 +317,20 @@ def test_schema_and_pages_have_the_field(client: Client) -> None:
       update: __type(name: "InputUpdateCustomer") { inputFields { name } }
       set: __type(name: "InputSetCustomer") { inputFields { name } } }"""
     types = client.data(document)
-    assert {"name": "company", "type": {"ofType": {"name": "String"}}} in types["customer"][
+    assert {"name": "nickname", "type": {"ofType": {"name": "String"}}} in types["customer"][
         "fields"
     ]
-    assert {"name": "company", "defaultValue": '""'} in types["create"]["inputFields"]
+    assert {"name": "nickname", "defaultValue": '""'} in types["create"]["inputFields"]
     for name in ("update", "set"):
-        assert {"name": "company"} in types[name]["inputFields"]
+        assert {"name": "nickname"} in types[name]["inputFields"]
     page = client.http.get("/", headers={"Accept": "text/html"}).text
     folder = re.search(r"/assets/[^/\"]+/", page)
     assert folder
     script = client.http.get(f"{folder[0]}fields.js").text
     declared = re.search(r"FIELDS=(\[.*?\]);", script, re.DOTALL)
     assert declared
-    company = {field["name"]: field for field in json.loads(declared[1])}["company"]
-    assert (company["kind"], company["is_writable"], company["sort"]) == ("Text", True, True)
+    nickname = {field["name"]: field for field in json.loads(declared[1])}["nickname"]
+    assert (nickname["kind"], nickname["is_writable"], nickname["sort"]) == ("Text", True, True)
 
 
 def test_database_is_upgraded_while_an_older_program_serves(
@@ -339,12 +341,12 @@ def test_database_is_upgraded_while_an_older_program_serves(
         first = client.create("a@x.test", first_name="Ana", tags=["vip"])["id"]
         program.run_regulars(empty_database, "migrate", "--expand")
         with run_server(empty_database, env=program.env) as new, Client(new, client.token) as other:
-            other.update(first, company=SOHNE)
-            assert companies(other, "sohne") == [SOHNE]
+            other.update(first, nickname=SOHNE)
+            assert nicknames(other, "sohne") == [SOHNE]
             client.update(first, tags=["new"])
-            assert companies(other, "order_by:id") == [SOHNE]
-            assert companies(other, "sohne") == []
+            assert nicknames(other, "order_by:id") == [SOHNE]
+            assert nicknames(other, "sohne") == []
     program.run_regulars(empty_database, "migrate")
     program.run_regulars(empty_database, "verify")
     with run_server(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
-        assert companies(client, "sohne") == companies(client, "tag:new") == [SOHNE]
+        assert nicknames(client, "sohne") == nicknames(client, "tag:new") == [SOHNE]

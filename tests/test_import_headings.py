@@ -274,6 +274,49 @@ def test_parts_without_a_group_are_of_the_address_that_lacks_them(headings: str,
     assert {field.partition(".")[0] for field in addresses} == {kind}
 
 
+@pytest.mark.parametrize(
+    ("headings", "expected"),
+    [
+        # Billing and shipping of WooCommerce, Shopify, and in several languages.
+        (
+            "email,billing_company,billing_city,shipping_company,shipping_city",
+            {
+                "billing_company": "billing_address.company",
+                "shipping_company": "shipping_address.company",
+            },
+        ),
+        ("email,Company Name,City", {"Company Name": "shipping_address.company"}),
+        ("email,Firma,Billing City", {"Firma": "billing_address.company"}),
+        ("email,会社名,住所", {"会社名": "shipping_address.company"}),
+        ("email,Empresa de facturación,Ciudad", {"Ciudad": "shipping_address.city"}),
+        ("email,Name / Company,City", {"Name / Company": "name"}),
+        # A company of no address is of the first one.
+        (
+            "email,Company,Billing City,Shipping City",
+            {"Company": "shipping_address.company"},
+        ),
+        # A company alone, and one next to the address of a home, are no part of an address.
+        ("email,Company", {"Company": "custom.Company"}),
+        ("email,billing_company,City", {"billing_company": "custom.billing_company"}),
+        ("email,Company,Home Street,Home City", {"Company": "custom.Company"}),
+        ("email,Company,Business Street", {"Company": "shipping_address.company"}),
+    ],
+)
+def test_a_company_is_a_part_of_an_address_with_others(
+    headings: str, expected: dict[str, str]
+) -> None:
+    columns = fields(headings)
+    assert {heading: columns[heading] for heading in expected} == expected
+
+
+def test_a_column_of_companies_is_no_address_without_the_others() -> None:
+    """The company has more values than the columns of the address, which is still used."""
+    rows = [f"{n}@x.test,Acme,," for n in range(9)]
+    columns = fields("email,Company,Street,City", *rows, "a@x.test,Acme,1 A,Lyon")
+    assert columns["Street"] == "shipping_address.line1"
+    assert columns["Company"] == "shipping_address.company"
+
+
 def test_a_code_of_a_country_is_preferred_to_its_name() -> None:
     headings = "email,City,Country,Country Code"
     full = fields(headings, "a@x.test,NY,United States,US")

@@ -47,6 +47,7 @@ UNRESTRICTED = {
     "tokenScopes",
     "webhookTypes",
     "accountSettings",
+    "addressRules",
 }
 REQUIRED_SCOPES = {
     name: "orders:write" if name.startswith("record") else "webhooks"
@@ -70,6 +71,8 @@ SHOWS_MORE = {
         for verb in ("add", "remove")
         for name in ("Emails", "Phones")
     ),
+    ("customers:write", "createAddress"),
+    ("customers:write", "updateAddress"),
     ("customers:write", "createSegment"),
     ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
@@ -262,8 +265,8 @@ def input_paths() -> set[str]:
 
 
 CUSTOMER = (
-    "accepts_marketing billing_address custom email emails external_ids first_name last_name notes "
-    "phone phones shipping_address tags"
+    "accepts_marketing addresses billing_address custom email emails external_ids first_name last_name "
+    "notes phone phones shipping_address tags"
 )
 # The scopes of each argument of a mutation: only that of the mutation (`PLAIN`), or `customers:read`
 # too, because data leaves the server or the outcome reveals stored values (`READS`). An argument in
@@ -304,6 +307,7 @@ PLAIN = {
     "updateSegment": "announce id",
     "updateSegment.node": "description name query settings watched",
     "deleteSegments": "items",
+    "deleteAddresses": "items",
 }
 READS = {
     "createCustomer": "dryRun",
@@ -320,6 +324,13 @@ READS = {
     "addExternalIds": "dryRun ifVersion",
     "removeExternalIds": "dryRun ifVersion",
     **dict.fromkeys(("addEmails", "removeEmails", "addPhones", "removePhones"), "dryRun ifVersion"),
+    "createAddress": "customer dryRun ifVersion",
+    "updateAddress": "dryRun id ifVersion",
+    **dict.fromkeys(
+        ("createAddress.node", "updateAddress.node"),
+        "address default_billing default_shipping id label",
+    ),
+    "deleteAddresses": "dryRun",
     "createWebhook.node": "settings type url version",
     "updateWebhook": "dryRun id",
     "updateWebhook.node": "disabled settings skip_missed type url version",

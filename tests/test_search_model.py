@@ -100,7 +100,13 @@ NOTES = (
 PLACES = (
     None,
     {"country": "FR", "city": "Saint-Étienne", "zip": "42000"},
-    {"country": "US", "city": "New York", "state": "NY", "zip": "10001"},
+    {
+        "country": "US",
+        "city": "New York",
+        "state": "NY",
+        "zip": "10001",
+        "company": "ACME  & Söhne",
+    },
     {"country": "JP", "city": "横浜", "zip": "220-0012"},
     {"line1": "1 Main Street"},
     {"city": "new  york"},
@@ -303,7 +309,7 @@ FIRST = sorted({first for first, _ in NAMES if first})
 LAST = sorted({last for _, last in NAMES if last})
 KEYS = (
     "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
-    "city", "zip", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
+    "city", "zip", "company", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
     "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty", "external_id",
     "emails_count", "phones_count",
 )  # fmt: skip
@@ -318,6 +324,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     text_key("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
     text_key("state", "NY"),
     text_key("zip", "42000", "220-0012"),
+    text_key("company", "acme & sohne", "Acme", "other"),
     fixed_key("country", "FR", "us", "France", "JP", "DE").map(
         lambda query: (*query[:3], {"France": "FR"}.get(query[3], query[3]), query[4])
     ),

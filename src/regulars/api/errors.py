@@ -27,7 +27,7 @@ CODES.update(
             ),
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
-                "tokens_not_found",
+                *("tokens_not_found", "addresses_not_found"),
                 "segments_not_found",
             ),
             "CONFLICT": (

@@ -12,14 +12,26 @@ import typer
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.cli.values import print_record, read_json_object, wants_json
-from regulars.core.fields import Address, ContactPoints, ExternalIds, Flag, Json, Tags, names_of
+from regulars.core.fields import (
+    Address,
+    Addresses,
+    ContactPoints,
+    ExternalIds,
+    Flag,
+    Json,
+    Tags,
+    names_of,
+)
+from regulars.customers.addresses import PARTS
 from regulars.customers.contact_points import KINDS
 from regulars.customers.fields import FIELDS, WRITABLE
 
-_ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
+_ADDRESS = f"{{ {' '.join(PARTS)} toString }}"
+_ENTRY = f"{{ id label default_shipping default_billing address {_ADDRESS} }}"
 OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
 _SELECTIONS = {
     **OBJECT_FIELDS,
+    **dict.fromkeys(names_of(FIELDS, Addresses), _ENTRY),
     **dict.fromkeys(names_of(FIELDS, ExternalIds), "{ source id }"),
     "emails": '{ id email label default verified_at(format: "ISO") }',
     "phones": "{ id phone label default e164 country valid }",
@@ -68,7 +80,7 @@ def _option_of(field: Any) -> tuple[Any, Any] | None:
     sets."""
     flag = "--" + field.name.replace("_", "-")
     label = field.name.replace("_", " ")
-    if isinstance(field, Address | ContactPoints):
+    if isinstance(field, Address | Addresses | ContactPoints):
         return None
     if isinstance(field, Flag):
         option = typer.Option(f"{flag}/--no-{flag[2:]}", help=f"Whether the customer {label}.")
@@ -148,6 +160,7 @@ def print_customer(
             )
             for kind in KINDS.values()
         },
+        "addresses": "; ".join(map(_entry_text, customer["addresses"])),
         "external_ids": ", ".join(f"{e['source']}:{e['id']}" for e in customer["external_ids"]),
         "summary": None,
         "visits": customer["summary"]["visits"],
@@ -155,6 +168,12 @@ def print_customer(
         "id": None,
     }
     print_record({"_id": shown.pop("_id"), **shown, "global_id": customer["id"]})
+
+
+def _entry_text(entry: Mapping[str, Any]) -> str:
+    """Return an entry of the address book on one line."""
+    address = entry["address"]["toString"]
+    return f"{entry['label']}: {address}" if entry["label"] else str(address)
 
 
 def external_id(text: str) -> dict[str, str]:

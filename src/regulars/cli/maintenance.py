@@ -50,8 +50,19 @@ def doctor(
         sys.exit(REFUSED)
 
 
-@app.command("verify", epilog=examples("regulars verify", "regulars verify --json"))
-def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+@app.command("verify", epilog=examples("regulars verify", "regulars verify --addresses"))
+def verify(
+    addresses: Annotated[
+        bool,
+        typer.Option(
+            "--addresses",
+            help="Count the addresses that violate the rules of their countries, in each account. "
+            "They do not change the exit code.",
+        ),
+    ] = False,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
     """Check that the data in a database is consistent.
 
     The command reads all rows of one snapshot, while the database is in use. Its exit code is 1 if
@@ -59,9 +70,13 @@ def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = F
     """
     from regulars.directory.verify import verify as run
 
-    report = run(options.address(database_url))
+    report = run(options.address(database_url), addresses)
     if as_json:
         result = {"read": report.read, "problems": report.problems, "found": report.found}
+        if addresses:
+            result["addresses"] = [
+                count.to_json(account_id) for account_id, count in report.addresses.items()
+            ]
         print_json({**result, "information": report.information})
     else:
         read = ", ".join(f"{name} {count:,}" for name, count in report.read.items())

@@ -11,6 +11,7 @@ Problem
 ├── DuplicateExternalId      errors_dup_external_id
 ├── Ambiguous                errors_ambiguous
 ├── CustomerNotFound         errors_customer_not_found
+├── AddressNotFound          addresses_not_found
 ├── VersionConflict          errors_version_conflict
 ├── DuplicateRow             errors_dup_row
 ├── OtherRows                errors_other_rows
@@ -181,6 +182,25 @@ class CustomerNotFound(Problem):
             f"No customer has the {identifier} {id_list}{remaining_text}.",
             input_path,
         )
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"ids": self._ids}
+
+
+class AddressNotFound(Problem):
+    """Some ids belong to no address of the account, or of the customer."""
+
+    key = "addresses_not_found"
+
+    def __init__(self, ids: Iterable[str], input_path: InputPath) -> None:
+        self._ids = list(ids)
+        id_list = ", ".join(f"`{id_text[:50]}`" for id_text in self._ids[:10])
+        remaining_text = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
+        message = (
+            f"No address has the id {id_list}{remaining_text}. Select `addresses` to see them."
+        )
+        super().__init__(message, input_path)
 
     @property
     def extensions(self) -> Mapping[str, Any]:

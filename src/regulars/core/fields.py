@@ -136,6 +136,12 @@ class Address(Field):
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses(Field):
+    """The address book: the addresses of the kind `Address`, and further ones; null if there is
+    nothing more than the former. An update replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timestamp(Field):
     """A time, in milliseconds since 1970; the program sets it."""
 

@@ -14,6 +14,9 @@ MAX_ID = 2**30 - 1
 # are 73 million for those that are created afterwards.
 MAX_BROUGHT_ID = 1_000_000_000
 _NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")
+# An address that is no default address has an `_id` below 0.
+_FURTHER_ADDRESS = re.compile(rb"(Address):(-[1-9][0-9]{0,9})")
+_BARE_ADDRESS = re.compile(r"-?[1-9][0-9]{0,9}")
 _BARE = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -35,7 +38,7 @@ def decode(text: str) -> tuple[str, int] | None:
     raw = from_base64(text.strip())
     if raw is None:
         return None
-    match = _NAMED.fullmatch(raw)
+    match = _NAMED.fullmatch(raw) or _FURTHER_ADDRESS.fullmatch(raw)
     if not match or int(match[2]) > MAX_ADDRESS_ID:
         return None
     return match[1].decode(), int(match[2])
@@ -53,3 +56,12 @@ def number_of(text: str, type_name: str) -> int | None:
         return number if number <= MAX_ID else None
     decoded = decode(text)
     return decoded[1] if decoded and decoded[0] == type_name else None
+
+
+def number_of_address(text: str) -> int | None:
+    """Return the `_id` in an id where an address is meant: a global id, or a bare `_id`."""
+    if _BARE_ADDRESS.fullmatch(text.strip()):
+        number = int(text)
+        return number if -MAX_ID <= number <= MAX_ADDRESS_ID else None
+    decoded = decode(text)
+    return decoded[1] if decoded and decoded[0] == "Address" else None

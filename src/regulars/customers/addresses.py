@@ -23,6 +23,7 @@ PARTS = (
     "state",
     "email",
     "phone",
+    "company",
 )
 # The parts that are the place, in the order in which they are written on one line.
 PLACE = ("line1", "line2", "city", "area", "state", "zip", "country")

@@ -18,6 +18,7 @@ from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
 from regulars.customers.contact_points import EMAILS, KINDS, PHONES
+from regulars.customers.search.search_document import address_term
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
@@ -226,6 +227,79 @@ class ChangeExternalIds(SmallCommand):
             shop_ids=named_shop_ids(self.customer) | frozenset(e.id for e in self.add),
             account_settings=(True,) if self.remove else (),
             **record_lookups(self.idempotency_record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddressReference:
+    """A reference to an address: the id as the client wrote it, and the `_id` in it, or None."""
+
+    id_text: str
+    number: int | None
+
+    @property
+    def customer_id(self) -> int | None:
+        """The `_id` of its customer, if it is derived from that."""
+        return self.number // 2 if self.number is not None and self.number > 0 else None
+
+
+def _address_lookups(references: Iterable[AddressReference]) -> dict[str, frozenset[Any]]:
+    listed = list(references)
+    numbers = [each.number for each in listed if each.number is not None and each.number < 0]
+    ids = [each.customer_id for each in listed if each.customer_id is not None]
+    return {"customer_ids": frozenset(ids), "phone_terms": frozenset(map(address_term, numbers))}
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAddress(SmallCommand):
+    """Adds a clean entry to the address book of a customer, if it has the expected version."""
+
+    customer: Reference
+    entry: Mapping[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=customer_ids(self.customer),
+            shop_ids=named_shop_ids(self.customer),
+            **record_lookups(self.idempotency_record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAddress(SmallCommand):
+    """Merges a clean entry into an address, if its customer has the expected version."""
+
+    address: AddressReference
+    entry: Mapping[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            **_address_lookups([self.address]), **record_lookups(self.idempotency_record)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAddresses(SmallCommand):
+    """Deletes all of the addresses or none."""
+
+    addresses: tuple[AddressReference, ...]
+    at: int
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            **_address_lookups(self.addresses), **record_lookups(self.idempotency_record)
         )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.customers import rules, tags, upsert
+from regulars.customers import address_changes, rules, tags, upsert
 from regulars.customers.bulk import ChangeTags, SetCustomers
 from regulars.customers.commands import (
     ChangeExternalIds,
+    CreateAddress,
     CreateCustomer,
+    DeleteAddresses,
     DeleteCustomers,
+    UpdateAddress,
     UpdateCustomer,
 )
 from regulars.customers.unit_of_work import TABLE_VERSIONS, USED_IDS
@@ -20,6 +23,7 @@ from regulars.store.entity import Entity, Load, Lookup, Updates, blank, delete_r
 CUSTOMERS = Entity(
     tables.customers,
     counter="customers",
+    more_counters=("addresses",),
     lookups=(
         Lookup("customer_ids", tables.customers.c.customer_id),
         Lookup(
@@ -41,6 +45,9 @@ CUSTOMERS = Entity(
         SetCustomers: upsert.set_customers,
         ChangeTags: tags.change_tags,
         ChangeExternalIds: rules.change_external_ids,
+        CreateAddress: address_changes.create_address,
+        UpdateAddress: address_changes.update_address,
+        DeleteAddresses: address_changes.delete_addresses,
     },
     long_texts=("words", "notes_words"),
 )

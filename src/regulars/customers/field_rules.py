@@ -12,7 +12,7 @@ from regulars.core import external_ids, fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
 from regulars.core.fields import Field, names_of
 from regulars.core.text import clean, fold, full_name
-from regulars.customers import addresses, contact_input, contact_points, custom
+from regulars.customers import address_book, addresses, contact_input, contact_points, custom
 from regulars.customers.emails import EMPTY as EMPTY_EMAIL
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS, WRITABLE
@@ -133,6 +133,14 @@ def _address(field: fields.Address) -> Clean:
     return clean_patch
 
 
+def _addresses(field: fields.Addresses) -> Clean:
+    def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[field.name], problems = address_book.clean_list(value, path)
+        return problems
+
+    return clean_list
+
+
 _CLEAN: Mapping[type[Field], Callable[[Any], Clean]] = {
     fields.Text: _text,
     fields.Phone: _text,
@@ -145,6 +153,7 @@ _CLEAN: Mapping[type[Field], Callable[[Any], Clean]] = {
     fields.Phones: _contact_points,
     fields.Json: _json,
     fields.Address: _address,
+    fields.Addresses: _addresses,
 }
 CLEAN: Mapping[str, Clean] = {f.name: _CLEAN[type(f)](f) for f in WRITABLE}
 
@@ -154,11 +163,14 @@ NULLABLE = frozenset(names_of(FIELDS, fields.LongText, fields.Json, fields.Addre
 MERGED = names_of(FIELDS, fields.Json, fields.Address)
 # What can be missing: an event fills it in. An email is never missing, a flag neither. To the
 # external ids, an event adds the id in the shop. A list is filled with its default.
-FILLABLE = tuple(
-    f.name
-    for f in WRITABLE
-    if not isinstance(f, fields.Email | fields.Flag | fields.ExternalIds | fields.ContactPoints)
+_NOT_FILLED = (
+    fields.Email,
+    fields.Flag,
+    fields.ExternalIds,
+    fields.Addresses,
+    fields.ContactPoints,
 )
+FILLABLE = tuple(f.name for f in WRITABLE if not isinstance(f, _NOT_FILLED))
 
 
 def _merge_json(field: fields.Json) -> Apply:
@@ -218,6 +230,7 @@ _EMPTY: Mapping[type[Field], Callable[[Any], Row]] = {
     fields.Phones: lambda field: {field.name: None},
     fields.Json: lambda field: {field.name: None},
     fields.Address: lambda field: {field.name: None},
+    fields.Addresses: lambda field: {field.name: None},
     fields.Timestamp: lambda field: {field.name: 0},
     fields.Money: lambda field: {field.name: 0},
     fields.Count: lambda field: {field.name: field.start},

@@ -10,6 +10,7 @@ from typing import Any
 
 from regulars.core.fields import (
     Address,
+    Addresses,
     Avatar,
     Count,
     Email,
@@ -120,6 +121,13 @@ FIELDS: tuple[Field, ...] = (
         "billing_address",
         description="Billing address. Null if there is none.",
         search=True,
+    ),
+    Addresses(
+        "addresses",
+        description="Address book: the default shipping address, the default billing address, then "
+        "the order of the list. Equal default addresses are one entry.",
+        search=True,
+        in_list=False,
     ),
     Money(
         "expenses",

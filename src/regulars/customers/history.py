@@ -101,6 +101,7 @@ _FORMS: Mapping[type[Field], Form] = {
     kinds.Phones: _CONTACT_POINTS,
     kinds.Json: _JSON,
     kinds.Address: _JSON,
+    kinds.Addresses: _LIST,
     kinds.Timestamp: _TIMESTAMP,
     kinds.Money: _AMOUNT,
     kinds.Count: _PLAIN,

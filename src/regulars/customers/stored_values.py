@@ -35,6 +35,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
     kinds.Phones: lambda _: OBJECT,
     kinds.Json: lambda _: OBJECT,
     kinds.Address: lambda _: OBJECT,
+    kinds.Addresses: lambda _: ARRAY,
     kinds.Timestamp: lambda _: TIME,
     kinds.Money: lambda _: None,
     kinds.Count: lambda field: POSITIVE if field.start else COUNT,

@@ -4,6 +4,7 @@ the changed search terms."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from regulars.core.commands import Command
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import MAX_ID
 from regulars.customers import history
+from regulars.customers.address_book import BOOK, numbered
 from regulars.customers.commands import Reference
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.emails import key_without_email
@@ -106,7 +108,16 @@ class CustomerUnitOfWork(UnitOfWork):
         number = self.next_id("customers") if customer_id is None else customer_id
         key = row["email_key"] if row["email"] else key_without_email(number)
         ids = {"account_id": self.account_id, "customer_id": number}
-        return {**row, **ids, "email_key": key}
+        return self._with_address_ids({**row, **ids, "email_key": key})
+
+    def _with_address_ids(self, row: Row) -> Row:
+        """Return a row whose new addresses have ids. Most customers have default addresses only,
+        and no book."""
+        text = row[BOOK]
+        if text is None or (book := numbered(text, partial(self.next_id, BOOK))) == text:
+            return row
+        row = {**row, BOOK: book}
+        return {**row, **search_document.derive_columns(row, (BOOK,))}
 
     def put_customer(self, row: Row) -> None:
         """Add a customer or replace its row."""
@@ -142,7 +153,7 @@ class CustomerUnitOfWork(UnitOfWork):
         """
         if updated == row:
             return row
-        saved_row = _touched(updated, command)
+        saved_row = _touched(self._with_address_ids(updated), command)
         if at is not None:
             saved_row["updated_at"] = max(at, row["created_at"])
         fields = history.dump(history.difference(row, saved_row))

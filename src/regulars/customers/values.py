@@ -10,14 +10,15 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
-from regulars.customers import contact_changes, contact_points, field_rules
+from regulars.core.fields import names_of
+from regulars.customers import address_book, contact_changes, contact_points, field_rules
+from regulars.customers.address_book import BILLING, BOOK, SHIPPING
 from regulars.customers.contact_points import EMAILS
 from regulars.customers.emails import key_without_email
 from regulars.customers.field_rules import (
     APPLY,
     CLEAN,
     EMPTY,
-    MERGED,
     NULLABLE,
     TIMESTAMPS,
     Values,
@@ -55,6 +56,12 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
     for kind in _KINDS:
         if kind.name in values and kind.default in values and not values[kind.default]:
             problems = _take_default_from_list(kind, values, problems)
+    if BOOK in node and (others := [name for name in (SHIPPING, BILLING) if name in node]):
+        message = (
+            f"`{BOOK}` and `{others[0]}` cannot be combined. Set `default_shipping` and "
+            f"`default_billing` in `{BOOK}`."
+        )
+        problems.append(InvalidInput(message, (*path, BOOK)))
     return values, problems
 
 
@@ -88,11 +95,11 @@ def new_row(at: int) -> Row:
 
 
 def replacing_values(row: Row, values: Values) -> Values:
-    """Returns values that replace addresses and custom fields as a whole, where `values` would be
-    merged with them."""
+    """Returns values that replace custom fields as a whole, where `values` would be merged with
+    them. The patch of a mirrored address has each part that the other server has."""
     patches = {
         name: replacement_patch(orjson.loads(row[name]), values[name])
-        for name in MERGED
+        for name in names_of(FIELDS, fields.Json)
         if values.get(name) is not None and row[name]
     }
     return {**values, **patches}
@@ -130,9 +137,27 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         if name in APPLY:
             changed[name], wrong = APPLY[name](row, value, path)
             problems += wrong
+    if BOOK in values:
+        stored = address_book.load(row)
+        customer_id = row["customer_id"]
+        entries, wrong = address_book.replaced(stored, values[BOOK], customer_id, (*path, BOOK))
+        problems += wrong
+        changed |= address_book.dump(entries)
+        names = names | {SHIPPING, BILLING}
+    elif changed[BOOK] is not None and (SHIPPING in values or BILLING in values):
+        changed[BOOK] = address_book.normalized(changed)
+        names = names | {BOOK}
     if changed == row:
         return row, problems
     changed |= folded_columns(changed, names)
     if not problems and not names.isdisjoint(search_document.SOURCES):
         changed |= search_document.derive_columns(changed, names)
     return changed, problems
+
+
+def with_entries(row: Row, entries: Sequence[address_book.Entry]) -> Row:
+    """Returns the row with other entries in its address book."""
+    changed = {**row, **address_book.dump(entries)}
+    if changed == row:
+        return row
+    return {**changed, **search_document.derive_columns(changed, (SHIPPING, BILLING, BOOK))}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+import orjson
+
 from regulars.core import account_settings, external_ids, fields
 from regulars.core.counts import count_of
 from regulars.core.fields import names_of
-from regulars.customers import addresses, contact_points
+from regulars.customers import address_book, addresses, contact_points
 from regulars.customers import history as changes
 from regulars.customers.emails import clean_email, key_without_email
 from regulars.customers.field_rules import folded_columns
@@ -139,6 +141,30 @@ def check_order(account: str, row: Row, last_id: int) -> Iterator[str]:
         yield f"{label}: `net_payment` is not the paid amount minus refunds"
 
 
+def _is_book(row: Row) -> bool:
+    """Return whether the address book is as it is stored. An older program may have removed a
+    default address which has a label or an id there."""
+    text = row[address_book.BOOK]
+    if text is None:
+        return True
+    items = orjson.loads(text)
+    if not all(isinstance(item, dict) and isinstance(item.get("label"), str) for item in items):
+        return False
+    ids = address_book.own_ids(text)
+    entries = address_book.load(row)
+    return (
+        0 < len(items) <= address_book.MAX_ENTRIES
+        and len(entries) <= address_book.MAX_ENTRIES
+        and len(ids) == len(set(ids))
+        and all(id_ < 0 for id_ in ids)
+        and all(
+            ("address" in item) != any(item.get(flag) for flag in address_book.FLAGS.values())
+            and addresses.merge(None, item.get("address")) == item.get("address")
+            for item in items
+        )
+    )
+
+
 def check_customer(row: Row) -> Iterator[str]:
     """Yield the values of a customer's row that the rules would not store."""
     if any(wrong_values("customers", row)):
@@ -155,6 +181,9 @@ def check_customer(row: Row) -> Iterator[str]:
         parts = addresses.load(row[name])
         if parts is not None and addresses.dump(parts) != row[name]:
             yield f"{name} is not in its stored form"
+    if not _is_book(row):
+        yield "addresses is not in its stored form"
+        return
     ids = external_ids.load(row["external_ids"])
     if len(ids) > external_ids.MAX_IDS or external_ids.dump(ids) != row["external_ids"]:
         yield "external_ids is not in its stored form"

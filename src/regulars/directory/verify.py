@@ -14,7 +14,9 @@ import sqlalchemy as sa
 
 from regulars.core import external_ids
 from regulars.core.packages import all_tables, parts
+from regulars.customers import address_book
 from regulars.customers.search import search_document
+from regulars.directory.address_checks import AddressCount
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
     AdditionalEmailCheck,
@@ -77,12 +79,13 @@ Row = Mapping[str, Any]
 @dataclass(slots=True)
 class Report:
     """The number of rows read per table, the first `MAX_PROBLEMS` problems, and their number.
-    `information` is no problem."""
+    `information` is no problem. `addresses` are those of each account, if they are counted."""
 
     read: dict[str, int] = field(default_factory=dict)
     information: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     found: int = 0
+    addresses: dict[int, AddressCount] = field(default_factory=dict)
 
     def add(self, problems: Iterator[str]) -> None:
         for problem in problems:
@@ -91,20 +94,23 @@ class Report:
                 self.problems.append(problem)
 
 
-def verify(address: DatabaseUrl) -> Report:
+def verify(address: DatabaseUrl, count_addresses: bool = False) -> Report:
     """Verify all rows of a database. Raises StoreError if it cannot be read."""
     require_usable(address)
     report = Report()
     if address.path is not None:
         report.add(find_damage(connect(address.path)))
-    run_in_snapshot(address, lambda connection: _Verifier(connection, report).run())
+    run_in_snapshot(
+        address, lambda connection: _Verifier(connection, report, count_addresses).run()
+    )
     return report
 
 
 class _Verifier:
-    def __init__(self, connection: sa.Connection, report: Report) -> None:
+    def __init__(self, connection: sa.Connection, report: Report, count_addresses: bool) -> None:
         self._connection = connection
         self._report = report
+        self._counts_addresses = count_addresses
         self._read_names: set[str] = set()
         # The external ids in the rows of an account's customers and orders.
         self._identification: dict[int, IdentificationCheck] = {}
@@ -124,6 +130,8 @@ class _Verifier:
             self._report.add(self._others(account_id, counter_row))
             self._report.add(self._remaining(account_id, counter_row))
             self._report.information += self._identification[account_id].describe(account_id)
+            if (count := self._report.addresses.get(account_id)) and count.addresses:
+                self._report.information.append(count.describe(account_id))
         for table in _OF_ACCOUNTS:
             account_ids_of_rows = sa.select(table.c.account_id).distinct()
             self._report.add(
@@ -296,6 +304,7 @@ class _Verifier:
             yield f"{account}: the history ends with change {change_log.last}, not {end}"
         emails = AdditionalEmailCheck(account, self._all(additional_emails, account_id))
         stored_terms = self._terms(account_id)
+        address_ids: set[int] = set()
         for row in self._all(customers, account_id):
             customer_id = row["customer_id"]
             owners.discard(customer_id)
@@ -306,8 +315,16 @@ class _Verifier:
             row_problems = list(check_customer(row))
             if not row_problems:
                 yield from (f"{label}: {problem}" for problem in emails.read(row))
+            for number in [] if row_problems else address_book.own_ids(row[address_book.BOOK]):
+                if -number > counter_row["addresses"]:
+                    yield f"{label}, address {number}: the id was never assigned"
+                if number in address_ids:
+                    yield f"{label}, address {number}: another address has the id"
+                address_ids.add(number)
             self._add_external_ids("Customer", customer_id, row)
             self._identification[account_id].read(row)
+            if self._counts_addresses and not row_problems:
+                self._report.addresses.setdefault(account_id, AddressCount()).read(row)
             yield from (f"{label}: {problem}" for problem in row_problems)
             count, expenses = totals.get(customer_id, (0, 0))
             if (row["orders_count"], row["expenses"]) != (count, expenses):

@@ -24,6 +24,7 @@ _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
     fields.Count: lambda field: [_count(field)],
     fields.Json: lambda field: [text(field.name, nullable=True)],
     fields.Address: lambda field: [text(field.name, nullable=True)],
+    fields.Addresses: lambda field: [text(field.name, nullable=True)],
     fields.Tags: lambda field: [text(field.name)],
     fields.ExternalIds: lambda field: [text(field.name, nullable=True)],
     fields.Emails: lambda field: [text(field.name, nullable=True)],

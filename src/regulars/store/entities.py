@@ -25,7 +25,12 @@ class Entities:
         self.of_customers = [e for e in entities if e.on_customer_delete is not None]
         # Those whose rows belong to a customer, and move to the trash with it.
         self.with_rows_of_customers = [e for e in self.of_customers if "customer_id" in e.columns]
-        self.counters = tuple(entity.counter for entity in entities if entity.counter)
+        self.counters = tuple(
+            counter
+            for entity in entities
+            for counter in (entity.counter, *entity.more_counters)
+            if counter
+        )
         self._rules = {cls: rule for entity in entities for cls, rule in entity.rules.items()}
         self._loads = [load for entity in entities[1:] for load in entity.loads]
         self._loads += map(load_whole_rows, self.with_rows_of_customers)

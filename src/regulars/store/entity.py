@@ -138,16 +138,17 @@ def of_deleted_customers(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
 class Entity:
     """What the writer must know of a table.
 
-    `counter` numbers the rows of an account. `lookups` say how commands name rows; `load` replaces
-    the query that is made of them, and `more_loads` are further queries. `unique` are the columns,
-    besides the key, by which a unit of work finds rows. `editable` are the columns that `updates`
-    may write. `rules` are the functions that decide commands, by the class of the command.
-    `long_texts` are columns whose text takes long to index. No command reads the rows of a log
-    (`is_log`).
+    `counter` numbers the rows of an account; `more_counters` what is in them. `lookups` say how
+    commands name rows; `load` replaces the query that is made of them, and `more_loads` are further
+    queries. `unique` are the columns, besides the key, by which a unit of work finds rows.
+    `editable` are the columns that `updates` may write. `rules` are the functions that decide
+    commands, by the class of the command. `long_texts` are columns whose text takes long to index.
+    No command reads the rows of a log (`is_log`).
     """
 
     table: sa.Table
     counter: str | None = None
+    more_counters: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     load: Load | None = None
     more_loads: tuple[Load, ...] = ()

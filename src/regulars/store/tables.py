@@ -43,6 +43,8 @@ counters = table(
     sa.Column("revision", Number, nullable=False, server_default="0"),
     sa.Column("changes", Number, nullable=False, server_default="0"),
     sa.Column("webhooks", Number, nullable=False, server_default="0"),
+    # Those that are no default addresses. Their `_id`s are below 0.
+    sa.Column("addresses", Number, nullable=False, server_default="0"),
 )
 
 

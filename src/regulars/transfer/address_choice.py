@@ -15,7 +15,16 @@ from regulars.transfer.address_groups import (
 from regulars.transfer.column_profile import is_mostly_house_number
 from regulars.transfer.column_selection import Selection
 from regulars.transfer.composed_fields import HOUSE_NUMBER
-from regulars.transfer.headings import BILLING, NEUTRAL, SHIPPING, WHOLE, Match, group_order
+from regulars.transfer.headings import (
+    BILLING,
+    COMPANY,
+    NEUTRAL,
+    SHIPPING,
+    WHOLE,
+    Match,
+    group_order,
+    has_part,
+)
 
 # Columns between a street and its number.
 _MAX_DISTANCE = 2
@@ -23,12 +32,20 @@ _MAX_DISTANCE = 2
 
 class AddressChooser:
     """Chooses the columns of the shipping and the billing address from `groups` of columns.
-    `numbers` are columns that are house numbers if they are next to a street."""
+    `numbers` are columns that are house numbers if they are next to a street, and `companies` those
+    of companies."""
 
-    def __init__(self, selection: Selection, groups: Groups, numbers: Sequence[Candidate]) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        groups: Groups,
+        numbers: Sequence[Candidate],
+        companies: Sequence[Candidate],
+    ) -> None:
         self._chosen = selection
         self._groups = groups
         self._numbers = numbers
+        self._companies = companies
 
     def choose(self) -> None:
         """Choose one group of columns for each address, so that all parts are of one address.
@@ -62,6 +79,25 @@ class AddressChooser:
             choice = self._chosen.choices[candidate.position]
             if choice.field is None and choice.note is None:
                 self._chosen.note(candidate, "the columns of another address have more values")
+        self._choose_companies()
+
+    def _choose_companies(self) -> None:
+        """Choose the company of each address that has other columns: its own, or one of no
+        address. A company alone is no address, and stays a custom field."""
+        companies = [c for c in self._companies if c.has_values]
+        for field in ("shipping_address", "billing_address"):
+            for (kind, group), columns in self._groups.items():
+                if not any(self._is_part(c, field) for c in columns):
+                    continue
+                own = [c for c in companies if (c.match.kind, c.match.group) == (kind, group)]
+                plain = [c for c in companies if (c.match.kind, c.match.group) == (NEUTRAL, "")]
+                chosen = own or (plain if has_part(group, COMPANY) else [])
+                self._chosen.select(f"{field}.{COMPANY}", COMPANY, chosen)
+                companies = [c for c in companies if c not in chosen]
+
+    def _is_part(self, candidate: Candidate, field: str) -> bool:
+        chosen = self._chosen.choices[candidate.position].field
+        return (chosen or "").startswith(f"{field}.")
 
     def _choose_group(self, field: str, groups: Sequence[tuple[str, list[Candidate]]]) -> None:
         if not groups:

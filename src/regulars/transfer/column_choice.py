@@ -40,6 +40,7 @@ from regulars.transfer.divided_columns import find_continuations
 from regulars.transfer.heading_stems import guess_heading, is_status_of_consent
 from regulars.transfer.headings import (
     BILLING,
+    COMPANY,
     NEUTRAL,
     WHOLE,
     Match,
@@ -86,7 +87,8 @@ class Chooser:
         self._groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
         # Columns that are house numbers if they are next to a street.
         self._numbers: list[Candidate] = []
-        self._addresses = AddressChooser(self._chosen, self._groups, self._numbers)
+        self._companies: list[Candidate] = []
+        self._addresses = AddressChooser(self._chosen, self._groups, self._numbers, self._companies)
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
@@ -105,6 +107,8 @@ class Chooser:
                 candidate = Candidate(position, name, found, profile)
                 if found.field == "state" and is_status(heading):
                     statuses.append(candidate)
+                elif found.field == COMPANY and found.group is not None:
+                    self._companies.append(candidate)
                 else:
                     self._add(candidate)
             elif siblings.is_time_of_form(heading):

@@ -13,7 +13,7 @@ from regulars.transfer.column_selection import DROP
 from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.headings import BILLING as OF_BILLING
-from regulars.transfer.headings import SUBURB, WHOLE, match_heading
+from regulars.transfer.headings import COMPANY, SUBURB, WHOLE, match_heading
 from regulars.transfer.import_options import EXTERNAL, is_external
 
 SHIPPING, BILLING = "shipping_address", "billing_address"
@@ -96,7 +96,9 @@ def recognised(heading: str, *, is_own: bool = False) -> str | None:
     if match.group is not None:
         part = "city" if match.field == SUBURB else match.field
         kind = BILLING if match.kind == OF_BILLING else SHIPPING
-        return None if part == WHOLE else f"{kind}.{part}"
+        # A company of no address is a part of one only next to others.
+        is_alone = part == COMPANY and not match.group
+        return None if part == WHOLE or is_alone else f"{kind}.{part}"
     field = "name" if match.field == "full_name" else match.field
     return field if field in COLUMNS else None
 

@@ -14,7 +14,7 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import did_you_mean, full_name
-from regulars.customers import addresses
+from regulars.customers import address_book, addresses
 from regulars.customers.avatars import avatars
 from regulars.customers.contact_points import KINDS as CONTACT_POINTS
 from regulars.customers.contact_points import load as load_points
@@ -28,8 +28,8 @@ from regulars.transfer.import_options import EXTERNAL, is_external
 LONG_COLUMNS = frozenset(
     names_of(
         FIELDS,
-        *(kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.ExternalIds),
-        kinds.ContactPoints,
+        *(kinds.Json, kinds.LongText, kinds.Tags, kinds.Address, kinds.Addresses),
+        *(kinds.ExternalIds, kinds.ContactPoints),
     )
 )
 
@@ -129,6 +129,34 @@ def _addresses(field: kinds.Address) -> dict[str, ExportColumn]:
     return {f"{field.name}.{part}": _part(field.name, part) for part in addresses.PARTS}
 
 
+def _books(*columns: Values) -> Values:
+    """Return the address books that have more than default addresses, without ids."""
+    names = (*address_book.FLAGS, address_book.BOOK)
+    return [
+        [
+            {
+                "label": entry.label,
+                "default_shipping": entry.default_shipping,
+                "default_billing": entry.default_billing,
+                "address": entry.address,
+            }
+            for entry in address_book.load(dict(zip(names, row, strict=True)))
+        ]
+        if row[-1]
+        else None
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _book_cells(*columns: Values) -> Values:
+    return ["" if book is None else orjson.dumps(book).decode() for book in _books(*columns)]
+
+
+def _address_book(field: kinds.Addresses) -> dict[str, ExportColumn]:
+    reads = (*address_book.FLAGS, field.name)
+    return {field.name: ExportColumn(reads, _book_cells, _books)}
+
+
 def _column(
     cells: Callable[..., Values], values: Callable[..., Values], *, is_user_text: bool = True
 ) -> Callable[[Any], dict[str, ExportColumn]]:
@@ -192,6 +220,7 @@ _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportCol
     kinds.Phones: _contact_points,
     kinds.Json: _column(_or_empty, _fragments),
     kinds.Address: _addresses,
+    kinds.Addresses: _address_book,
     kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),
     kinds.Money: _column(amounts, amounts, is_user_text=False),
     kinds.Count: _column(_same, _same, is_user_text=False),
@@ -230,8 +259,6 @@ _DERIVED = {
 _JSON_ONLY = {
     name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
 }
-# The default columns of each format: everything that can be imported.
-DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 _COLUMNS = {**_OWN, **_DERIVED}
 _COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
 _EARLIER_PARTS = (
@@ -251,6 +278,10 @@ EARLIER_HEADINGS: tuple[tuple[str, ...], ...] = (
         "billing_address custom created_at updated_at".split()
     ),
 )
+# The default columns of each format: everything that can be imported. Clients may read the columns
+# of the first release by their positions; parts that an address has had since follow them.
+_LEADING = " ".join((OWN_ID, *EARLIER_HEADINGS[0][1:], OWN_EXTERNAL_IDS))
+DEFAULT_COLUMNS = {"csv": in_order(_LEADING, _OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")

@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from regulars.core.fields import Address, ContactPoints, ExternalIds
+from regulars.core.fields import Address, Addresses, ContactPoints, ExternalIds
 from regulars.customers.fields import WRITABLE
 
 # Characters of a heading that are compared. Longer ones are questions of a survey.
@@ -146,7 +146,7 @@ def dictionary() -> Dictionary:
     # A field that is added to the declarations is known by its name and its own headings. Ids of
     # other systems have a column for each system, and only our exports have lists of JSON.
     for declared in WRITABLE:
-        if not isinstance(declared, (Address, ContactPoints, ExternalIds)):
+        if not isinstance(declared, (Address, Addresses, ContactPoints, ExternalIds)):
             for index, heading in enumerate((declared.name, *declared.headings.split())):
                 fields.setdefault(comparable(heading), (declared.name, 0, _DECLARED + index))
     parts: dict[str, tuple[str, int]] = {}

@@ -18,6 +18,7 @@ from regulars.transfer.heading_dictionary import (
 SHIPPING, BILLING, NEUTRAL = "shipping", "billing", "neutral"
 # A whole address in one cell, and a part that is a city or an area.
 WHOLE, SUBURB = "whole", "suburb"
+COMPANY = "company"
 # The fields of a customer that an address has, too.
 _OF_ADDRESS = {
     "email": "email",
@@ -74,6 +75,13 @@ def group_order(group: str) -> int:
     return dictionary().group_order.get(name, len(dictionary().group_order))
 
 
+def has_part(group: str, part: str) -> bool:
+    """Return whether a group of address parts can have a part: an address of a home has no
+    company."""
+    name = group.partition(" ")[0]
+    return not any(g.name == name and part in g.skip for g in dictionary().groups.values())
+
+
 @lru_cache(maxsize=4_096)
 def match_heading(heading: str) -> Match | None:
     """Return what a heading is known for, or None.
@@ -115,6 +123,7 @@ def _match_alternatives(text: str) -> Match | None:
         return replace(known[0], field="zip_city")
     if len(known) == len(found) and "line1" in {m.field for m in known} <= _STREETS:
         return replace(known[0], field="line1")
+    known = [match for match in known if match.field != COMPANY] or known  # `Name / Company`
     fields = {_PLACES.get(match.field, match.field) for match in known}
     # `Estado o provincia de correspondencia`: the words of the group are those of both names.
     all_groups = {(match.kind, match.group) for match in known}

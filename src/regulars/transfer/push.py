@@ -12,6 +12,7 @@ import orjson
 from regulars.core.counts import count_of
 from regulars.core.errors import Ambiguous
 from regulars.core.paging import KeysetPage
+from regulars.customers.address_book import BOOK, FLAGS
 from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
 from regulars.customers.listing import CustomerPage, Listing
@@ -107,8 +108,7 @@ class Push:
             after = page.after
 
     async def _send(self, row: Mapping[str, Any], index: _RemoteIndex) -> None:
-        supported = await self._remote_customers.names()
-        local = {name: value for name, value in input_of(row).items() if name in supported}
+        local = await self._remote_customers.supported(input_of(row))
         try:
             match = index.find(_key_of(local))
             outcome = await (
@@ -122,7 +122,8 @@ class Push:
 
     async def _create(self, row: Mapping[str, Any], local: Mapping[str, Any]) -> str:
         if not self._dry_run:
-            node = {name: value for name, value in local.items() if value is not None}
+            node = _without_repetition(local)
+            node = {name: value for name, value in node.items() if value is not None}
             # If a response is lost, a server that supports the key creates no duplicate.
             headers = {"Idempotency-Key": f"{self._run}-{row['customer_id']}"}
             await self._remote.ask(_CREATE, {"node": node}, _has("createCustomer"), headers)
@@ -141,12 +142,19 @@ class Push:
             changed[EXTERNAL_IDS] = [id_ for n, id_ in enumerate(ids) if id_ not in ids[:n]]
             if changed[EXTERNAL_IDS] == remote[EXTERNAL_IDS]:
                 del changed[EXTERNAL_IDS]
+        changed = _without_repetition(changed)
         if not changed:
             return "unchanged"
         if not self._dry_run:
             variables = {"id": customer_id, "node": changed}
             await self._remote.ask(_UPDATE, variables, _has("updateCustomer"))
         return "updated"
+
+
+def _without_repetition(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input without the default addresses, if it has the address book with them."""
+    names = FLAGS if BOOK in node else ()
+    return {name: value for name, value in node.items() if name not in names}
 
 
 def _has(name: str) -> Callable[[Any], bool]:

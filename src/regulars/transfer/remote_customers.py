@@ -13,7 +13,8 @@ from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput
 from regulars.core.fields import Field, names_of
 from regulars.core.ids import MAX_ID
-from regulars.customers import contact_points
+from regulars.customers import address_book, contact_points
+from regulars.customers.address_book import BOOK, FLAGS
 from regulars.customers.addresses import PARTS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
@@ -27,6 +28,9 @@ from regulars.transfer.sanitizing import sanitized
 Node = Mapping[str, Any]
 
 _ADDRESSES = names_of(FIELDS, fields.Address)
+# Parts of an address that not every server has.
+_LATER_PARTS = ("company",)
+_FIRST_PARTS = tuple(part for part in PARTS if part not in _LATER_PARTS)
 
 
 class _Mirrored(NamedTuple):
@@ -63,7 +67,23 @@ def _object_of(value: Any) -> dict[str, Any] | None:
 
 
 def _parts_of(value: Any) -> dict[str, Any] | None:
-    return {part: value.get(part) for part in PARTS} if isinstance(value, dict) else None
+    """Return the parts of an address, without later ones that the server lacks."""
+    if not isinstance(value, dict):
+        return None
+    return {part: value.get(part) for part in PARTS if part in value or part in _FIRST_PARTS}
+
+
+def _entries_of(value: Any) -> list[dict[str, Any]] | None:
+    """Return the entries of an address book, without what is empty."""
+    if not isinstance(value, list):
+        return None
+    return [
+        {
+            **{name: entry[name] for name in ("label", *FLAGS.values()) if entry.get(name)},
+            "address": {part: text for part, text in entry["address"].items() if text},
+        }
+        for entry in value
+    ]
 
 
 def _contact_points(field: fields.ContactPoints) -> _Mirrored:
@@ -78,6 +98,12 @@ def _contact_points(field: fields.ContactPoints) -> _Mirrored:
         read,
         lambda row: contact_points.shown(kind, kind.points(row)),
     )
+
+
+def _book_of(row: Mapping[str, Any]) -> Any:
+    """Return the address book of a row, with the default addresses."""
+    rows = address_book.api_rows(0, *(row[name] for name in (*FLAGS, BOOK)))
+    return _entries_of([{**entry, "address": entry["address"]["parts"]} for entry in rows])
 
 
 _TEXT = _plain(lambda value: value or "")
@@ -97,7 +123,12 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     fields.Phones: _contact_points,
     fields.Json: _plain(_object_of, _load),
     fields.Address: lambda field: _Mirrored(
-        f"{field.name} {{ {' '.join(PARTS)} }}", _parts_of, lambda row: _load(row[field.name])
+        f"{field.name} {{ PARTS }}", _parts_of, lambda row: _load(row[field.name])
+    ),
+    fields.Addresses: lambda field: _Mirrored(
+        f"{field.name} {{ label {' '.join(FLAGS.values())} address {{ PARTS }} }}",
+        _entries_of,
+        _book_of,
     ),
 }
 _BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in WRITABLE}
@@ -108,13 +139,15 @@ _EVERYWHERE = (
 )
 _OTHERS = tuple(name for name in _BY_NAME if name not in _EVERYWHERE)
 _MIRRORED = {name: _BY_NAME[name] for name in (*_EVERYWHERE, *_OTHERS)}
-_TYPE = '{ __type(name: "Customer") { fields { name } } }'
+_TYPES = """{ customer: __type(name: "Customer") { fields { name } }
+  address: __type(name: "Address") { fields { name } } }"""
 
 
-def _selection(others: Sequence[str]) -> str:
+def _selection(others: Sequence[str], parts: Sequence[str]) -> str:
     """Return the selection of a customer. Timestamps are relative unless a format is requested."""
     fields_ = [_MIRRORED[name].selection for name in (*_EVERYWHERE, *others)]
-    return " ".join(["id", "_id", *fields_, *(f'{name}(format: "ISO")' for name in _TIMESTAMPS)])
+    selected = [f'{name}(format: "ISO")' for name in _TIMESTAMPS]
+    return " ".join(["id", "_id", *fields_, *selected]).replace("PARTS", " ".join(parts))
 
 
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
@@ -148,29 +181,54 @@ class Customers:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         self._size = _MAX_PAGE
+        # The fields and the parts of an address that the server has, and not every one.
         self._others: tuple[str, ...] | None = None
+        self._parts: tuple[str, ...] = _FIRST_PARTS
 
-    async def names(self) -> tuple[str, ...]:
-        """Return the mirrored fields that the server has."""
-        if self._others is None:
-            available: set[str] = set()
-            if _OTHERS:
-                with suppress(RemoteFault, RequestTooLarge):  # a server without introspection
-                    data = await self._remote.ask(_TYPE, {}, _has_type)
-                    available = {field["name"] for field in data["__type"]["fields"]}
-            self._others = tuple(name for name in _OTHERS if name in available)
-        return (*_EVERYWHERE, *self._others)
+    async def _detect(self) -> None:
+        """Find out what the server has."""
+        if self._others is not None:
+            return
+        available: dict[str, set[str]] = {"customer": set(), "address": set()}
+        with suppress(RemoteFault, RequestTooLarge):  # a server without introspection
+            data = await self._remote.ask(_TYPES, {}, _has_types)
+            available = {
+                name: {field["name"] for field in data[name]["fields"]} for name in available
+            }
+        self._others = tuple(name for name in _OTHERS if name in available["customer"])
+        later = [part for part in _LATER_PARTS if part in available["address"]]
+        self._parts = (*_FIRST_PARTS, *later)
+
+    async def supported(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of fields, and of parts of addresses, that the server has."""
+        await self._detect()
+        names = (*_EVERYWHERE, *(self._others or ()))
+        known = {name: value for name, value in values.items() if name in names}
+        for name in _ADDRESSES:
+            parts = known[name] or {}
+            known[name] = {
+                part: text for part, text in parts.items() if part in self._parts
+            } or None
+        return known
 
     async def _document(self, template: str) -> str:
-        await self.names()
-        return template.replace("FIELDS", _selection(self._others or ()))
+        await self._detect()
+        return template.replace("FIELDS", _selection(self._others or (), self._parts))
+
+    def _complete(self, node: Node) -> Node:
+        """Return a customer of the server. An address without all later parts is never null: it
+        changes the parts that the server has, and keeps the others."""
+        if self._parts == PARTS:
+            return node
+        empty = dict.fromkeys(self._parts)
+        return {**node, **{name: node.get(name) or empty for name in _ADDRESSES}}
 
     async def page(self, order: str, after: str | None) -> Page:
         """Return a page of the list in an order of the search language."""
         document = await self._document(_LIST)
         data = await self._sized(document, {"query": order, "after": after}, _is_page("customers"))
         connection = data["customers"]
-        nodes = [edge["node"] for edge in connection["edges"]]
+        nodes = [self._complete(edge["node"]) for edge in connection["edges"]]
         info = connection["pageInfo"]
         return Page(nodes, [], info["endCursor"], info["hasNextPage"])
 
@@ -189,7 +247,7 @@ class Customers:
             if node is None and (number := reference_to(global_id).customer_id) is not None
         ]
         info = connection["pageInfo"]
-        nodes = [node for node in nodes_by_id.values() if node is not None]
+        nodes = [self._complete(node) for node in nodes_by_id.values() if node is not None]
         restored_ids = {
             edge["node"]["customer_id"]
             for edge in connection["edges"]
@@ -242,7 +300,8 @@ class Customers:
                 variables,
                 lambda data, names=names: names <= data.keys(),  # type: ignore[misc]  # a bound default
             )
-            nodes |= {number: data[f"n{number}"] or None for number in batch}
+            found = {number: data[f"n{number}"] or None for number in batch}
+            nodes |= {number: node and self._complete(node) for number, node in found.items()}
         return nodes
 
     async def _sized(self, document: str, variables: Mapping[str, Any], is_valid: Any) -> Any:
@@ -279,8 +338,9 @@ def _is_page(name: str) -> Any:
     return is_valid
 
 
-def _has_type(data: Any) -> bool:
-    return all(isinstance(field["name"], str) for field in data["__type"]["fields"])
+def _has_types(data: Any) -> bool:
+    fields_ = [*data["customer"]["fields"], *data["address"]["fields"]]
+    return all(isinstance(field["name"], str) for field in fields_)
 
 
 def _has_head(data: Any) -> bool:
@@ -297,6 +357,8 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     by email."""
     number = node["_id"]
     input_, warnings = _sanitized(_input(node))
+    if input_.get(BOOK) is not None:  # it has the default addresses, too
+        input_ = {name: value for name, value in input_.items() if name not in _ADDRESSES}
     values, problems = clean_values(input_, ())
     timestamps = (timestamp_of(node.get("created_at")), timestamp_of(node.get("updated_at")))
     created_and_updated = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)

@@ -10,6 +10,7 @@ from regulars.core.counts import count_of
 from regulars.core.errors import InvalidInput, MissingEmail
 from regulars.core.external_ids import ExternalId
 from regulars.core.fields import names_of
+from regulars.customers.address_book import BOOK
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.emails import key_of_plain
 from regulars.customers.fields import FIELDS
@@ -184,7 +185,8 @@ class RowParser:
         """Set the fields of a JSON object. Of a nested value, the parts that are no fields are kept
         in `custom` under its name."""
         for name, value in data.items():
-            nested = isinstance(value, dict | list) and name not in (*_WHOLE, *self._mapped)
+            is_whole = name in (*_WHOLE, *self._mapped) or (name == BOOK and self._is_own)
+            nested = isinstance(value, dict | list) and not is_whole
             if not nested or not value:
                 targets = self._targets.named(name)
                 if targets is None:
@@ -224,6 +226,9 @@ class RowParser:
                     compose_names(address)
                     compose_place(address)
                     compose_street(address, self._headings.get(f"{kind}.{HOUSE_NUMBER}", ""))
+        if BOOK in node:  # it has the default addresses, too
+            for kind in ADDRESS_FIELDS:
+                node.pop(kind, None)
         if self._status:
             row.apply_status(self._status)
         if row.consents:

@@ -12,6 +12,7 @@ from regulars.core import fields as kinds
 from regulars.core.countries import find_country
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID, number_of
+from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS
 from regulars.transfer import cells
 from regulars.transfer.artefacts import (
@@ -189,6 +190,31 @@ def _is_contact_point(item: Any) -> bool:
     )
 
 
+def _address_entries(value: Any) -> list[dict[str, Any]]:
+    """Return the entries of an address book as they are in an export. Raises InvalidValue."""
+    data = value
+    if isinstance(value, str):
+        try:
+            data = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            data = None
+    names = {"label": str, "default_shipping": bool, "default_billing": bool, "address": dict}
+    is_valid = isinstance(data, list) and all(
+        isinstance(entry, dict)
+        and "address" in entry
+        and all(isinstance(each, names.get(name, ())) for name, each in entry.items())
+        and all(name in PARTS and isinstance(text, str) for name, text in entry["address"].items())
+        for entry in data
+    )
+    if not is_valid:
+        raise InvalidValue(
+            "The address book must be a JSON list, such as "
+            '[{"label": "Work", "address": {"city": "Rabat", "country": "MA"}}].'
+        )
+    entries: list[dict[str, Any]] = data
+    return entries
+
+
 def time_of(value: Any, order: Order | None) -> int | None:
     """Return the time of a value, in milliseconds since 1970; None if it says that there is none.
     `order` is that of the day and the month. Raises InvalidValue."""
@@ -237,7 +263,9 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
 
 
 _PARTS: Mapping[str, Read] = {
-    **dict.fromkeys(("line1", "line2", "city", "area", "state", "first_name", "last_name"), _line),
+    **dict.fromkeys(
+        ("line1", "line2", "city", "area", "state", "first_name", "last_name", "company"), _line
+    ),
     ZIP_CITY: _line,
     "country": _country,
     **dict.fromkeys(("zip", "phone", *PARTS_OF_STREETS), _number_text),
@@ -256,6 +284,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Emails: lambda field: _whole(field, _contact_points),
     kinds.Phones: lambda field: _whole(field, _contact_points),
     kinds.Json: lambda field: _whole(field, _custom),
+    kinds.Addresses: lambda field: _whole(field, _address_entries),
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }
 # The readers of the values of our own exports, instead of those that undo what others do.

@@ -108,6 +108,7 @@ class CustomerPage {
     this.leads = h("section", { class: "card", "aria-labelledby": "leads" });
     this.identity = h("div", { class: "identity" });
     this.segments = h("ul", { class: "tags", "aria-label": t.nav.segments });
+    this.otherAddresses = h("div", { class: "editables" });
     this.editors = EDITABLE_FIELDS.map((field) => this.editorOf(field));
     const sections = SECTIONS.map((name) => {
       const elements = EDITABLE_FIELDS.flatMap((field, index) =>
@@ -118,6 +119,7 @@ class CustomerPage {
         { class: "card", "aria-labelledby": name },
         h("h2", { id: name }, t.customer.sections[name]),
         name === "more" ? [elements, this.identity] : h("div", { class: "editables" }, elements),
+        name === "addresses" ? this.otherAddresses : null,
       );
     });
     replace(
@@ -212,6 +214,7 @@ class CustomerPage {
         : null,
     );
     this.renderSegments();
+    this.renderOtherAddresses();
     for (const editor of this.editors) editor.render();
     replace(
       this.identity,
@@ -478,6 +481,23 @@ class CustomerPage {
       this.segments,
       segments.map((segment) =>
         h("li", null, h("a", { class: "chip", href: segmentUrl(segment) }, icon("segment"), userText(segment.name))),
+      ),
+    );
+  }
+
+  /** Shows the addresses that are no default addresses. */
+  renderOtherAddresses() {
+    const others = this.customer.addresses.filter((entry) => !entry.default_shipping && !entry.default_billing);
+    setAttribute(this.otherAddresses, "hidden", !others.length);
+    replace(
+      this.otherAddresses,
+      others.map(({ label, address }) =>
+        h(
+          "div",
+          { class: "editable" },
+          h("div", { class: "label" }, label ? userText(label) : t.customer.otherAddress),
+          h("div", { class: "value" }, KINDS.Address.view(address)),
+        ),
       ),
     );
   }
@@ -860,11 +880,11 @@ function changeView(change) {
 const segmentView = ({ segment, actor }) =>
   segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
 
-/** The changed parts of a field: of an object, each key separately; external ids as texts. */
+/** The changed parts of a field: of an object, each key separately; external ids and addresses as texts. */
 function changedParts(field) {
   const { name } = field;
-  const [before, after] =
-    name === "external_ids" ? [field.before, field.after].map(idTexts) : [field.before, field.after];
+  const text = ITEM_TEXTS[name];
+  const [before, after] = [field.before, field.after].map((value) => (text ? value?.map(text) : value));
   const isWhole =
     [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
     (before ?? after) === null;
@@ -876,7 +896,10 @@ function changedParts(field) {
 }
 
 const idText = ({ source, id }) => `${source}:${id}`;
-const idTexts = (ids) => ids?.map(idText);
+/** An entry of an address book, which is a label if a field of its own has the address. */
+const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(", ");
+/** The texts of the items in fields that are lists of objects. */
+const ITEM_TEXTS = { external_ids: idText, addresses: entryText };
 
 /** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
 function differenceView({ name, before, after }) {

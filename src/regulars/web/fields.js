@@ -24,6 +24,7 @@ const COLUMN_ORDER = ["FullName", "Location", "Text", "Phone", "Flag", "Tags", "
 export const ADDRESS_PARTS = [
   "first_name",
   "last_name",
+  "company",
   "line1",
   "line2",
   "zip",
@@ -39,6 +40,7 @@ export const selectTimes = (...names) => names.map((name) => `${name} ${name}_is
 const SELECTIONS = {
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
+  Addresses: (name) => `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} } }`,
   ExternalIds: (name) => `${name} { source id }`,
   Emails: (name) => `${name} { id email label default ${selectTimes("verified_at")} }`,
   Phones: (name) => `${name} { id phone label default e164 country valid }`,

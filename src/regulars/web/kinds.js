@@ -4,19 +4,10 @@
 // the API has in `input_path`, and `change()`: the value to save, or undefined if it is unchanged.
 // `view(value)` returns the content of the customer page, `cell(customer, field)` that of the list.
 
+import { addressControl } from "./address-form.js";
 import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
-import { ADDRESS_PARTS } from "./fields.js";
-import {
-  avatar,
-  countries,
-  countryName,
-  displayName,
-  formatAmount,
-  formatNumber,
-  formatValue,
-  relativeTime,
-} from "./format.js";
+import { avatar, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
@@ -105,44 +96,14 @@ function countCell(customer, { name }) {
 /** The changes of an object, or undefined if there are none. */
 const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
 
-function addressControl({ name }, address) {
-  // Few addresses have an area: its input is shown only if it has a value.
-  const parts = ADDRESS_PARTS.filter((part) => part !== "area" || address?.area);
-  const fields = Object.fromEntries(
-    parts.map((part) => {
-      const value = address?.[part] ?? "";
-      const input =
-        part === "country"
-          ? countrySelect(value)
-          : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
-      return [`${name}.${part}`, formField(t.address[part], input)];
-    }),
-  );
-  const removal = address ? checkbox(t.address.remove) : null;
-  const change = () => {
-    if (removal?.input.checked) return null;
-    const changes = {};
-    for (const part of parts) {
-      const { value } = fields[`${name}.${part}`].input;
-      if (value !== (address?.[part] ?? "")) changes[part] = part === "country" && !value ? null : value;
-    }
-    return nonEmpty(changes);
-  };
-  return { content: h("div", null, h("div", { class: "fields" }, Object.values(fields)), removal), fields, change };
-}
-
-function countrySelect(value) {
-  const all = countries();
-  const unlisted = value && !all.some(([code]) => code === value) ? [[value, countryName(value)]] : [];
-  return h("select", null, selectOptions([["", t.nothing], ...unlisted, ...all], value));
-}
-
 function addressView(address) {
   if (!address) return formatValue(null);
   const join = (...parts) => parts.filter(Boolean).join(" ");
-  const { first_name: first, last_name: last, line1, line2, zip, city, area, state, country, phone, email } = address;
+  const { first_name: first, last_name: last, company, line1, line2 } = address;
+  const { zip, city, area, state, country, phone, email } = address;
   const lines = [
     join(first, last),
+    company,
     line1,
     line2,
     join(zip, city),

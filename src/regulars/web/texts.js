@@ -23,6 +23,7 @@ const fields = {
   tags: "Tags",
   shipping_address: "Shipping address",
   billing_address: "Billing address",
+  addresses: "Address book",
   notes: "Notes",
   custom: "Custom fields",
   external_ids: "External ids",
@@ -30,6 +31,7 @@ const fields = {
 const address = {
   first_name: "First name",
   last_name: "Last name",
+  company: "Company",
   line1: "Address",
   line2: "Apartment, suite",
   zip: "Postal code",
@@ -298,6 +300,7 @@ export const t = {
     done: (name) => `${name} was added.`,
   },
   customer: {
+    otherAddress: "Other address",
     sections: { profile: "Profile", addresses: "Addresses", more: "Notes and details" },
     figures: "Key figures",
     since: (month) => `Customer since ${month}`,

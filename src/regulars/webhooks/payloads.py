@@ -19,7 +19,7 @@ from regulars.core.fields import Field, in_order, names_of
 from regulars.core.ids import encoder
 from regulars.core.money import amounts
 from regulars.core.text import full_name
-from regulars.customers import addresses, contact_points, history
+from regulars.customers import address_book, addresses, contact_points, history
 from regulars.customers.avatars import avatars
 from regulars.customers.field_rules import EMPTY
 from regulars.customers.fields import FIELDS
@@ -27,8 +27,8 @@ from regulars.store import Row, Store, queries
 from regulars.store.relations import LEADS, all_of_each
 from regulars.webhooks import delivery_queries
 
-_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID = map(
-    encoder, ("Customer", "Order", "Lead", "Account", "Segment")
+_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID, _ADDRESS_ID = map(
+    encoder, ("Customer", "Order", "Lead", "Account", "Segment", "Address")
 )
 FORM = "contact-form/created"
 # Begins the types of events of segments. Their bodies have the segment, too.
@@ -38,7 +38,7 @@ _NO_MESSAGE: dict[str, Any] = {"id": None, "_id": None, "__typename": "Lead"}
 _MAX_READS = 5
 _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
-    *("last_name", "first_name"),
+    *("last_name", "first_name", "company"),
 )
 LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
 
@@ -172,6 +172,21 @@ def _read_contact_points(name: str, row: Row) -> list[Body]:
     return contact_points.shown(kind, kind.points(row))
 
 
+def _read_book(row: Row) -> list[Body]:
+    entries = address_book.load(row)
+    ids = _ADDRESS_ID([entry.number(row["customer_id"]) for entry in entries])
+    return [
+        {
+            "id": id_,
+            "label": entry.label,
+            "default_shipping": entry.default_shipping,
+            "default_billing": entry.default_billing,
+            "address": address_body(entry.address),
+        }
+        for id_, entry in zip(ids, entries, strict=True)
+    ]
+
+
 def _load_json(stored: str | None) -> Any:
     return None if stored is None else orjson.loads(stored)
 
@@ -189,6 +204,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
     kinds.Phones: lambda field: partial(_read_contact_points, field.name),
     kinds.Json: _read_column(lambda stored: _load_json(stored) or {}),
     kinds.Address: _read_column(lambda stored: address_body(addresses.load(stored))),
+    kinds.Addresses: lambda _: _read_book,
     kinds.Location: _read_location,
     kinds.FullName: _read_full_name,
     kinds.Avatar: _read_avatar,
@@ -198,7 +214,7 @@ _EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
 _FIELD_READERS = {
     f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
 }
-_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds, kinds.ContactPoints)
+_LAST_KEYS = names_of(FIELDS, kinds.ExternalIds, kinds.ContactPoints, kinds.Addresses)
 # In the order of the first release, because a signature covers the order. New fields follow.
 _BODY_KEYS = (
     *in_order(

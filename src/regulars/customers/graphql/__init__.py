@@ -15,7 +15,16 @@ from regulars.api.guards import (
 from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
 from regulars.core.scopes import READ, WRITE
-from regulars.customers.graphql import bulk, history, identifiers, search, statistics, types
+from regulars.customers.graphql import (
+    address_book,
+    address_rules,
+    bulk,
+    history,
+    identifiers,
+    search,
+    statistics,
+    types,
+)
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
 from regulars.customers.graphql.roots import (
@@ -52,6 +61,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
             statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
         ),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
+        "addressRules": Root(address_rules.address_rules, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
         "updateCustomer": Root(update_customer, needs_to_write(WRITE, *WRITTEN), price_of_write),
         **{
@@ -62,6 +72,15 @@ def _roots(page_size: int) -> Mapping[str, Root]:
                 *contact_mutations.items(),
             )
         },
+        **{
+            # Even the id shows whether the customer has had the address.
+            name: Root(change, needs(WRITE, READ), price_of_write)
+            for name, change in (
+                ("createAddress", address_book.create_address),
+                ("updateAddress", address_book.update_address),
+            )
+        },
+        "deleteAddresses": Root(address_book.delete_addresses, needs(WRITE), price_of_deletes),
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
         "setCustomers": Root(
             bulk.set_customers,
@@ -92,6 +111,7 @@ API = ApiPart(
         **statistics.TYPES,
         **search.TYPES,
         **identifiers.TYPES,
+        **address_rules.TYPES,
     },
     _roots,
     {"Customer": Node(READ, _LOAD), "Address": Node(READ, address)},

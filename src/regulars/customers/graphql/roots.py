@@ -14,6 +14,8 @@ from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.external_ids import clean_ids
 from regulars.core.ids import encoder
 from regulars.core.paging import encode
+from regulars.customers import address_book
+from regulars.customers.address_book import BILLING, BOOK, SHIPPING
 from regulars.customers.commands import (
     ChangeExternalIds,
     CreateCustomer,
@@ -24,13 +26,7 @@ from regulars.customers.commands import (
 from regulars.customers.contact_changes import ADD, REMOVE
 from regulars.customers.contact_input import clean_change
 from regulars.customers.contact_points import KINDS, ContactPointId, Kind, load
-from regulars.customers.graphql.types import (
-    BILLING,
-    CUSTOMER_KEYSET,
-    SHIPPING,
-    address_row,
-    contact_row,
-)
+from regulars.customers.graphql.types import CUSTOMER_KEYSET, address_row, contact_row
 from regulars.customers.graphql.versions import expected_version
 from regulars.customers.listing import customer_page
 from regulars.graphql import Arguments, Layout, Layouts, Resolve
@@ -67,10 +63,24 @@ def customers(layouts: Layouts) -> Resolve:
 
 async def address(env: Context, number: int, _layout: Layout) -> Mapping[str, Any] | None:
     """Returns the address with an `_id`, or None."""
+    if number < 0:
+        return await _further_address(env, number)
     customer_id, is_billing = divmod(number, 2)
     kind = BILLING if is_billing else SHIPPING
     row = await env.directory.customer(env.account_id, customer_id, (kind,))
     return None if row is None else address_row(kind, customer_id, row[0])
+
+
+async def _further_address(env: Context, number: int) -> Mapping[str, Any] | None:
+    for customer_id in await env.directory.customers_with_address(env.account_id, number):
+        columns = (SHIPPING, BILLING, BOOK)
+        row = await env.directory.customer(env.account_id, customer_id, columns)
+        if row is not None:
+            for entry in address_book.load(dict(zip(columns, row, strict=False))):
+                if entry.id == number:
+                    found: Mapping[str, Any] = address_book.api_row(customer_id, entry)["address"]
+                    return found
+    return None
 
 
 def _create(

@@ -16,9 +16,11 @@ from regulars.core.fields import Field
 from regulars.core.money import amounts
 from regulars.core.paging import encode, requested_size
 from regulars.core.text import full_name
-from regulars.customers import addresses, contact_points, custom
+from regulars.customers import address_book, addresses, contact_points, custom
+from regulars.customers.address_book import BILLING, SHIPPING
 from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS
+from regulars.customers.graphql.address_rules import PROBLEMS
 from regulars.customers.graphql.history import changes_of
 from regulars.customers.phone_numbers import read_number
 from regulars.graphql import (
@@ -35,9 +37,6 @@ from regulars.store.relations import LEADS, ORDERS
 
 # What it costs to count customers, in points.
 COUNT_COST = 10
-
-BILLING = "billing_address"
-SHIPPING = "shipping_address"
 
 
 def _location(shipping: str | None, billing: str | None) -> str:
@@ -109,6 +108,11 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.Phones: lambda field: _contact_points(field.name),
     kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
+    kinds.Addresses: lambda field: Nested(
+        ("customer_id", SHIPPING, BILLING, field.name),
+        PerRow(address_book.api_rows),
+        can_be_large=True,
+    ),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
     kinds.Count: _column(),
@@ -135,6 +139,16 @@ ADDRESS = TypeBinding(
         **{name: _part(name) for name in addresses.PARTS if name != "country"},
         "country": _part("country", missing=None),
         "toString": Value(("parts",), PerRow(addresses.on_one_line)),
+        "problems": PROBLEMS,
+    },
+    has_dict_rows=True,
+)
+
+ADDRESS_ENTRY = TypeBinding(
+    {
+        "id": global_id("Address", "address_id"),
+        **{name: Value((name,)) for name in ("label", *address_book.FLAGS.values())},
+        "address": Nested(("address",)),
     },
     has_dict_rows=True,
 )
@@ -184,6 +198,7 @@ TYPES: Mapping[str, TypeBinding] = {
     "Address": ADDRESS,
     "EmailAddress": EMAIL_ADDRESS,
     "PhoneNumber": PHONE_NUMBER,
+    "AddressEntry": ADDRESS_ENTRY,
     "ExternalId": EXTERNAL_ID,
     "CustomerSummary": SUMMARY,
     "CustomerOrders": CUSTOMER_ORDERS,

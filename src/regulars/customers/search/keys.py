@@ -315,6 +315,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Address: lambda _: {
         key: _Searched(_PLACE.get(key, _TEXT), _has_facet(key)) for key in ADDRESS_KEYS
     },
+    fields.Addresses: lambda _: {},  # those of an address
     fields.Timestamp: lambda field: {field.name: _Searched(_TIMESTAMP, ALWAYS)},
     fields.Money: _amount,
     fields.Count: lambda field: {

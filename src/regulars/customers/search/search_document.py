@@ -21,6 +21,7 @@ import orjson
 from regulars.core import external_ids, fields
 from regulars.core.fields import names_of
 from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, without_invisible
+from regulars.customers import address_book
 from regulars.customers.contact_points import KINDS, PHONES, Kind
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
@@ -47,6 +48,7 @@ _PHONES = names_of(_searched(fields.Phone))
 _TAGS = tuple((field.key, field.name) for field in _searched(fields.Tags))
 _ADDRESSES = names_of(_searched(fields.Address))
 _LISTS = names_of(_searched(fields.ContactPoints))
+_BOOKS = names_of(_searched(fields.Addresses))
 _JSON = names_of(_searched(fields.Json))
 (_EMAIL,) = names_of(_searched(fields.Email))
 _EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
@@ -106,6 +108,7 @@ _SOURCES = {
         *_JSON,
         *(name for _, name in _EXTERNAL_IDS),
         *_ADDRESSES,
+        *_BOOKS,
         *_FACET_TEXTS,
         *_SORTED_NAMES,
         *_LISTS,
@@ -118,7 +121,7 @@ _read_sources = itemgetter(
     *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
 )
 _other_facet_sources = itemgetter(
-    *_ADDRESSES, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
+    *_ADDRESSES, *_BOOKS, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
 )
 _derived_columns = itemgetter(*_SOURCES)
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
@@ -137,7 +140,7 @@ _MAX_CACHED_TAGS = 256
 # Runs of spaces and spaces other than U+0020, which become a single U+0020.
 _SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
-ADDRESS_KEYS = ("country", "state", "city", "zip")
+ADDRESS_KEYS = ("country", "state", "city", "zip", "company")
 
 
 def make_facet(key: str, value: str) -> str:
@@ -320,12 +323,15 @@ def _facets(
         for tag in values:
             raw_facets[f"{key}:{tag}"] = None
     if any(_other_facet_sources(row)):
-        for name in _ADDRESSES:
+        addresses = [orjson.loads(row[name]) for name in _ADDRESSES if row[name]]
+        for name in _BOOKS:
             if row[name]:
-                parts = orjson.loads(row[name])
-                for key in ADDRESS_KEYS:
-                    if key in parts:
-                        raw_facets[f"{key}:{parts[key]}"] = None
+                addresses += address_book.further(row[name])
+                raw_facets |= dict.fromkeys(map(address_term, address_book.own_ids(row[name])))
+        for parts in addresses:
+            for key in ADDRESS_KEYS:
+                if key in parts:
+                    raw_facets[f"{key}:{parts[key]}"] = None
         for name in _JSON:
             if row[name]:
                 raw_facets |= dict.fromkeys(_custom_facets(name, orjson.loads(row[name])))
@@ -367,6 +373,12 @@ def _list_facets(kind: Kind, row: Row) -> Iterator[str]:
 def email_facet(key: str) -> str:
     """Return the facet of an email that is not the default. No filter has this key."""
     return f"email_key:{key}"[:FACET_LENGTH]
+
+
+def address_term(number: int) -> str:
+    """Return the facet by which the customer with an address is found: the `_id` of one that is no
+    default address. No filter of the search has this key."""
+    return f"address:{-number}"
 
 
 def _custom_facets(name: str, value: Any) -> Iterator[str]:
