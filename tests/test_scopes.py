@@ -151,7 +151,7 @@ def documents(kind: str, name: str, field: GraphQLField, customer: str) -> list[
 def without_ids(response: dict[str, Any]) -> dict[str, Any]:
     """Removes the ids of the request from the errors of a response."""
     for error in response.get("errors", ()):
-        error["message"] = re.sub(r"id \S+\.$", "id.", error["message"])
+        error["message"] = re.sub(r"id (`[^`]*`|\S+\.$)", "id", error["message"])
         error["extensions"].pop("ids", None)
     return response
 

@@ -237,7 +237,7 @@ def test_an_event_contains_the_customer_and_is_signed(client: Client, receiver: 
     node = request.json["node"]
     assert set(request.json) == {"node"}
     assert set(node) == CONTACT
-    assert list(node)[-4:] == ["__typename", "external_ids", "emails", "phones"]
+    assert list(node)[-5:] == ["__typename", "external_ids", "emails", "phones", "addresses"]
     assert node["emails"] == [
         {"email": "Ana@example.com", "label": "", "default": True, "verified_at": None}
     ]

@@ -122,13 +122,6 @@ FIELDS: tuple[Field, ...] = (
         description="Billing address. Null if there is none.",
         search=True,
     ),
-    Addresses(
-        "addresses",
-        description="Address book: the default shipping address, the default billing address, then "
-        "the order of the list. Equal default addresses are one entry.",
-        search=True,
-        in_list=False,
-    ),
     Money(
         "expenses",
         sort=True,
@@ -178,6 +171,13 @@ FIELDS: tuple[Field, ...] = (
         default="phone",
         description="Phone numbers of the customer: the default first, then in the order of the "
         "list. The default is `phone`.",
+        search=True,
+        in_list=False,
+    ),
+    Addresses(
+        "addresses",
+        description="Address book: the default shipping address, the default billing address, then "
+        "the order of the list. Equal default addresses are one entry.",
         search=True,
         in_list=False,
     ),
