@@ -15,7 +15,15 @@ from regulars.api.guards import (
 from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
 from regulars.core.scopes import READ, WRITE
-from regulars.customers.graphql import bulk, history, identifiers, search, statistics, types
+from regulars.customers.graphql import (
+    bulk,
+    history,
+    identifiers,
+    search,
+    statistics,
+    tags,
+    types,
+)
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
 from regulars.customers.graphql.roots import (
@@ -50,6 +58,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         "statistics": Root(
             statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
         ),
+        "tags": Root(tags.tags, needs(READ), partial(tags.price, page_size), is_replica_safe=True),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
         "updateCustomer": Root(update_customer, needs_to_write(WRITE, *WRITTEN), price_of_write),
@@ -89,6 +98,7 @@ API = ApiPart(
         **history.TYPES,
         **statistics.TYPES,
         **search.TYPES,
+        **tags.TYPES,
         **identifiers.TYPES,
     },
     _roots,
