@@ -22,6 +22,7 @@ from regulars.customers.bulk import RowWarning, SetRow
 from regulars.transfer.import_options import Options
 from regulars.transfer.importer import Tally
 from regulars.transfer.input_file import open_input
+from regulars.transfer.records import Record
 from regulars.transfer.remote_customers import row_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_to_json
@@ -199,6 +200,7 @@ def test_an_import_over_http_warns(client: Client) -> None:
     assert kinds["warning_control_characters shipping_address.city"] == [
         {
             "line": 1,
+            "row": 1,
             "message": "Control characters were removed. Tabs and line breaks were replaced "
             "with spaces.",
         }
@@ -226,17 +228,17 @@ def test_a_row_that_the_database_rejects_has_no_warning() -> None:
     )
     invalid = row._replace(problems=(InvalidInput("Wrong."),))
     for line in range(1, 16):
-        tally.warn(row, line, ".".join)
-        tally.warn(invalid, line, ".".join)
+        tally.warn(row, Record(line), ".".join)
+        tally.warn(invalid, Record(line), ".".join)
     for line in range(2, 16):
-        tally.withdraw_warnings(row, line, ".".join)
-        tally.withdraw_warnings(invalid, line, ".".join)
+        tally.withdraw_warnings(row, Record(line), ".".join)
+        tally.withdraw_warnings(invalid, Record(line), ".".join)
     report = problems_to_json(tally.problems)
     assert (report["rows_with_warnings"], report["problems"]) == (1, [])
     assert [(group["count"], group["examples"][0]["line"]) for group in report["warnings"]] == [
         (1, 1)
     ] * 2
-    tally.withdraw_warnings(row, 1, ".".join)
+    tally.withdraw_warnings(row, Record(1), ".".join)
     assert problems_to_json(tally.problems) == {
         "problems": [],
         "rows_with_warnings": 0,
@@ -250,15 +252,15 @@ def test_kinds_of_warnings_leave_room_for_kinds_of_problems() -> None:
         SetRow({}, warnings=(RowWarning("control_characters", f"custom.{n}"),)) for n in range(80)
     ]
     for line, row in enumerate(rows):
-        tally.warn(row, line, ".".join)
-    tally.note("errors_invalid_input email", 1, "Wrong.")
+        tally.warn(row, Record(line), ".".join)
+    tally.note("errors_invalid_input email", Record(1), "Wrong.")
     report = problems_to_json(tally.problems)
     assert report["rows_with_warnings"] == 80
     assert report["warnings"][-1]["kind"] == "warning_others"
     assert sum(group["count"] for group in report["warnings"]) == 80
     assert [group["kind"] for group in report["problems"]] == ["errors_invalid_input email"]
     for line, row in enumerate(rows):
-        tally.withdraw_warnings(row, line, ".".join)
+        tally.withdraw_warnings(row, Record(line), ".".join)
     assert problems_to_json(tally.problems)["warnings"] == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.support import Server
@@ -125,7 +125,7 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     expect(page.locator(".state.done")).to_be_visible()
     tiles = page.locator(".tiles")
     expect(tiles).to_have_text("Created30Updated0Unchanged0Rejected1With warnings30")
-    expect(page.locator(".problems").last).to_contain_text("Lines 2, 3,")
+    expect(page.locator(".problems").last).to_contain_text("Rows 2, 3,")
     expect(
         page.get_by_text("These rows are imported, but some values are not valid.").last
     ).to_be_visible()
@@ -142,6 +142,67 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     choose(page, "warnings.csv", text.replace("someday", "FR").encode())
     page.get_by_role("button", name="Import", exact=True).click()
     expect(tiles).to_have_text("Created0Updated30Unchanged0Rejected0With warnings0")
+
+
+def test_problems_are_shown_in_rows_of_the_spreadsheet(person: Person) -> None:
+    """A note of three lines is one row of a spreadsheet."""
+    rows = [
+        "email,notes,phone",
+        'ana@example.com,"One',
+        "two",
+        'three",',
+        "nobody,,",
+        "",
+        'bo@example.com,"""Quoted""',
+        'text",',
+        "neither,,",
+        "nor,,",
+    ]
+    page = person.open("/imports")
+    choose(page, "notes.csv", "\n".join(rows).encode())
+    page.get_by_role("button", name="Start a test run").click()
+    expect(page.locator(".state.done")).to_be_visible()
+    expect(page.locator(".problems")).to_contain_text("Rows 3, 6, 7:")
+    (run,) = person.client.http.get("/import").json()["data"]
+    run = person.client.http.get(f"/import/{run['id']}").json()["data"]
+    examples = run["problems"][0]["examples"]
+    assert [(each["line"], each["row"]) for each in examples] == [(5, 3), (9, 6), (10, 7)]
+    lines = '{"email":"ana@example.com"}\n\n{"email":"nobody"}\n'
+    for name, content, text in (
+        ("rows.jsonl", lines, "Line 3:"),
+        ("rows.json", '[{"email":"ana@example.com"},{"email":"nobody"}]', "Record 2:"),
+    ):
+        page = person.open("/imports")
+        choose(page, name, content.encode())
+        page.get_by_role("button", name="Start a test run").click()
+        expect(page.locator(".problems")).to_contain_text(text)
+
+
+def test_a_cancelled_upload_can_be_started_again(person: Person) -> None:
+    page = person.open("/imports")
+    choose(page, "a.csv", b"email\na@example.com\n")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/import?**", hold)
+    page.get_by_role("button", name="Start a test run").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Start a test run")).to_be_enabled()
+    page.unroute("**/import?**")
+    # Nothing is lost that the page would ask about.
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+    page.go_back()
+    choose(page, "a.csv", b"email\na@example.com\n")
+    page.route("**/import?**", hold)
+    page.get_by_role("button", name="Start a test run").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.unroute("**/import?**")
+    page.get_by_role("button", name="Start a test run").click()
+    expect(page.locator(".state.done")).to_be_visible()
+    expect(page.locator(".toast")).to_have_count(0)
 
 
 def test_messages_name_the_settings_of_the_page(person: Person) -> None:

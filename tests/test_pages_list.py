@@ -171,6 +171,70 @@ def test_a_syntax_error_is_marked_in_the_search(five_customers: Person) -> None:
     expect(page.locator(".search .problem")).to_contain_text("quote")
 
 
+def test_the_list_of_an_earlier_search_is_marked_and_not_exported(five_customers: Person) -> None:
+    page = five_customers.page
+    box = page.get_by_role("combobox", name="Search customers")
+    export = page.get_by_role("button", name="Export")
+    box.fill("ana")
+    expect_names(page, "Ana Núñez")
+    page.get_by_label("Select Ana").check()
+    # While the person is typing, the customers stay, but do not look like the result.
+    box.fill("contry:MA accepts_marketing:ye and more")
+    expect(page.locator(".search mark")).to_have_text("contry:MA")
+    expect(page.locator(".count")).to_be_empty()
+    for part in (".list", ".pager"):
+        expect(page.locator(part)).to_have_css("opacity", "0.45")
+        assert page.locator(part).get_attribute("inert") is not None
+    expect(export.first).to_be_disabled()
+    # The selection can still be exported, without the customers of another search.
+    page.get_by_label("Selection").get_by_role("button", name="Export").click()
+    expect(page.get_by_role("dialog").get_by_role("group", name="Customers")).to_have_text(
+        "Customers1 selected customer"
+    )
+    page.keyboard.press("Escape")
+    box.press("Enter")
+    expect(page.get_by_role("heading", name="This search has a mistake")).to_be_visible()
+    expect(export.first).to_be_disabled()
+    box.fill("vip")
+    expect_names(page, "Dee Dee", "Bo Li")
+    expect(export.first).to_be_enabled()
+    for part in (".list", ".pager"):
+        expect(page.locator(part)).to_have_css("opacity", "1")
+        assert page.locator(part).get_attribute("inert") is None
+    # The same after an error of the server.
+    page.route("**/api/v2", lambda route: route.abort())
+    box.fill("ana")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.locator(".count")).to_be_empty()
+    expect(export.first).to_be_disabled()
+    page.unroute("**/api/v2")
+    page.get_by_role("button", name="Try again").click()
+    expect_names(page, "Ana Núñez")
+    expect(export.first).to_be_enabled()
+
+
+def test_a_customer_leads_back_to_the_results(person: Person) -> None:
+    create_customers(person, 60)
+    page = person.open("/customers?q=example&sort=email&dir=asc")
+    page.get_by_role("link", name="Next").click()
+    page.get_by_role("link", name="P030").click()
+    page.get_by_role("link", name="Back to 60 results").click()
+    expect(page.get_by_role("combobox", name="Search customers")).to_have_value("example")
+    expect_names(page, *[f"P{n:03}" for n in range(25, 50)])
+    page.get_by_role("combobox", name="Search customers").fill("p007")
+    expect_names(page, "P007")
+    page.get_by_role("link", name="P007").click()
+    expect(page.get_by_role("link", name="Back to 1 result")).to_be_visible()
+    # After a deletion, too.
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("combobox", name="Search customers")).to_have_value("p007")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", name="P007")).to_be_visible()
+    page = person.open("/customers/8")
+    page.get_by_role("link", name="Back to customers").click()
+    expect(page.locator(".row-link")).to_have_count(25)
+
+
 def test_pages_can_be_followed_in_both_directions(person: Person) -> None:
     create_customers(person, 60)
     page = person.open("/customers?sort=email&dir=asc")
@@ -240,7 +304,7 @@ def test_tagging_clears_the_selection_before_the_list_is_reloaded(five_customers
     pending_reads: list[Route] = []
 
     def hold(route: Route) -> None:
-        is_read = "addTags" not in (route.request.post_data or "")
+        is_read = "totalCount" in (route.request.post_data or "")
         pending_reads.append(route) if is_read else route.continue_()
 
     page.route("**/api/v2", hold)

@@ -143,7 +143,7 @@ def test_a_file_is_previewed_dry_run_and_imported(person: Person, tmp_path: Path
     tiles = page.locator(".tiles")
     figures = "Created2Updated0Unchanged0Rejected1With warnings1"
     expect(tiles).to_have_text(figures)
-    expect(page.locator(".problems")).to_contain_text(["Line 3:", "Line 4: Control characters"])
+    expect(page.locator(".problems")).to_contain_text(["Row 3:", "Row 4: Control characters"])
     assert person.client.emails() == []
     page.get_by_role("button", name="Change the settings").click()
     expect(page.get_by_label("Field of the column Vorname")).to_have_value("first_name")

@@ -81,7 +81,7 @@ def test_an_invalid_token_is_reported_at_its_field(browser: Browser, server: Ser
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_label("Token")).to_have_accessible_description(
             "No token? Ask your administrator, or run regulars token create. "
-            "Paste your access token."
+            "Paste your access token or sign-in link."
         )
         page.get_by_label("Token").fill("rgl_wrong")
         page.get_by_role("button", name="Sign in").click()
@@ -94,27 +94,105 @@ def test_an_invalid_token_is_reported_at_its_field(browser: Browser, server: Ser
         person.close()
 
 
+def create_link(client: Client, name: str = "Ana") -> str:
+    """Create a sign-in link for a new token of the account."""
+    server = client.server
+    account = find_account_name(server, client.token)
+    process = run_regulars(
+        *("token", "create", "--account", account, "--name", name, "--link"),
+        *("--database-url", server.database_url, "--url", server.url),
+    )
+    return process.stdout.strip()
+
+
 def test_a_sign_in_link_works_once_and_stays_out_of_the_history(
     browser: Browser, server: Server
 ) -> None:
     with Client(server, create_token(server)) as client:
-        url = ("--database-url", server.database_url)
-        account = find_account_name(server, client.token)
-        process = run_regulars(
-            *("token", "create", "--account", account, "--name", "Ana", "--link", *url),
-            *("--url", server.url),
-        )
-        link = process.stdout.strip()
+        link = create_link(client)
         person = Person(browser, server, client)
         page = person.page
         page.goto(link)
         expect(page.locator(".viewer")).to_contain_text("Ana")
         assert link.partition("#")[2] not in page.url
+        # Opened again, it says so, and the person stays signed in.
+        page.goto("about:blank")
+        page.goto(link)
+        expect(page.locator(".toast")).to_contain_text("You are still signed in.")
+        expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_visible()
         person.context.clear_cookies()
         page.goto("about:blank")
         page.goto(link)
         expect(page.get_by_role("alert").first).to_contain_text("has already been used")
+        # A wrong token replaces this message.
+        page.get_by_label("Token").fill("rgl_wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator(".problem")).to_contain_text("token is not valid")
+        expect(page.locator(".notice")).to_have_count(0)
         person.close()
+
+
+def test_a_link_signs_in_from_the_sign_in_page_in_the_same_tab(
+    browser: Browser, server: Server
+) -> None:
+    with Client(server, create_token(server)) as client:
+        person = Person(browser, server, client)
+        page = person.page
+        page.goto("/")
+        page.get_by_label("Token").wait_for()
+        # Only the part after the # changes, so the page is not loaded again.
+        page.goto(create_link(client))
+        expect(page.locator(".viewer")).to_contain_text("Ana")
+        expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_visible()
+        expect(page.get_by_label("Token")).to_have_count(0)
+        expect(page.locator("body")).not_to_have_class("signing-in")
+        page.wait_for_url("**/customers")
+        # A person who is signed in has no use for the form.
+        page.goto("/sign-in")
+        expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_visible()
+        page.wait_for_url("**/customers")
+        # Nor has one who has signed in in another tab.
+        person.context.clear_cookies()
+        page.goto("/overview")
+        page.get_by_label("Token").wait_for()
+        person.create_session()
+        page.reload()
+        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+        person.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/customers", "/overview", "/sign-in"])
+def test_the_progress_bar_ends_after_signing_in(
+    browser: Browser, server: Server, path: str
+) -> None:
+    with Client(server, create_token(server)) as client:
+        person = Person(browser, server, client)
+        page = person.page
+        page.goto(path)
+        page.get_by_label("Token").fill(client.token)
+        page.keyboard.press("Enter")
+        expect(page.locator(".viewer")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#progress")).to_have_class("progress")
+        page.wait_for_timeout(1_200)  # a request that takes long would be announced
+        expect(page.locator("#status")).not_to_contain_text("Loading")
+        person.close()
+
+
+def test_the_announcement_of_a_slow_request_ends(person: Person) -> None:
+    page = person.open("/customers")
+
+    def delay(route: Route) -> None:
+        page.wait_for_timeout(1_300)
+        route.continue_()
+
+    page.route("**/api/v2", delay)
+    page.get_by_role("link", name="Overview").click()
+    expect(page.locator("#status")).to_have_text("Loading…")
+    page.get_by_role("heading", name="Overview", level=1).wait_for()
+    page.unroute("**/api/v2")
+    expect(page.locator("#status")).not_to_contain_text("Loading")
+    expect(page.locator("#progress")).to_have_class("progress")
 
 
 def test_unsaved_input_survives_the_end_of_the_session(person: Person) -> None:
@@ -127,6 +205,75 @@ def test_unsaved_input_survives_the_end_of_the_session(person: Person) -> None:
     dialog.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="ana@example.com")).to_be_visible()
     assert person.client.emails() == ["ana@example.com"]
+
+
+def test_a_new_link_continues_where_the_session_ended(person: Person) -> None:
+    """In another tab, or pasted into the dialog."""
+    page = person.open("/customers/new")
+    for number, paste in enumerate((False, True)):
+        email = f"ana{number}@example.com"
+        page.get_by_label("Email").first.fill(email)
+        page.get_by_label("Notes").fill("Calls back.")
+        person.context.clear_cookies()
+        page.get_by_role("button", name="Create").click()
+        dialog = page.get_by_role("dialog", name="Sign in to Regulars")
+        link = create_link(person.client, f"Ana {number}")
+        if paste:
+            dialog.get_by_label("Token").fill(link)
+            page.keyboard.press("Enter")
+        else:
+            tab = person.open_tab()
+            tab.goto(link)
+            expect(tab.locator(".viewer")).to_contain_text("Ana 0")
+            tab.close()
+        expect(page.get_by_role("heading", name=email)).to_be_visible()
+        expect(page.locator(".viewer")).to_contain_text(f"Ana {number}")
+        expect(dialog).to_have_count(0)
+        page.goto("/customers/new")
+    assert person.client.emails("order_dir:asc") == ["ana0@example.com", "ana1@example.com"]
+
+
+def test_the_session_of_another_account_does_not_continue_a_page(
+    person: Person, other: Client
+) -> None:
+    page = person.open("/customers/new")
+    page.get_by_label("Email").first.fill("ana@example.com")
+    person.context.clear_cookies()
+    page.get_by_role("button", name="Create").click()
+    dialog = page.get_by_role("dialog", name="Sign in to Regulars")
+    tab = person.open_tab()
+    tab.goto(create_link(other, "Bo"))
+    expect(tab.locator(".viewer")).to_contain_text("Bo")
+    tab.close()
+    expect(dialog).to_contain_text("Another account is signed in")
+    assert person.client.emails() == other.emails() == []
+
+
+def test_the_sign_in_dialog_gives_back_what_was_typed(person: Person) -> None:
+    person.client.create("ana@example.com", first_name="Ana")
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = person.open("/customers/1")
+    page.get_by_role("button", name="Edit Notes:").click()
+    page.get_by_label("Notes").last.fill("Wants the blue one.\nCall on Monday.")
+    person.context.clear_cookies()
+    page.keyboard.press("Control+Enter")
+    dialog = page.get_by_role("dialog", name="Sign in to Regulars")
+    dialog.get_by_role("button", name="Copy what I typed").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "Notes: Wants the blue one.\nCall on Monday."
+    # The page can be used without a session, and asks again when it needs one.
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    notes = page.get_by_label("Notes").last
+    expect(notes).to_have_value("Wants the blue one.\nCall on Monday.")
+    expect(page.locator(".notice", has_text="You are signed out.")).to_be_visible()
+    page.wait_for_timeout(5_000)  # the page looks for changes, and does not ask
+    expect(dialog).to_have_count(0)
+    notes.press("Control+Enter")
+    dialog.get_by_label("Token").fill(person.client.token)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".timeline")).to_contain_text("Notes")
+    expect(page.get_by_role("button", name="Edit Notes:")).to_contain_text("Wants the blue one.")
 
 
 def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> None:

@@ -104,7 +104,7 @@ def test_a_deletion_on_the_customer_page_names_the_days(person: Person) -> None:
     page.get_by_role("button", name="Delete").click()
     toast = page.locator(".toast", has_text="Ana Núñez will move to the trash for 30 days.")
     toast.get_by_role("button", name="Undo").click()
-    page.get_by_role("link", name="Ana Núñez").click()
+    expect(page.get_by_role("heading", name="Ana Núñez")).to_be_visible()
     account = find_account_name(person.server, person.client.token)
     url = person.server.database_url
     options = ("--account", account, "--set", "trash_days=0", "--database-url", url)
@@ -114,6 +114,7 @@ def test_a_deletion_on_the_customer_page_names_the_days(person: Person) -> None:
     expect(toast.get_by_role("button", name="Undo")).to_be_visible()
     expect(toast.get_by_role("button", name="Open trash")).to_have_count(0)
     toast.get_by_role("button", name="Undo").click()
+    page.get_by_role("link", name="Customers", exact=True).click()
     page.get_by_label("Select Ana Núñez").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("dialog")).to_contain_text("deleted permanently")

@@ -323,6 +323,7 @@ GROUPS: dict[str, set[str] | None] = {
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},
     "imports.fix": {"rejected", "warnings"},
+    "imports.places": {"row", "line", "record"},
     "imports.settings": {"match", "empty", "consent", "tags"},
     "imports.states": {RECEIVING, PENDING, RUNNING, DONE, FAILED, CANCELLED},
     "list.columns": None,

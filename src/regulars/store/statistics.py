@@ -58,6 +58,16 @@ def count_terms() -> Query:
 
 
 @cache
+def count_terms_page() -> Query:
+    """The first `limit` terms from `low` to before `high`: each with its number of customers, and
+    the last of them. Reads the index only as far as these terms."""
+    columns = (terms.c.term, sa.func.count(), sa.func.max(terms.c.customer_id))
+    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
+    counts = sa.select(*columns).where(of_account(terms), *in_range)
+    return Query(counts.group_by(terms.c.term).order_by(terms.c.term).limit(number("limit")))
+
+
+@cache
 def spend_by_day() -> Query:
     """The revenue of each day and currency from the time `since` on, without test and cancelled
     orders: the day since 1970, the currency, the sum in 1/10,000 of its unit, the number of

@@ -49,7 +49,9 @@ def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:
                     continue
                 start = lines.number - len(lines.record_lines) + 1 if has_own_lines else row
                 problem = None if text.isascii() else lines.undecodable(text)
-                record = Record(start, cells, None, problem, lines.record_characters)
+                shown = start - lines.continued if has_own_lines else row
+                size = lines.record_characters
+                record = Record(start, cells, None, problem, size, spreadsheet_row=shown)
                 if not has_own_lines:
                     is_usual = True
                 elif len(cells) == 1 != lines.width:
@@ -84,7 +86,8 @@ def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:
             yield checks.damaged()
             reader = dialect.reader(lines, strict=True)
         except LineTooLong:
-            yield Record(lines.number, problem=TOO_LONG)
+            shown = lines.number - lines.continued
+            yield Record(lines.number, problem=TOO_LONG, spreadsheet_row=shown)
             lines.release()
             reader = dialect.reader(lines, strict=True)
 
@@ -146,8 +149,14 @@ class _Checks:
         # The row may be valid: then its lines must not become customers.
         problem = _HOLDS_ROWS.format(record.line, lines.number)
         return [
-            Record(number, self._cells_of(line), problem=problem, size=len(line))
-            for number, line in enumerate(lines.record_lines, record.line)
+            Record(
+                record.line + index,
+                self._cells_of(line),
+                problem=problem,
+                size=len(line),
+                spreadsheet_row=record.spreadsheet_row + index,
+            )
+            for index, line in enumerate(lines.record_lines)
         ]
 
     def _cells_of(self, line: str) -> list[str]:
@@ -177,17 +186,18 @@ class _Checks:
         lines.give_back()
         text = first.rstrip("\r\n")
         start, size = lines.number, len(first)
+        record = Record(start, [text], size=size, spreadsheet_row=start - lines.continued)
         if size > LONGEST_CELL:
-            return Record(start, [text], problem=_CELL_TOO_LONG, size=size)
+            return record._replace(problem=_CELL_TOO_LONG)
         cells = read_line(text, self._dialect, lines.width)
         is_short = cells is None or len(cells) < lines.width
         if is_short and (joined := self._join_lines(first)):
             text, cells = joined
             size = len(text)
         if cells is None:
-            return Record(start, [text], problem=_NOT_CLOSED, size=size)
+            return record._replace(problem=_NOT_CLOSED)
         problem = None if text.isascii() else lines.undecodable(text)
-        return Record(start, cells, None, problem, size, (), has_stray_quotes=True)
+        return record._replace(cells=cells, problem=problem, size=size, has_stray_quotes=True)
 
     def _join_lines(self, first: str) -> tuple[str, list[str]] | None:
         """Return a row whose first line leaves a quote open, and its cells: with the lines before

@@ -52,14 +52,15 @@ _MAX_KINDS = 50
 @dataclass(slots=True)
 class Tally:
     """The report of an import: rows and bytes that were processed, rows by outcome (`counts`), and
-    problems and warnings by kind, each with a count and examples of a line and a message."""
+    problems and warnings by kind, each with a count and examples: the line of a record, a message,
+    and the row in a spreadsheet."""
 
     rows: int = 0
     bytes_read: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     problems: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def note(self, kind: str, line: int, message: str) -> None:
+    def note(self, kind: str, record: Record, message: str) -> None:
         """Count a problem or a warning, and keep the first examples of its kind."""
         if kind not in self.problems:
             is_warning = kind.startswith(WARNING)
@@ -69,18 +70,19 @@ class Tally:
         entry = self.problems.setdefault(kind, {"count": 0, "examples": []})
         entry["count"] += 1
         if len(entry["examples"]) < _MAX_EXAMPLES:
-            entry["examples"].append([line, message])
+            row = record.spreadsheet_row or record.line
+            entry["examples"].append([record.line, message, row])
 
-    def warn(self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]) -> None:
+    def warn(self, row: SetRow, record: Record, heading: Callable[[Sequence[str]], str]) -> None:
         """Count the warnings of a row, unless it is rejected."""
         if not row.warnings or row.problems:
             return
-        self.note(WARNED_ROWS, line, "")
+        self.note(WARNED_ROWS, record, "")
         for kind, message in _warnings(row, heading):
-            self.note(kind, line, message)
+            self.note(kind, record, message)
 
     def withdraw_warnings(
-        self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]
+        self, row: SetRow, record: Record, heading: Callable[[Sequence[str]], str]
     ) -> None:
         """Undo `warn` for a row that the database rejected."""
         if not row.warnings or row.problems:
@@ -89,8 +91,10 @@ class Tally:
             # Kinds are never removed: a missing kind was counted with the others.
             entry = self.problems[kind if kind in self.problems else f"{WARNING}others"]
             entry["count"] -= 1
-            if [line, message] in entry["examples"]:
-                entry["examples"].remove([line, message])
+            for example in entry["examples"]:
+                if example[:2] == [record.line, message]:
+                    entry["examples"].remove(example)
+                    break
 
 
 def _warnings(row: SetRow, heading: Callable[[Sequence[str]], str]) -> list[tuple[str, str]]:
@@ -220,7 +224,7 @@ class Importer:
                 continue
             row = parse_row(self._source, record, self._origin.request_id)
             if index in problems_by_index:
-                self.tally.withdraw_warnings(row, record.line, heading)
+                self.tally.withdraw_warnings(row, record, heading)
                 rejected.append((record, problems_by_index[index]))
             if index in kept_by_index:
                 self._note_kept(record, row, kept_by_index[index])
@@ -253,7 +257,7 @@ class Importer:
         warned = [(batch.records[n], batch.rows[n]) for n in part if batch.rows[n].warnings]
         # Saved with the rows, so that a resumed import counts and writes no warning twice.
         for record, row in warned:
-            self.tally.warn(row, record.line, heading)
+            self.tally.warn(row, record, heading)
         await self._report_warned(warned)
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
@@ -276,7 +280,7 @@ class Importer:
             )
         except Rejected:
             for record, row in warned:
-                self.tally.withdraw_warnings(row, record.line, heading)
+                self.tally.withdraw_warnings(row, record, heading)
             await self._discard_warned(warned_size)
             self._late_warned = late_warned
             raise
@@ -296,7 +300,7 @@ class Importer:
                 self._note_kept(batch.records[n], row, row_result.kept_fields)
             if outcome == REJECTED:
                 record = batch.records[n]
-                self.tally.withdraw_warnings(row, record.line, heading)
+                self.tally.withdraw_warnings(row, record, heading)
                 rejected.append((record, [problem.to_json() for problem in row_result.problems]))
         await self._report_rejected(rejected)
 
@@ -307,12 +311,12 @@ class Importer:
         for name in kept_fields:
             kind = f"{WARNING}{KEPT} {self._source.shape.heading(name.split('.'))}"
             message = warning_message(KEPT, name)
-            self.tally.note(kind, record.line, message)
+            self.tally.note(kind, record, message)
             if name in (EXTERNAL_ID, SURPLUS_TAGS):
                 late.append(f"{kind[len(WARNING) :]}: {message}")
         if late:
             if not row.warnings:
-                self.tally.note(WARNED_ROWS, record.line, "")
+                self.tally.note(WARNED_ROWS, record, "")
             self._late_warned.append((record, " ".join(late)))
 
     async def _report_warned(self, batch: Sequence[tuple[Record, SetRow]]) -> None:
@@ -355,7 +359,7 @@ class Importer:
             for problem in problems:
                 heading = shape.heading(problem["input_path"])
                 kind = f"{problem['key']} {heading}".strip()
-                self.tally.note(kind, record.line, problem["message"])
+                self.tally.note(kind, record, problem["message"])
         rows = [(record, shape.describe(problems)) for record, problems in rejected]
         is_empty = not self._rejected_rows.size
         await self._rejected_rows.append(as_text(self._source, rows, with_headings=is_empty))

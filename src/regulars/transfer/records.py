@@ -41,7 +41,8 @@ class Record(NamedTuple):
     JSON object, or a `problem`. `size` is its length in the file, in characters. `surplus` are the
     cells beyond the headings, if they have text. `has_stray_quotes`: the quotes of the row are not
     those of CSV, and its cells are a guess. In a workbook, a JSON document and vCards, `line`
-    is the number of the row, object or card."""
+    is the number of the row, object or card. `spreadsheet_row` is the row in which a spreadsheet
+    shows a row of CSV: a value with several lines is in one row. Elsewhere it is 0."""
 
     line: int
     cells: list[str] | None = None
@@ -50,6 +51,7 @@ class Record(NamedTuple):
     size: int = 0
     surplus: Sequence[str] = ()
     has_stray_quotes: bool = False
+    spreadsheet_row: int = 0
 
 
 class UnclosedQuote(Exception):
@@ -99,6 +101,8 @@ class Lines:
         self.record_characters = 0
         self.number = 0
         self.width = 0
+        # The number of lines so far that continue a record.
+        self.continued = 0
 
     def __iter__(self) -> Iterator[str]:
         """Yield the remaining lines. Raises UnclosedQuote if the file ends within a record,
@@ -147,10 +151,11 @@ class Lines:
         return list(islice(self._pending, count))
 
     def skip(self, count: int) -> None:
-        """Leave out lines that `peek` has returned."""
+        """Leave out lines that `peek` has returned: they continue the current record."""
         for _ in range(count):
             self._pending.popleft()
         self.number += count
+        self.continued += count
 
     def undecodable(self, text: str) -> str | None:
         """Return the problem of a text with bytes that could not be decoded, or None."""
@@ -169,10 +174,12 @@ class Lines:
             )
         self._pending.extendleft(reversed(self.record_lines[1:]))
         self.number -= len(self.record_lines) - 1
+        del self.record_lines[1:]
         self.release()
 
     def release(self) -> None:
         """Start the next record."""
+        self.continued += max(0, len(self.record_lines) - 1)
         self.record_lines.clear()
         self.record_characters = 0
 

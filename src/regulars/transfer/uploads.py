@@ -228,11 +228,16 @@ def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "kind": kind,
             "count": group["count"],
-            "examples": [{"line": line, "message": message} for line, message in group["examples"]],
+            "examples": [_example(*example) for example in group["examples"]],
         }
         for kind, group in problems.items()
         if group["count"]
     ]
+
+
+def _example(line: int, message: str, row: int | None = None) -> dict[str, Any]:
+    """Return an example of a problem. Imports of version 0.1 and mirrors have no rows."""
+    return {"line": line, "row": line if row is None else row, "message": message}
 
 
 async def forget_old(store: Store, now: int) -> None:

@@ -31,11 +31,17 @@ export class ApiError extends Error {
   }
 }
 
+/** The error for a person who is signed out. */
+export const sessionError = () =>
+  new ApiError([{ key: "errors_unauthenticated", message: t.signIn.signedOut, extensions: {} }]);
 /** The error for a server that does not respond. */
 export const offlineError = () => new ApiError([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
 let renewSession = null;
 
-/** Sets the function that is called when the session has ended. It resolves after the person has signed in. */
+/**
+ * Sets the function that is called when the session has ended, with whether the request is `quiet`. It
+ * resolves after the person has signed in.
+ */
 export function onSignedOut(handler) {
   renewSession = handler;
 }
@@ -109,7 +115,7 @@ export async function request(url, { as = "json", quiet = false, ...options } = 
     stopProgress();
   }
   if (needsSession(response.status, url)) {
-    await renewSession();
+    await renewSession(quiet);
     return request(url, { as, quiet, ...options });
   }
   if (response.status === 429) {
@@ -144,12 +150,13 @@ export function uploadFile(url, file, { onProgress, signal }) {
       const { status, response } = upload;
       if (status < 300 && response) resolve(response.data);
       else if (needsSession(status, url))
-        renewSession()
+        renewSession(false)
           .then(() => uploadFile(url, file, { onProgress, signal }))
           .then(resolve, reject);
       else reject(errorOf(status, response));
     });
     upload.addEventListener("error", () => reject(offlineError()));
+    upload.addEventListener("abort", () => reject(new DOMException(t.cancel, "AbortError")));
     signal?.addEventListener("abort", () => upload.abort());
     upload.send(file);
   });
@@ -158,6 +165,17 @@ export function uploadFile(url, file, { onProgress, signal }) {
 /** Signs in with `{ token }` or `{ link }`. Throws ApiError. */
 export async function signIn(credentials) {
   await request("/session", postOptions(credentials));
+}
+
+/** Returns whether a session exists. Nobody is asked to sign in. */
+export async function hasSession(signal = null) {
+  const body = { query: "{ viewer { scopes } }" };
+  try {
+    const response = await fetch("/api/v2", { ...postOptions(body), credentials: "same-origin", signal });
+    return Boolean((await response.json()).data?.viewer);
+  } catch {
+    return false;
+  }
 }
 
 /** Signs out. Throws ApiError. */

@@ -1,6 +1,6 @@
 // Charts as SVG; each has its values in a table, too.
 
-import { h, svg, uniqueId } from "./dom.js";
+import { h, replace, setAttribute, svg, uniqueId } from "./dom.js";
 import { t } from "./texts.js";
 import { headingRow, tableBox } from "./ui.js";
 
@@ -8,6 +8,7 @@ const HEIGHT = 180;
 const BOTTOM = 22;
 const LEFT = 52;
 const TOP = 10;
+const LABEL_WIDTH = 85;
 
 /**
  * A bar chart with its caption, and a table of the same rows that the person can open. A row has a
@@ -15,14 +16,45 @@ const TOP = 10;
  * `tick` formats the values of the lines behind the bars.
  */
 export function barChart(caption, rows, { headings, tick }) {
-  // The picture is scaled to its card: a narrower one keeps the labels readable.
-  const width = window.innerWidth < 700 ? 330 : window.innerWidth < 1500 ? 450 : 640;
+  const captionId = uniqueId("caption");
+  const picture = svg("svg", { role: "img", "aria-labelledby": captionId });
+  // Drawn again for each width, so that the labels keep their size.
+  new ResizeObserver(([{ contentRect }]) => {
+    const width = Math.round(contentRect.width);
+    if (!width) return;
+    setAttribute(picture, "viewBox", `0 0 ${width} ${HEIGHT}`);
+    replace(picture, drawBars(rows, width, tick));
+  }).observe(picture);
+  return h(
+    "figure",
+    { class: "chart" },
+    h("figcaption", { id: captionId }, caption),
+    picture,
+    h(
+      "details",
+      null,
+      h("summary", null, t.chart.table),
+      tableBox(
+        { "aria-label": caption },
+        null,
+        headingRow(headings),
+        h(
+          "tbody",
+          null,
+          rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.full ?? row.label), h("td", null, row.shown))),
+        ),
+      ),
+    ),
+  );
+}
+
+/** The parts of a bar chart that is `width` pixels wide. */
+function drawBars(rows, width, tick) {
   const maximum = roundUp(Math.max(...rows.map((row) => row.value), 0));
   const step = (width - LEFT) / Math.max(rows.length, 1);
   const baseline = HEIGHT - BOTTOM;
   const barHeight = (value) => ((baseline - TOP) * Math.max(value, 0)) / maximum;
-  const labelInterval = Math.ceil((rows.length * 85) / width);
-  const captionId = uniqueId("caption");
+  const labelInterval = Math.ceil((rows.length * LABEL_WIDTH) / width);
   const lines = [0, maximum / 2, maximum].map((value) => {
     const y = baseline - barHeight(value);
     return [
@@ -50,27 +82,7 @@ export function barChart(caption, rows, { headings, tick }) {
           row.label,
         ),
   );
-  return h(
-    "figure",
-    { class: "chart" },
-    h("figcaption", { id: captionId }, caption),
-    svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-labelledby": captionId }, lines, bars, labels),
-    h(
-      "details",
-      null,
-      h("summary", null, t.chart.table),
-      tableBox(
-        { "aria-label": caption },
-        null,
-        headingRow(headings),
-        h(
-          "tbody",
-          null,
-          rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.full ?? row.label), h("td", null, row.shown))),
-        ),
-      ),
-    ),
-  );
+  return [lines, bars, labels];
 }
 
 /**

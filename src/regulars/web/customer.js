@@ -20,9 +20,11 @@ import {
 } from "./format.js";
 import { icon } from "./icons.js";
 import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.js";
-import { navigate } from "./navigation.js";
+import { lastList } from "./list-query.js";
+import { askToDiscard, navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
+import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import {
   button,
@@ -89,7 +91,10 @@ async function showCustomer({ main, signal, params, setTitle }) {
 }
 
 const showMissingCustomer = (page, text) =>
-  showMissing(page, "customers", t.customer.missing, text, "/customers", t.customer.toList);
+  showMissing(page, "customers", t.customer.missing, text, lastList.url, backLabel());
+/** The label of the link to the list that was shown last. */
+const backLabel = () =>
+  lastList.isSearch ? t.customer.toResults(formatNumber(lastList.count), lastList.count) : t.customer.toList;
 
 class CustomerPage {
   constructor(main, setTitle, customer, canWrite, signal, isEmailRequired) {
@@ -188,11 +193,7 @@ class CustomerPage {
     this.setTitle(name);
     replace(
       this.head,
-      h(
-        "a",
-        { class: "icon-button", href: "/customers", "aria-label": t.customer.toList, title: t.customer.toList },
-        icon("back"),
-      ),
+      h("a", { class: "icon-button", href: lastList.url, "aria-label": backLabel(), title: backLabel() }, icon("back")),
       avatar(customer, true),
       h(
         "div",
@@ -334,6 +335,7 @@ class CustomerPage {
         autocomplete: "off",
       });
       const field = formField(t.tags.add, input);
+      suggestTags(input);
       const change = (mutation, changedTags) => this.changeTags(mutation, changedTags, field);
       const form = h(
         "form",
@@ -506,8 +508,11 @@ class CustomerPage {
     const schedule = (trashDays) => {
       const { customer } = this;
       for (const editor of this.editors) editor.discard?.();
-      scheduleDeletion([customer.id], displayName(customer), trashDays, customer.version);
-      navigate("/customers");
+      const url = customerUrl(customer);
+      // The person is still at the list, and has begun nothing else.
+      const onUndo = () => location.pathname === "/customers" && navigate(url);
+      scheduleDeletion([customer.id], displayName(customer), trashDays, customer.version, onUndo);
+      navigate(lastList.url);
     };
     withBusy(control, readTrashDays).then(schedule, showError);
   }
@@ -627,7 +632,9 @@ function orderRow({ order, referrer }) {
 
 /** The chart of the spend in the last twelve months with orders, in the most frequent currency. */
 function spendChart(entries) {
-  const orders = entries.map(({ order }) => order).filter((order) => !order.test && !order.cancelled_at);
+  const orders = entries
+    .map(({ order }) => order)
+    .filter((order) => order.net_payment && !order.test && !order.cancelled_at);
   if (!orders.length) return null;
   const count = (currency) => orders.filter((order) => order.currency === currency).length;
   const { currency } = orders.toSorted((left, right) => count(right.currency) - count(left.currency))[0];
@@ -730,10 +737,12 @@ class InlineField {
             this.submit(submit, notice, false);
           },
           onkeydown: (event) => {
-            if (event.key === "Escape" && !event.isComposing) {
-              event.stopPropagation();
-              this.close();
-            }
+            if (event.isComposing) return;
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit.click();
+            else if (event.key !== "Escape") return;
+            else this.closeOrAsk();
+            event.preventDefault();
+            event.stopPropagation();
           },
         },
         hasParts ? h("div", { class: "label" }, this.label) : null,
@@ -748,8 +757,14 @@ class InlineField {
       ),
     );
     const { input } = Object.values(this.control.fields)[0];
-    input.focus();
+    input.focus({ preventScroll: true });
     input.select?.();
+    this.reveal();
+  }
+
+  /** Scrolls the form into view. */
+  reveal() {
+    this.element.querySelector("form")?.scrollIntoView({ block: "nearest" });
   }
 
   async submit(control, notice, isForced) {
@@ -765,7 +780,8 @@ class InlineField {
       await withBusy(control, () => this.save({ [this.field.name]: value }, this.base, isForced));
     } catch (error) {
       if (error instanceof ConflictError) this.showConflict(error, control, notice);
-      else showFieldErrors(error, fields, (text) => showContent(notice, icon("warning"), text));
+      else showFieldErrors(error, fields, (text) => showContent(notice, icon("warning"), h("span", null, text)));
+      this.reveal();
       return;
     }
     this.close();
@@ -790,6 +806,14 @@ class InlineField {
         button(t.customer.keepMine, () => this.submit(control, notice, true)),
       ),
     );
+  }
+
+  /** Closes the form. Before a long text or several inputs are lost, the person is asked. */
+  async closeOrAsk() {
+    const { kind } = this.field;
+    const isLarge = kind === "LongText" || KINDS[kind].hasParts;
+    if (isLarge && this.hasUnsavedInput && !(await askToDiscard())) return;
+    this.close();
   }
 
   /** Closes the form without a question. */
@@ -997,7 +1021,7 @@ async function showNewForm({ main, setTitle }) {
         h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field])),
       ),
       notice,
-      h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel)),
+      h("div", { class: "row" }, submit, h("a", { class: "button", href: lastList.url }, t.cancel)),
     ),
   );
   const { input: email } = controls.get("email").fields.email;

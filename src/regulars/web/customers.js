@@ -1,16 +1,25 @@
 // The list of customers: search, order, pages, selection and shortcuts.
 
 import { ApiError, getViewer, offlineError, readableMessage, runQuery } from "./api.js";
+import { customerTable } from "./customer-table.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
-import { COLUMNS, isTextField } from "./fields.js";
-import { displayName, formatNumber } from "./format.js";
+import { isTextField } from "./fields.js";
+import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
-import { KINDS, segmentUrl } from "./kinds.js";
-import { ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
+import { segmentUrl } from "./kinds.js";
+import { lastList, ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { asValue, searchBox } from "./search-box.js";
-import { confirmDeletion, DELETED_EVENT, isDeleted, openExportDialog, openTagDialog, Selection } from "./selection.js";
+import {
+  confirmDeletion,
+  DELETED_EVENT,
+  isDeleted,
+  openExportDialog,
+  openSelectionDialog,
+  openTagDialog,
+  Selection,
+} from "./selection.js";
 import { t } from "./texts.js";
 import {
   button,
@@ -51,7 +60,8 @@ export async function show({ main, url, signal, setTitle }) {
   const canWrite = scopes.includes("customers:write");
   const search = searchBox({
     text: listQuery.text,
-    getTags: shownTags,
+    enterList: () => focusRow(body, 0),
+    openOnly: () => listQuery.condition && total === 1 && openRow(body),
     onSearch: async (text, isComplete) => {
       isSearchComplete = isComplete;
       // The letters of one search are one entry of the history.
@@ -72,6 +82,9 @@ export async function show({ main, url, signal, setTitle }) {
   });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
+  const exportButton = button([icon("download"), t.exporting.open], () =>
+    openExportDialog(selection, listQuery.search, total, hiddenCount()),
+  );
   const foot = h("div", { class: "pager" });
   const head = h("div");
   const save = button(t.segments.save, saveSearch, { class: "plain small", hidden: true });
@@ -120,9 +133,7 @@ export async function show({ main, url, signal, setTitle }) {
       pageHeader(
         segment ? userText(segment.name, { title: segment.name }) : t.nav.customers,
         actions,
-        id && (!segment || segment.problem)
-          ? null
-          : button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.search, total)),
+        id && (!segment || segment.problem) ? null : exportButton,
         canWrite ? newCustomerLink() : null,
       ),
       explanation,
@@ -161,10 +172,6 @@ export async function show({ main, url, signal, setTitle }) {
     showSelection();
   }
 
-  function shownTags() {
-    return [...new Set(customers.flatMap(({ tags }) => tags))].sort();
-  }
-
   function sort(
     sortKey,
     isAscending = sortKey === listQuery.order.sortKey ? !listQuery.order.isAscending : isTextField(sortKey),
@@ -187,6 +194,7 @@ export async function show({ main, url, signal, setTitle }) {
       await heading;
       if (controller.signal.aborted) return;
       search.setError(null);
+      showStale(false);
       customers = page.edges.map(({ node }) => node);
       total = page.totalCount;
       render(page.pageInfo);
@@ -200,33 +208,47 @@ export async function show({ main, url, signal, setTitle }) {
     }
   }
 
-  function handleError(error, isComplete) {
-    const syntaxError = error instanceof ApiError && error.find("errors_invalid_query");
+  /** Marks the list as that of an earlier search, because the present one cannot be executed. */
+  function showStale(isStale) {
+    const hasTable = Boolean(body.querySelector("table"));
+    for (const element of [body, foot]) {
+      element.classList.toggle("stale", isStale && hasTable);
+      element.inert = isStale && hasTable;
+    }
+    exportButton.disabled = isStale;
+    if (!isStale) return;
+    total = 0;
+    replace(count);
+    if (!hasTable) {
+      customers = [];
+      replace(foot);
+    }
     setAttribute(save, "hidden", true);
     setAttribute(selectAll, "hidden", true);
+    showSelection(false);
+  }
+
+  function handleError(error, isComplete) {
+    const syntaxError = error instanceof ApiError && error.find("errors_invalid_query");
     if (segment?.problem || error.find?.("segments_not_found")) {
-      replace(count);
-      replace(foot);
       replace(body, segment ? problemState() : missingSegment());
     } else if (syntaxError) {
       // An error at the cursor is none yet while the person is typing.
       if (isComplete || syntaxError.extensions.position < listQuery.text.length - 1) search.setError(syntaxError);
-      // While the person is typing, the customers of the last correct search stay.
-      if (isComplete || !body.querySelector("table")) {
-        replace(count);
+      // While the person is typing, the customers of the last correct search stay, in grey.
+      if (isComplete || !body.querySelector("table"))
         replace(body, emptyState("search", t.list.invalidSearch, t.list.invalidSearchText));
-        replace(foot);
-      }
       if (isComplete) announce(syntaxError.message, true);
     } else if (error instanceof ApiError && error.has("errors_invalid_cursor")) {
       navigate(listQuery.toUrl(), { replace: true });
+      return;
     } else {
       replace(
         body,
         errorState(error, () => read()),
       );
-      replace(foot);
     }
+    showStale(true);
   }
 
   const allSegments = () => h("a", { class: "button", href: "/segments" }, t.segments.all);
@@ -243,6 +265,9 @@ export async function show({ main, url, signal, setTitle }) {
   function render(pageInfo) {
     const shown = shownCustomers();
     const focusedId = document.activeElement?.closest?.("tr")?.dataset.id;
+    const { pathname, search: parameters } = location;
+    if (pathname === "/customers") Object.assign(lastList, { url: pathname + parameters, count: total });
+    lastList.isSearch = Boolean(listQuery.condition || segment);
     showOrder();
     replace(
       count,
@@ -319,6 +344,12 @@ export async function show({ main, url, signal, setTitle }) {
     ];
   }
 
+  /** The number of selected customers who are not on the page. Those of a search are all in the list. */
+  function hiddenCount() {
+    if (selection.search !== null) return 0;
+    return selection.size - shownCustomers().filter(({ id }) => selection.has(id)).length;
+  }
+
   function showSelection(isAnnounced = true) {
     for (const row of body.querySelectorAll("tbody tr")) {
       const isSelected = selection.has(row.dataset.id);
@@ -338,6 +369,7 @@ export async function show({ main, url, signal, setTitle }) {
     replace(selectAll, t.selection.all(formatNumber(total)));
     if (!selection.size) return;
     const canSelectAll = selection.search === null && count === shown.length && total > selection.size;
+    const hidden = hiddenCount();
     const clear = () => {
       selection.clear();
       showSelection();
@@ -351,24 +383,32 @@ export async function show({ main, url, signal, setTitle }) {
     replace(
       bar,
       h("strong", null, t.selection.count(formatNumber(selection.size))),
+      hidden
+        ? [
+            h("span", null, t.selection.hidden(formatNumber(hidden), hidden)),
+            button(t.selection.show, () => openSelectionDialog(selection).then(() => showSelection()), {
+              class: "plain",
+            }),
+          ]
+        : null,
       canSelectAll ? button(t.selection.all(formatNumber(total)), selectMatches, { class: "plain" }) : null,
       h(
         "div",
         { class: "row" },
         canWrite
           ? [
-              button([icon("tag"), t.selection.add], () => openTagDialog(selection, shownTags(), true).then(readIf)),
-              button([icon("tag"), t.selection.remove], () =>
-                openTagDialog(selection, shownTags(), false).then(readIf),
-              ),
+              button([icon("tag"), t.selection.add], () => openTagDialog(selection, hidden, true).then(readIf)),
+              button([icon("tag"), t.selection.remove], () => openTagDialog(selection, hidden, false).then(readIf)),
             ]
           : null,
-        button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.search, total)),
+        button([icon("download"), t.exporting.open], () =>
+          openExportDialog(selection, listQuery.search, total, hidden),
+        ),
         canWrite
           ? button(
               [icon("trash"), t.selection.delete],
               () =>
-                confirmDeletion(selection).then((isDone) => {
+                confirmDeletion(selection, shown, hidden).then((isDone) => {
                   if (isDone) clear();
                 }),
               { class: "danger" },
@@ -381,7 +421,7 @@ export async function show({ main, url, signal, setTitle }) {
   }
 
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
-  document.addEventListener("keydown", (event) => handleKey(event, search, body), { signal });
+  document.addEventListener("keydown", (event) => handleKey(event, search, body, canWrite), { signal });
   showOrder();
   await read(false, firstPage);
   return {
@@ -401,31 +441,41 @@ export async function show({ main, url, signal, setTitle }) {
 }
 
 /** Shortcuts of the list. Single characters can be turned off (WCAG 2.2, success criterion 2.1.4). */
-function handleKey(event, search, body) {
+function handleKey(event, search, body, canWrite) {
   const isTyping = event.target.closest("input:not([type=checkbox]), textarea, select, dialog");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const links = [...body.querySelectorAll(".row-link")];
   const index = links.indexOf(event.target.closest("tr")?.querySelector(".row-link") ?? null);
   const isOff = localStorage.getItem("keys") === "off";
-  const focusRow = (row) => links[Math.max(0, Math.min(links.length - 1, row))]?.focus();
-  if (event.key === "ArrowDown") focusRow(index + 1);
-  else if (event.key === "ArrowUp" && index >= 0) focusRow(index - 1);
-  else if (event.key === "Home" && index >= 0) focusRow(0);
-  else if (event.key === "End" && index >= 0) focusRow(links.length);
+  if (event.key === "ArrowDown") focusRow(body, index + 1);
+  else if (event.key === "ArrowUp" && index === 0) search.input.focus();
+  else if (event.key === "ArrowUp" && index >= 0) focusRow(body, index - 1);
+  else if (event.key === "Home" && index >= 0) focusRow(body, 0);
+  else if (event.key === "End" && index >= 0) focusRow(body, links.length);
   else if (isOff && event.key !== "?") return;
   else if (event.key === "/") {
     search.input.focus();
     search.input.select();
-  } else if (event.key === "j") focusRow(index + 1);
-  else if (event.key === "k" && index >= 0) focusRow(index - 1);
+  } else if (event.key === "j") focusRow(body, index + 1);
+  else if (event.key === "k" && index >= 0) focusRow(body, index - 1);
   else if (event.key === "x" && index >= 0) links[index].closest("tr").querySelector("input").click();
-  else if (event.key === "n") navigate("/customers/new");
-  else if (event.key === "?") showShortcuts();
+  else if (event.key === "n" && canWrite) navigate("/customers/new");
+  else if (event.key === "?") showShortcuts(canWrite);
   else return;
   event.preventDefault();
 }
 
-function showShortcuts() {
+/** Moves the focus to a row of the list. Returns whether the list has rows. */
+function focusRow(body, index) {
+  const links = body.querySelectorAll(".row-link");
+  links[Math.max(0, Math.min(links.length - 1, index))]?.focus();
+  return links.length > 0;
+}
+
+/** Opens the first customer of the list. */
+const openRow = (body) => body.querySelector(".row-link")?.click();
+
+function showShortcuts(canWrite) {
   const enabled = checkbox(t.keys.on, {
     checked: localStorage.getItem("keys") !== "off",
     onchange: (event) => localStorage.setItem("keys", event.target.checked ? "on" : "off"),
@@ -437,102 +487,20 @@ function showShortcuts() {
       h(
         "dl",
         { class: "keys" },
-        t.keys.list.map(([keys, action]) => [
-          h(
-            "dt",
-            null,
-            keys.split(" ").map((key) => h("kbd", null, key)),
-          ),
-          h("dd", null, action),
-        ]),
+        t.keys.list
+          .filter(([keys]) => canWrite || keys !== "n")
+          .map(([keys, action]) => [
+            h(
+              "dt",
+              null,
+              keys.split(" ").map((key) => h("kbd", null, key)),
+            ),
+            h("dd", null, action),
+          ]),
       ),
       enabled,
     ),
   );
-}
-
-/**
- * The table of `customers`; on a narrow screen it looks like cards. `order` has the `sortKey`, and
- * whether it `isAscending`; `sort(key)` is called to change it. `onSelect()` is called after a change
- * of the `selection`.
- */
-function customerTable(customers, { order, sort, selection, onSelect }) {
-  const all = h("input", {
-    type: "checkbox",
-    "aria-label": t.list.selectPage,
-    checked: customers.length > 0 && customers.every(({ id }) => selection.has(id)),
-    onchange: (event) => {
-      for (const { id } of customers) selection.set(id, event.target.checked);
-      onSelect();
-    },
-  });
-  return h(
-    "table",
-    { class: "customers", role: "table", "aria-label": t.nav.customers },
-    h(
-      "thead",
-      { role: "rowgroup" },
-      h(
-        "tr",
-        { role: "row" },
-        h("th", { scope: "col", class: "choose", role: "columnheader" }, all),
-        COLUMNS.map((field) => columnHeading(field, order, sort)),
-      ),
-    ),
-    h(
-      "tbody",
-      { role: "rowgroup" },
-      customers.map((customer) => customerRow(customer, selection, onSelect)),
-    ),
-  );
-}
-
-function columnHeading({ kind, name, sort: canSort }, order, sort) {
-  const isSorted = canSort && order.sortKey === name;
-  const label = t.list.columns[name] ?? t.fieldName(name);
-  return h(
-    "th",
-    {
-      scope: "col",
-      class: KINDS[kind].column,
-      role: "columnheader",
-      "aria-sort": isSorted ? (order.isAscending ? "ascending" : "descending") : null,
-    },
-    canSort
-      ? h(
-          "button",
-          { type: "button", class: "sort", onclick: () => sort(name) },
-          label,
-          isSorted ? icon(order.isAscending ? "up" : "down") : null,
-        )
-      : label,
-  );
-}
-
-function customerRow(customer, selection, onSelect) {
-  const box = h("input", {
-    type: "checkbox",
-    "aria-label": t.list.select(displayName(customer)),
-    checked: selection.has(customer.id),
-    onchange: () => {
-      selection.set(customer.id, box.checked);
-      onSelect();
-    },
-  });
-  const cell = (name, ...content) => h("td", { class: name, role: "cell" }, content);
-  const element = h(
-    "tr",
-    { role: "row", class: box.checked ? "selected" : null, "data-id": customer.id },
-    cell("choose", box),
-    COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))),
-  );
-  // A click anywhere in the row opens the customer.
-  element.addEventListener("click", (event) => {
-    if (event.target.closest("a, input, label, button") || getSelection().toString()) return;
-    if (event.target.closest(".choose")) box.click();
-    else element.querySelector(".row-link").click();
-  });
-  return element;
 }
 
 /** Grey bars in the place of a table that is loading. */

@@ -55,6 +55,7 @@ const COMMAND_HINT = / [A-Z][^.]*--[a-z].*/;
 const OPTION_HINT = / \(--[^)]*\)/g;
 const SETTING = /`?\b(match|empty|consent|tags)=(\w+)`?/g;
 const MAX_MAPPINGS = 50;
+const JSON_LINES = /\.(jsonl|ndjson)\b/i;
 
 export async function show({ main, url, signal, setTitle }) {
   setTitle(t.imports.title);
@@ -127,11 +128,13 @@ class ImportPage {
       h("p", { class: "hint" }, t.imports.kinds),
     );
     this.problem = errorNotice();
-    const recent = h("section", { "aria-labelledby": "recent" });
+    const recent = h("section", { class: "recent" });
     replace(this.body, zone, this.problem, recent);
     try {
       const { data } = await request("/import", { signal: this.signal });
-      if (data.length) replace(recent, h("h2", { id: "recent" }, t.imports.recent), runTable(data));
+      if (!data.length) return;
+      recent.setAttribute("aria-labelledby", "recent");
+      replace(recent, h("h2", { id: "recent" }, t.imports.recent), runTable(data));
     } catch (error) {
       showError(error);
     }
@@ -294,7 +297,13 @@ class ImportPage {
               "p",
               { class: "notice wrong", role: "alert" },
               icon("warning"),
-              encodings.length ? t.imports.unclearEncoding : problem.replace(COMMAND_HINT, ` ${t.imports.chooseEmail}`),
+              h(
+                "span",
+                null,
+                encodings.length
+                  ? t.imports.unclearEncoding
+                  : problem.replace(COMMAND_HINT, ` ${t.imports.chooseEmail}`),
+              ),
             )
           : null,
         this.encodings.length ? encodingField : null,
@@ -392,10 +401,7 @@ class ImportPage {
         h("h2", { tabindex: "-1" }, userText(this.file.name)),
         bar,
         text,
-        button(t.cancel, () => {
-          abort.abort();
-          replace(this.body, preview);
-        }),
+        button(t.cancel, () => abort.abort()),
       );
       replace(this.body, section);
       section.querySelector("h2").focus();
@@ -409,7 +415,7 @@ class ImportPage {
         navigate(runUrl(id));
       } catch (error) {
         replace(this.body, preview);
-        showError(error);
+        showError(error); // none after a cancelled upload
       } finally {
         this.isSending = false;
       }
@@ -464,7 +470,7 @@ class ImportPage {
                   " ",
                   h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part]),
                 ),
-            problemList(kinds),
+            problemList(kinds, placeOf(run)),
           ]
         : null;
     replace(
@@ -568,8 +574,12 @@ function runTable(runs) {
   );
 }
 
-/** The kinds of problems, each with its column, its number of rows and examples. */
-function problemList(kinds) {
+/** What the numbers of examples count in a file. */
+const placeOf = ({ name, recognised: { format } }) =>
+  format === "csv" ? "row" : JSON_LINES.test(name) ? "line" : "record";
+
+/** The kinds of problems, each with its column, its number of rows and examples in their `place`. */
+function problemList(kinds, place) {
   return h(
     "ul",
     { class: "problems" },
@@ -587,11 +597,15 @@ function problemList(kinds) {
         h(
           "ul",
           null,
-          linesByMessage(examples).map(([message, lines]) =>
+          placesByMessage(examples, place).map(([message, numbers]) =>
             h(
               "li",
               null,
-              h("span", { class: "hint" }, t.imports.lines(lines.map(formatNumber).join(", "), lines.length)),
+              h(
+                "span",
+                { class: "hint" },
+                t.imports.places[place](numbers.map(formatNumber).join(", "), numbers.length),
+              ),
               " ",
               messageForPages(message),
             ),
@@ -602,11 +616,12 @@ function problemList(kinds) {
   );
 }
 
-/** The examples of a problem as pairs of a message and the lines of the file that have it. */
-function linesByMessage(examples) {
-  const lines = new Map();
-  for (const { line, message } of examples) lines.set(message, [...(lines.get(message) ?? []), line]);
-  return [...lines];
+/** The examples of a problem as pairs of a message and the numbers of the places that have it. */
+function placesByMessage(examples, place) {
+  const places = new Map();
+  for (const { line, row, message } of examples)
+    places.set(message, [...(places.get(message) ?? []), place === "row" ? row : line]);
+  return [...places];
 }
 
 /** A message of an import in the words of the pages: without options, and with the labels of the settings. */

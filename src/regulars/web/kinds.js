@@ -9,6 +9,7 @@ import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
 import { avatar, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
+import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
 
@@ -20,13 +21,20 @@ export const customerUrl = (customer) => `/customers/${customer._id}`;
 /** The URL of the list of a segment's customers. */
 export const segmentUrl = ({ id, _id: number }) => `/customers?segment=${number ?? encodeURIComponent(id)}`;
 
-/** A control of one input: `read(text)` returns the value to save, and `write(value)` the text. */
-function inputControl(input, { read = (text) => text, write = (value) => value ?? "", hint = null } = {}) {
+/**
+ * A control of one input: `read(text)` returns the value to save, and `write(value)` the text.
+ * `complete(input)` makes the input suggest values.
+ */
+function inputControl(
+  input,
+  { read = (text) => text, write = (value) => value ?? "", hint = null, complete = (_input) => {} } = {},
+) {
   return ({ name }, value) => {
     const element = input();
     const initial = write(value);
     element.value = initial;
     const content = formField(t.fieldName(name), element, { hint });
+    complete(element);
     return {
       content,
       fields: { [name]: content },
@@ -284,6 +292,7 @@ export const KINDS = {
       read: splitTags,
       write: (tags) => tags?.join(", ") ?? "",
       hint: t.create.tagsHint,
+      complete: suggestTags,
     }),
   },
   Address: { section: "addresses", hasParts: true, control: addressControl, view: addressView },

@@ -80,6 +80,9 @@ export class ListQuery {
   }
 }
 
+/** The list that was shown last: its `url`, its `count` of customers, and whether it `isSearch`. */
+export const lastList = { url: "/customers", count: 0, isSearch: false };
+
 /** The number of customers on a page. */
 export function pageSize() {
   const size = Number(localStorage.getItem("page-size"));

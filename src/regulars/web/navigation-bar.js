@@ -38,7 +38,7 @@ export async function showNavigationBar() {
       "aria-label": t.menu,
       "aria-expanded": "false",
       "aria-controls": "pages",
-      onclick: () => toggle.setAttribute("aria-expanded", String(bar.classList.toggle("open"))),
+      onclick: () => toggleMenu(!bar.classList.contains("open")),
     },
     icon("menu"),
   );
@@ -75,6 +75,19 @@ export function hideNavigationBar() {
   replace(bar);
 }
 
+/** Opens or closes the menu of a narrow screen. */
+function toggleMenu(isOpen) {
+  bar.classList.toggle("open", isOpen);
+  bar.querySelector(".menu")?.setAttribute("aria-expanded", String(isOpen));
+}
+
+bar.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  if (event.key !== "Escape" || !bar.classList.contains("open")) return;
+  toggleMenu(false);
+  /** @type {HTMLElement} */ (bar.querySelector(".menu")).focus();
+  event.stopPropagation();
+});
+
 /** The account whose bar is shown, or null. */
 export const shownAccount = () => (bar.hasChildNodes() ? accountName : null);
 
@@ -85,8 +98,7 @@ export function markLink(path) {
     if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  bar.classList.remove("open");
-  bar.querySelector(".menu")?.setAttribute("aria-expanded", "false");
+  toggleMenu(false);
 }
 
 async function leave(control) {

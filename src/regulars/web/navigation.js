@@ -47,8 +47,12 @@ export function loadDocument(url) {
 async function canLeave(url) {
   const isSamePage = new URL(url, location.href).pathname === location.pathname;
   if (isSamePage || !current?.hasUnsavedInput?.()) return true;
-  return askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, t.unsaved.keepEditing);
+  return askToDiscard();
 }
+
+/** Asks whether unsaved input can be lost. */
+export const askToDiscard = () =>
+  askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, t.unsaved.keepEditing);
 
 /** Shows the page of the current URL; `isBack` after a step in the history. */
 async function showPage(isBack = false) {

@@ -28,7 +28,7 @@ export async function show({ main, signal, setTitle }) {
   const header = pageHeader(t.nav.overview, settingsButton(scopes));
   const { customers, accepts_marketing: consents, ordered, expenses } = statistics;
   if (!customers) {
-    replace(main, header, emptyAccount("overview"));
+    replace(main, header, emptyAccount("overview", scopes.includes("customers:write")));
     return;
   }
   const percentage = (value) => formatPercent(value / customers);

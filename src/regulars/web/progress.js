@@ -27,6 +27,9 @@ export function startProgress() {
     hasEnded = true;
     clearTimeout(timer);
     pendingCount -= 1;
-    if (!pendingCount) bar.classList.remove("on");
+    if (pendingCount) return;
+    bar.classList.remove("on");
+    const status = document.querySelector("#status");
+    if (status.textContent === t.loading) status.textContent = "";
   };
 }

@@ -2,7 +2,9 @@
 
 import { runQuery } from "./api.js";
 import { h, debounce, replace, setAttribute, uniqueId } from "./dom.js";
+import { countries } from "./format.js";
 import { icon } from "./icons.js";
+import { findTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { iconButton, SuggestionList } from "./ui.js";
 
@@ -33,10 +35,11 @@ const fold = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase(
 
 /**
  * A search box. `onSearch(text, isComplete)` is called while the person types, and with `isComplete`
- * after Enter; `getTags()` returns the tags to suggest. That of a form has a `label`, and Esc does
+ * after Enter. Then `openOnly()` opens the result if it is the only one. `enterList()` moves the focus
+ * into the results, and returns whether there are any. The box of a form has a `label`, and Esc does
  * not clear it.
  */
-export function searchBox({ text, onSearch, getTags, label = null }) {
+export function searchBox({ text, onSearch, label = null, enterList = () => false, openOnly = () => {} }) {
   const problem = h("p", { class: "problem", id: uniqueId("problem") });
   const input = h("input", {
     type: "text",
@@ -75,17 +78,19 @@ export function searchBox({ text, onSearch, getTags, label = null }) {
     searchLater.cancel();
     list.hide();
     setAttribute(clear, "hidden", !input.value);
-    onSearch(input.value, true);
+    return onSearch(input.value, true);
   };
 
   async function suggest() {
+    const place = wordAtCursor(input);
     let matches;
     try {
-      matches = findSuggestions(await loadLanguage(), wordAtCursor(input), getTags());
+      matches = findSuggestions(await loadLanguage(), place, await findValues(place.word));
     } catch {
       return; // the search works without suggestions
     }
-    if (document.activeElement === input) list.show(matches.slice(0, MAX_SUGGESTIONS));
+    const isCurrent = document.activeElement === input && wordAtCursor(input).word === place.word;
+    if (isCurrent) list.show(matches.slice(0, MAX_SUGGESTIONS));
   }
 
   function accept({ start, text: completion }) {
@@ -105,9 +110,16 @@ export function searchBox({ text, onSearch, getTags, label = null }) {
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (!list.handleKey(event.key)) {
-      if (event.key === "Escape" && input.value && !label) input.value = "";
-      else if (event.key !== "Enter") return;
-      finish();
+      if (event.key === "ArrowDown") {
+        if (!enterList()) return;
+      } else {
+        if (event.key === "Escape" && input.value && !label) input.value = "";
+        else if (event.key !== "Enter") return;
+        const searched = input.value;
+        Promise.resolve(finish()).then(() => {
+          if (event.key === "Enter" && searched && input.value === searched) openOnly();
+        });
+      }
     }
     event.preventDefault();
     event.stopPropagation();
@@ -133,11 +145,31 @@ function wordAtCursor(input) {
   return { word, start: text.length - word.length };
 }
 
-/** The suggestions for a word. */
-function findSuggestions({ keys, words }, { word, start }, tags) {
-  const [name, value] = word.includes(":")
-    ? [word.slice(0, word.indexOf(":")), word.slice(word.indexOf(":") + 1)]
-    : [word, null];
+/** The key and the value of a word; a word without a colon has no value. */
+function splitWord(word) {
+  const colon = word.indexOf(":");
+  return colon < 0 ? [word, null] : [word.slice(0, colon), word.slice(colon + 1)];
+}
+
+/** The values of a key that the search language does not list: of tags and countries, or null. Throws ApiError. */
+async function findValues(word) {
+  const [name, value] = splitWord(word);
+  if (value === null) return null;
+  if (name === "tag") {
+    const tags = await findTags(value.replace(/^["']|["']$/g, ""), MAX_SUGGESTIONS + 1);
+    return tags.map((tag) => ({ text: asValue(tag.name), hint: tag.hint }));
+  }
+  if (name !== "country") return null;
+  const typed = fold(value);
+  if (countries().some(([code]) => code === value)) return [];
+  return countries()
+    .filter(([code, label]) => [code, label].some((text) => fold(text).startsWith(typed)))
+    .map(([code, label]) => ({ text: code, hint: label }));
+}
+
+/** The suggestions for a word; `found` are the values of its key that the language does not list. */
+function findSuggestions({ keys, words }, { word, start }, found) {
+  const [name, value] = splitWord(word);
   if (value === null) {
     const matches = keys
       .filter((key) => key.name.startsWith(name))
@@ -149,16 +181,13 @@ function findSuggestions({ keys, words }, { word, start }, tags) {
     return [...times.map((text) => ({ text, label: text, hint: t.search.created, start })), ...matches];
   }
   const key = keys.find((other) => other.name === name);
-  const values = name === "tag" ? tags.map(asValue) : (key?.values ?? []);
   const typed = fold(value);
-  return values
-    .filter((text) => fold(text).startsWith(typed) && text !== value)
-    .map((text) => ({
-      text,
-      label: `${name}:${text}`,
-      hint: key?.compared ? t.search.example : "",
-      start: start + name.length + 1,
-    }));
+  const listed = (key?.values ?? [])
+    .filter((text) => fold(text).startsWith(typed))
+    .map((text) => ({ text, hint: key.compared ? t.search.example : "" }));
+  return (found ?? listed)
+    .filter(({ text }) => text !== value)
+    .map(({ text, hint }) => ({ text, hint, label: `${name}:${text}`, start: start + name.length + 1 }));
 }
 
 /** Marks a syntax error in the text, and offers a correction. */
@@ -171,7 +200,7 @@ function showSyntaxError(input, problem, error, correct) {
   const { position, suggestion } = error.extensions;
   const text = input.value;
   if (position === undefined || position > text.length) {
-    replace(problem, icon("warning"), error.message);
+    replace(problem, icon("warning"), h("span", null, error.message));
     return;
   }
   const wrong = text.slice(position).match(/^("[^"]*"?|'[^']*'?|[^\s()]+|.)?/)[0];
@@ -181,10 +210,18 @@ function showSyntaxError(input, problem, error, correct) {
   replace(
     problem,
     icon("warning"),
-    h("code", { class: "where" }, text.slice(0, position), h("mark", null, wrong || "\u00a0"), text.slice(end)),
-    h("span", null, error.message),
-    corrected
-      ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.correct(corrected))
-      : null,
+    h(
+      "span",
+      null,
+      h("code", { class: "where" }, text.slice(0, position), h("mark", null, wrong || "\u00a0"), text.slice(end)),
+      h("span", null, error.message),
+      corrected
+        ? h(
+            "button",
+            { type: "button", class: "plain", onclick: () => correct(corrected) },
+            t.search.correct(corrected),
+          )
+        : null,
+    ),
   );
 }

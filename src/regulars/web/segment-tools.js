@@ -8,6 +8,7 @@ import { icon } from "./icons.js";
 import { segmentUrl, splitTags } from "./kinds.js";
 import { announce } from "./progress.js";
 import { resetSuggestions, searchBox } from "./search-box.js";
+import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { button, checkbox, errorNotice, formField, openFormDialog, runAction, selectOptions, toast } from "./ui.js";
 
@@ -230,7 +231,7 @@ function queryControl(text) {
     }
   };
   const showLater = debounce(COUNT_DELAY_MS, showCount);
-  const box = searchBox({ text, onSearch: showLater, getTags: () => [], label: t.segments.query });
+  const box = searchBox({ text, onSearch: showLater, label: t.segments.query });
   showCount(text);
   return { box, element: h("div", { class: "field" }, h("span", { class: "label" }, t.segments.query), box, count) };
 }
@@ -244,6 +245,7 @@ function tagsControl(part, condition) {
     h("input", { type: "text", value: text, autocomplete: "off", dir: "auto" }),
     { hint: t.create.tagsHint },
   );
+  suggestTags(field.input);
   const operator = h(
     "select",
     { "aria-label": t.segments.operator[part] },

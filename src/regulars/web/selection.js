@@ -2,25 +2,28 @@
 
 import { postOptions, runQuery, runMutation, request } from "./api.js";
 import { announce } from "./progress.js";
-import { h, replace, uniqueId } from "./dom.js";
+import { h, replace, userText } from "./dom.js";
 import { ROW_FIELDS } from "./fields.js";
-import { formatNumber } from "./format.js";
+import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
+import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
-import { showError, checkbox, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
+import { showError, checkbox, askConfirmation, formField, openDialog, openFormDialog, toast } from "./ui.js";
 
 // The maximum of ids in one mutation, and of rows on one page.
 const BATCH_SIZE = 250;
 const UNDO_SECONDS = 10;
 const HIDDEN_SECONDS = 60;
+const SHOWN_NAMES = 3;
+const SHOWN_SELECTED = 250;
 const EXPORT_COLUMNS = ["regulars_id", ...ROW_FIELDS.map(({ name }) => name)].join();
 
-/** The selected customers: some ids, or all matches of a search with exceptions. */
+/** The selected customers: some ids with their names, or all matches of a search with exceptions. */
 export class Selection {
   constructor() {
-    this.ids = new Set();
+    this.ids = new Map();
     this.excludedIds = new Set();
     this.search = null;
     this.matchCount = 0;
@@ -34,8 +37,10 @@ export class Selection {
     return this.search === null ? this.ids.has(id) : !this.excludedIds.has(id);
   }
 
-  set(id, isSelected) {
-    if (this.search === null) this.ids[isSelected ? "add" : "delete"](id);
+  set(customer, isSelected) {
+    const { id } = customer;
+    if (this.search === null && isSelected) this.ids.set(id, displayName(customer));
+    else if (this.search === null) this.ids.delete(id);
     else this.excludedIds[isSelected ? "delete" : "add"](id);
   }
 
@@ -54,7 +59,7 @@ export class Selection {
 
   /** Returns the ids of the selected customers. Throws ApiError. */
   async loadIds() {
-    if (this.search === null) return [...this.ids];
+    if (this.search === null) return [...this.ids.keys()];
     const ids = [];
     let after = null;
     do {
@@ -92,15 +97,42 @@ async function forEachBatch(ids, act, onProgress) {
   }
 }
 
-/** Asks for tags to add to the selected customers, or to remove. Resolves with true once that is done. */
-export function openTagDialog(selection, knownTags, isAdding) {
-  const list = h(
-    "datalist",
-    { id: uniqueId("tags") },
-    knownTags.map((value) => h("option", { value })),
+/** Lists the selected customers, who can be deselected there. Resolves when the dialog is closed. */
+export function openSelectionDialog(selection) {
+  const entries = [...selection.ids];
+  const row = ([id, name]) =>
+    checkbox(userText(name), {
+      checked: true,
+      onchange: (event) => selection.set({ id, full_name: name }, event.target.checked),
+    });
+  return openDialog(t.selection.title(formatNumber(entries.length), entries.length), () =>
+    h(
+      "div",
+      null,
+      h(
+        "ul",
+        null,
+        entries.slice(0, SHOWN_SELECTED).map((entry) => h("li", null, row(entry))),
+      ),
+      entries.length > SHOWN_SELECTED
+        ? h("p", { class: "hint" }, t.selection.more(formatNumber(entries.length - SHOWN_SELECTED)))
+        : null,
+    ),
   );
-  const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
+}
+
+/** A notice of a dialog: how many of the selected customers are not on the page. */
+const hiddenNotice = (hidden) =>
+  hidden ? h("p", { class: "notice" }, icon("warning"), t.selection.hidden(formatNumber(hidden), hidden)) : null;
+
+/**
+ * Asks for tags to add to the selected customers, or to remove. `hidden` of them are not on the page.
+ * Resolves with true once that is done.
+ */
+export function openTagDialog(selection, hidden, isAdding) {
+  const input = h("input", { type: "text", autocomplete: "off", autofocus: true, dir: "auto" });
   const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
+  suggestTags(input);
   const progress = h("p", { class: "hint", role: "status" });
   const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(
     formatNumber(selection.size),
@@ -110,27 +142,49 @@ export function openTagDialog(selection, knownTags, isAdding) {
   return openFormDialog(
     title,
     isAdding ? t.selection.add : t.selection.remove,
-    [field, list, progress],
+    [hiddenNotice(hidden), field, progress],
     { tags: field },
     async () => {
       const tags = splitTags(input.value);
       field.setError(tags.length ? "" : t.selection.noTag);
       if (!tags.length) return undefined;
       const ids = await selection.loadIds();
-      const document = `mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`;
+      const document = `mutation($items: [ID!]!, $tags: [String!]!) {
+        changed: ${mutation}(items: $items, tags: $tags) { id version } }`;
+      let changedCount = 0;
+      let unchangedCount = 0;
       await forEachBatch(
         ids,
-        (items) => runMutation(document, { items, tags }),
+        async (items) => {
+          const before = await readVersions(items);
+          const { changed } = await runMutation(document, { items, tags });
+          const others = changed.filter(({ id, version }) => version === before.get(id)).length;
+          changedCount += changed.length - others;
+          unchangedCount += others;
+        },
         (done) => replace(progress, t.selection.done(formatNumber(done))),
       );
-      toast((isAdding ? t.selection.added : t.selection.removed)(formatNumber(ids.length), ids.length));
+      const [all, some, none] = isAdding ? t.selection.added : t.selection.removed;
+      const text = !changedCount ? none : unchangedCount ? some : all;
+      toast(text(t.list.count(formatNumber(changedCount), changedCount), formatNumber(unchangedCount)));
       return true;
     },
   );
 }
 
-/** Asks which customers to export, and in which format; then downloads the file. The `search` is that of the list. */
-export function openExportDialog(selection, search, matchCount) {
+/** Returns the version of each customer: a change of its tags raises it. */
+async function readVersions(ids) {
+  const { nodes } = await runQuery("query($ids: [ID!]!) { nodes(ids: $ids) { ... on Customer { id version } } }", {
+    ids,
+  });
+  return new Map(nodes.filter(Boolean).map(({ id, version }) => [id, version]));
+}
+
+/**
+ * Asks which customers to export, and in which format; then downloads the file. The `search` is that of
+ * the list, and `hidden` selected customers are not on the page.
+ */
+export function openExportDialog(selection, search, matchCount, hidden) {
   const group = (name, legend, choices) =>
     h(
       "fieldset",
@@ -148,9 +202,13 @@ export function openExportDialog(selection, search, matchCount) {
         "rows",
         t.exporting.customers,
         selection.size
-          ? [["selected", t.exporting.selected(formatNumber(selection.size), selection.size)], all]
+          ? [
+              ["selected", t.exporting.selected(formatNumber(selection.size), selection.size)],
+              ...(matchCount ? [all] : []),
+            ]
           : [all],
       ),
+      hiddenNotice(hidden),
       group("format", t.exporting.format, t.exporting.formats),
       group("columns", t.exporting.columns, [
         ["", t.exporting.allFields],
@@ -200,9 +258,10 @@ const notifyLists = () => document.dispatchEvent(new CustomEvent(DELETED_EVENT))
 
 /**
  * Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. The
- * message has their `name`, and the days for which they stay in the trash.
+ * message has their `name`, and the days for which they stay in the trash. `onUndo()` is called when
+ * it was undone.
  */
-export function scheduleDeletion(ids, name, trashDays, version = null) {
+export function scheduleDeletion(ids, name, trashDays, version = null, onUndo = () => {}) {
   for (const id of ids) deletedIds.add(id);
   const deletion = { ids, version, run };
   pendingDeletions.add(deletion);
@@ -233,6 +292,7 @@ export function scheduleDeletion(ids, name, trashDays, version = null) {
       finish();
       restore();
       toast(t.undone);
+      onUndo();
     }
   };
   const openTrash = () => {
@@ -278,14 +338,35 @@ window.addEventListener("pagehide", () => {
   pendingDeletions.clear();
 });
 
-/** Deletes the selected customers after a confirmation. Resolves with whether the person confirmed. */
-export async function confirmDeletion(selection) {
+/** The names of selected customers: first those who are not on the page. */
+function selectedNames(selection, customers) {
+  const shownIds = new Set(customers.map(({ id }) => id));
+  const hiddenNames = [...selection.ids].filter(([id]) => !shownIds.has(id)).map(([, name]) => name);
+  return [...hiddenNames, ...customers.filter(({ id }) => selection.has(id)).map(displayName)];
+}
+
+/**
+ * Deletes the selected customers after a confirmation, which names the first of them. `customers` are
+ * those on the page; `hidden` selected ones are not among them. Resolves with whether the person
+ * confirmed.
+ */
+export async function confirmDeletion(selection, customers, hidden) {
   const { size } = selection;
   const shown = formatNumber(size);
   const title = t.selection.deleteTitle(shown, size);
   try {
     const trashDays = await readTrashDays();
-    const text = trashDays ? t.trash.text(trashDays) : t.selection.deleteText;
+    const names = selectedNames(selection, customers).slice(0, SHOWN_NAMES);
+    const text = [
+      h(
+        "p",
+        { class: "names" },
+        names.map((name, index) => [index ? ", " : null, userText(name)]),
+        size > names.length ? [" ", t.selection.more(formatNumber(size - names.length))] : null,
+      ),
+      hiddenNotice(hidden),
+      h("p", null, trashDays ? t.trash.text(trashDays) : t.selection.deleteText),
+    ];
     if (!(await askConfirmation(title, text, t.selection.deleteLabel(shown)))) return false;
     const ids = await selection.loadIds();
     scheduleDeletion(ids, t.list.count(formatNumber(ids.length), ids.length), trashDays);

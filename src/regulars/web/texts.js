@@ -112,12 +112,18 @@ export const t = {
   signIn: {
     title: "Sign in to Regulars",
     again: "Sign in again",
-    sessionEnded: "Your session has ended. Your changes are still here.",
-    token: "Access token",
+    sessionEnded:
+      "Your session has ended. Your changes are still here. You can also open a new sign-in link in another tab.",
+    otherAccount: "Another account is signed in in another tab. Sign in to the account of this page to continue.",
+    signedOut: "You are signed out. Try again to sign in.",
+    copyInput: "Copy what I typed",
+    later: "Not now",
+    token: "Access token or sign-in link",
     hint: "No token? Ask your administrator, or run",
-    missing: "Paste your access token.",
+    missing: "Paste your access token or sign-in link.",
     wrongToken: "This token is not valid. Paste the whole token, or ask for a new one.",
     usedLink: "This link has already been used or has expired. Ask for a new one.",
+    usedLinkSignedIn: "This link has already been used. You are still signed in.",
     submit: "Sign in",
   },
   missing: {
@@ -185,9 +191,10 @@ export const t = {
     title: "Keyboard shortcuts",
     on: "Enable single-key shortcuts",
     list: [
+      ["Ctrl K", "Search, from any page"],
       ["/", "Search"],
       ["↓ ↑", "Next or previous customer"],
-      ["Enter", "Open the customer"],
+      ["Enter", "Open the customer, or the only result"],
       ["x", "Select the customer"],
       ["n", "New customer"],
       ["Esc", "Clear the search, close a dialog"],
@@ -205,10 +212,24 @@ export const t = {
     tag: "Tag",
     tagHint: "Separate several tags with commas.",
     noTag: "Enter a tag.",
+    title: (shown, count) => `${customers(shown, count)} selected`,
+    hidden: (shown, count) =>
+      plural(count, `${shown} of them is not on this page.`, `${shown} of them are not on this page.`),
+    show: "Show selected",
+    more: (shown) => `and ${shown} more`,
     addTitle: (shown, count) => `Add tags to ${customers(shown, count)}`,
     removeTitle: (shown, count) => `Remove tags from ${customers(shown, count)}`,
-    added: (shown, count) => `Tags added to ${customers(shown, count)}.`,
-    removed: (shown, count) => `Tags removed from ${customers(shown, count)}.`,
+    // For all customers, for some of them, and for none: `others` did not change.
+    added: [
+      (changed) => `Tags added to ${changed}.`,
+      (changed, others) => `Tags added to ${changed}. Already had them: ${others}.`,
+      () => "No changes: all selected customers already have these tags.",
+    ],
+    removed: [
+      (changed) => `Tags removed from ${changed}.`,
+      (changed, others) => `Tags removed from ${changed}. Did not have them: ${others}.`,
+      () => "No changes: none of the selected customers has these tags.",
+    ],
     reading: (shown) => `Reading customers: ${shown} …`,
     done: (shown) => `${shown} done …`,
     deleting: (done, all) => `${done} of ${all} deleted …`,
@@ -224,8 +245,9 @@ export const t = {
     selected: (shown, count) => `${shown} selected ${plural(count, "customer", "customers")}`,
     matching: (shown, count) =>
       plural(count, "The customer who matches this search", `All ${shown} who match this search`),
-    all: (shown, count) => `All ${customers(shown, count)}`,
-    members: (shown, count) => `All ${customers(shown, count)} of this segment`,
+    all: (shown, count) => plural(count, "The only customer", `All ${shown} customers`),
+    members: (shown, count) =>
+      plural(count, "The only customer of this segment", `All ${shown} customers of this segment`),
     format: "Format",
     formats: [
       ["csv", "CSV"],
@@ -305,6 +327,7 @@ export const t = {
     figures: "Key figures",
     since: (month) => `Customer since ${month}`,
     toList: "Back to customers",
+    toResults: (shown, count) => `Back to ${shown} ${plural(count, "result", "results")}`,
     number: "Customer number",
     unnamed: (number) => `Customer ${number}`,
     noEmail: "No email",
@@ -573,7 +596,11 @@ export const t = {
         "These rows are imported, but some values are not valid. Download them, correct them, and import that file. Its first column shows the problem.",
     },
     rows: (shown, count) => plural(count, `${shown} row`, `${shown} rows`),
-    lines: (lines, count) => `${plural(count, "Line", "Lines")} ${lines}:`,
+    places: {
+      row: (numbers, count) => `${plural(count, "Row", "Rows")} ${numbers}:`,
+      line: (numbers, count) => `${plural(count, "Line", "Lines")} ${numbers}:`,
+      record: (numbers, count) => `${plural(count, "Record", "Records")} ${numbers}:`,
+    },
     download: { rejected: "Download rejected rows", warnings: "Download rows with warnings" },
     toList: "Go to customers",
     anotherFile: "Import another file",

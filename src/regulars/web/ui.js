@@ -170,7 +170,7 @@ export function formField(label, input, { hint = null } = {}) {
   element.input = input;
   element.setError = (text) => {
     setAttribute(input, "aria-invalid", text ? "true" : null);
-    replace(problem, text ? [icon("warning"), text] : []);
+    replace(problem, text ? [icon("warning"), h("span", null, text)] : []);
   };
   return element;
 }
@@ -195,7 +195,7 @@ export function errorNotice() {
   const element = h("p", { class: "notice wrong", role: "alert", hidden: true });
   element.setText = (text) => {
     setAttribute(element, "hidden", !text);
-    replace(element, icon("warning"), text);
+    replace(element, icon("warning"), h("span", null, text));
   };
   return element;
 }

@@ -23,6 +23,7 @@ from regulars.customers.graphql import (
     identifiers,
     search,
     statistics,
+    tags,
     types,
 )
 from regulars.customers.graphql.bulk import WRITTEN
@@ -60,6 +61,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         "statistics": Root(
             statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
         ),
+        "tags": Root(tags.tags, needs(READ), partial(tags.price, page_size), is_replica_safe=True),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
         "addressRules": Root(address_rules.address_rules, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
@@ -110,6 +112,7 @@ API = ApiPart(
         **history.TYPES,
         **statistics.TYPES,
         **search.TYPES,
+        **tags.TYPES,
         **identifiers.TYPES,
         **address_rules.TYPES,
     },

@@ -1,0 +1,93 @@
+"""The field that lists the tags of an account with their numbers of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from regulars.api.connections import Connection, connection_types
+from regulars.api.context import Context
+from regulars.core.paging import Cursor, encode, load, page_of, requested_size
+from regulars.customers.graphql.types import COUNT_COST
+from regulars.customers.search.parser import check_text
+from regulars.customers.search.search_document import FACET_LENGTH, TAG_KEYS, make_facet
+from regulars.graphql import Arguments, Layouts, Resolve, TypeBinding, Value
+from regulars.store import statistics
+from regulars.store.conditions import TERM, beginning
+
+_KEYSET = ("term",)
+_CHARACTERS_PER_POINT = 10
+# The field whose tags are listed: it has the key of the search, and the column of customers.
+_KEY, _COLUMN = TAG_KEYS[0], "tags"
+# No stored text has the character U+0000, so that no term lies between a term and this.
+_NEXT = "\x01"
+
+
+class _Cursors:
+    """The cursors of the list: base64 of the JSON array `[term]`."""
+
+    mismatch = "This is not a cursor of tags. Use `cursor` of an edge, or `endCursor`."
+
+    def decode(self, text: str) -> Cursor | None:
+        match load(text):
+            case [str(term)] if len(term) <= FACET_LENGTH and "\0" not in term:
+                return (term,)
+        return None
+
+
+def tags(layouts: Layouts) -> Resolve:
+    """Resolve a page of the tags that customers have, by name."""
+    connection = Connection(layouts.only, _KEYSET, encode)
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        limits = env.directory.limits
+        query = arguments.get("query") or ""
+        check_text(query, limits.search_characters)
+        page = page_of(arguments, _Cursors(), "tags", limits.page_size)
+        within = beginning(TERM, make_facet(_KEY, query))
+        low = max(within.low, page.after[0] + _NEXT) if page.after else within.low
+        parameters = {
+            "account_id": env.account_id,
+            "low": low,
+            "high": within.high,
+            "limit": page.limit,
+        }
+        found = await env.directory.store.fetch(
+            statistics.count_terms_page(), parameters, is_long=True
+        )
+        cut = page.cut(found, page.after is not None)
+        names = await _spellings(env, {term: holder for term, _, holder in cut.rows})
+        rows = [
+            {"term": term, "name": names[term], "customers_count": count}
+            for term, count, _ in cut.rows
+        ]
+        edges = [tuple([row[name] for name in connection.columns]) for row in rows]
+        return connection.row(cut._replace(rows=edges), edges)
+
+    return resolve
+
+
+async def _spellings(env: Context, holders: Mapping[str, int]) -> dict[str, str]:
+    """Return each tag as a customer has it: terms are folded. `holders` has a customer of each
+    term. If it has just lost the tag, the term is the name."""
+    columns = await env.directory.customers(env.account_id, list(holders.values()), (_COLUMN,))
+    names = {}
+    for term, row in zip(holders, columns, strict=True):
+        stored = orjson.loads(row[0]) if row else []
+        matches = (tag for tag in stored if make_facet(_KEY, tag) == term)
+        names[term] = next(matches, term.removeprefix(f"{_KEY}:"))
+    return names
+
+
+def price(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
+    """Return the cost: a count for each tag of the page, and the length of the query."""
+    query = len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
+    return fixed + query + requested_size(arguments, page_size) * (COUNT_COST + per_row)
+
+
+TYPES: Mapping[str, TypeBinding] = {
+    "Tag": TypeBinding({name: Value((name,)) for name in ("name", "customers_count")}),
+    **connection_types("Tag", _KEYSET, encode),
+}
