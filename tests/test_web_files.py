@@ -79,6 +79,7 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     # Each of these is needed by one page only.
     parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
     parts["account-settings.js"] = "overview.js"
+    parts["contact-points.js"] = "customer.js"
     assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts.keys()
     for name, page in parts.items():
         assert served[page].count(f'modules["{name}"] = (') == 1
@@ -313,6 +314,8 @@ def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
 # a group with one name for each field (see `fieldName`): a missing one has another text instead.
 GROUPS: dict[str, set[str] | None] = {
     "address": {*addresses.PARTS, "name", "remove"},
+    "contacts.duplicate": {"emails", "phones"},
+    "contacts.makeDefault": {"emails", "phones"},
     "custom.kinds": {"text", "number", "yes", "json"},
     "customer.sections": {"profile", "addresses", "more"},
     "explorer.kinds": {"OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT", "SCALAR"},

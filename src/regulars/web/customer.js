@@ -3,6 +3,7 @@
 
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
 import { barChart } from "./chart.js";
+import { changedLists, ContactPoints, emailLink, phoneLink, readableEntry } from "./contact-points.js";
 import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
@@ -145,10 +146,17 @@ class CustomerPage {
   editorOf(field) {
     if (field.kind === "Flag") return this.flagEditor(field);
     if (field.kind === "Tags") return this.tagsEditor(field);
+    const options = { getCustomer: () => this.customer, canWrite: this.canWrite };
+    if (field.kind === "Email" || field.kind === "Phone")
+      return new ContactPoints(field, {
+        ...options,
+        isRequired: field.kind === "Email" && this.isEmailRequired,
+        saveBy: (build) => this.saveBy(build),
+        createField: (...args) => new InlineField(...args),
+        createConflict: (changes) => new ConflictError(changes),
+      });
     return new InlineField(field, {
-      getCustomer: () => this.customer,
-      canWrite: this.canWrite,
-      isRequired: field.kind === "Email" && this.isEmailRequired,
+      ...options,
       save: (node, base, isForced) => this.save(node, base, isForced),
     });
   }
@@ -161,11 +169,19 @@ class CustomerPage {
    * Saves a change over `base`, the customer when the person began it. Changes that others have made
    * since then stay. A change of the same field is a ConflictError, unless the change `isForced`.
    */
-  async save(node, base, isForced = false) {
+  save(node, base, isForced = false) {
     checkValues(node);
-    for (;;) {
-      const conflicts = isForced ? [] : conflictingChanges(base, this.customer, node);
+    return this.saveBy((customer) => {
+      const conflicts = isForced ? [] : conflictingChanges(base, customer, node);
       if (conflicts.length) throw new ConflictError(conflicts);
+      return node;
+    });
+  }
+
+  /** Saves the input that `build(customer)` returns for the current customer. Throws its errors, and ApiError. */
+  async saveBy(build) {
+    for (;;) {
+      const node = build(this.customer);
       try {
         const { updateCustomer } = await runMutation(UPDATE, {
           id: this.customer.id,
@@ -561,9 +577,8 @@ class CustomerPage {
     if (!after || after.version <= this.customer.version) return;
     this.setCustomer(after);
     await this.history.read();
-    const labels = EDITABLE_FIELDS.filter(({ name }) => differ(before[name], after[name])).map(({ name }) =>
-      t.fieldName(name),
-    );
+    const names = EDITABLE_FIELDS.map(({ name }) => name).filter((name) => differ(before[name], after[name]));
+    const labels = [...names, ...changedLists(before, after)].map((name) => t.fieldName(name));
     const actor = node.changes.edges[0]?.node.actor.name ?? "";
     this.showNotice(t.customer.changedBy, " ", userText(actor), ": ", labels.join(", ") || t.customer.otherThings, ".");
   }
@@ -673,11 +688,15 @@ class ConflictError extends Error {
 /**
  * A field that is edited in place. `getCustomer()` returns the current customer. `save(node, base,
  * isForced)` saves a change over `base`, the customer when the form was opened; it throws ApiError,
- * or ConflictError unless it `isForced`. Without `canWrite` the value is only shown.
+ * or ConflictError unless it `isForced`. Without `canWrite` the value is only shown. `control` and
+ * `view(open)` replace those of the kind, and `onClose()` sets the focus after the form.
  */
 class InlineField {
-  constructor(field, { getCustomer, save, canWrite, isRequired }) {
+  constructor(field, { getCustomer, save, canWrite, isRequired = false, control = null, view = null, onClose = null }) {
     this.field = field;
+    this.buildControl = control ?? KINDS[field.kind].control;
+    this.view = view;
+    this.onClose = onClose;
     this.getCustomer = getCustomer;
     this.save = save;
     this.canWrite = canWrite;
@@ -693,6 +712,13 @@ class InlineField {
   /** Shows the current value, unless it is being edited. */
   render() {
     if (this.control) return;
+    if (this.view) {
+      replace(
+        this.element,
+        this.view(() => this.open()),
+      );
+      return;
+    }
     const { kind, name } = this.field;
     const value = this.getCustomer()[name];
     const isEmpty = !Object.keys(Object(value)).length;
@@ -719,9 +745,9 @@ class InlineField {
 
   open() {
     const { kind, name } = this.field;
-    const { control: build, hasParts } = KINDS[kind];
+    const { hasParts } = KINDS[kind];
     this.base = this.getCustomer();
-    this.control = build(this.field, this.base[name]);
+    this.control = this.buildControl(this.field, this.base[name]);
     if (this.isRequired) this.control.fields[name].input.required = true;
     const notice = h("div", { class: "notice", role: "alert", hidden: true });
     const submit = h("button", { type: "submit", class: "primary" }, t.save);
@@ -820,7 +846,8 @@ class InlineField {
   close() {
     this.discard();
     this.render();
-    this.element.querySelector("button")?.focus();
+    if (this.onClose) this.onClose();
+    else this.element.querySelector("button")?.focus();
   }
 
   /** Discards the input. */
@@ -904,7 +931,7 @@ function changeView(change) {
 const segmentView = ({ segment, actor }) =>
   segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
 
-/** The changed parts of a field: of an object, each key separately; external ids and addresses as texts. */
+/** The changed parts of a field: of an object, each key separately; lists of objects as texts. */
 function changedParts(field) {
   const { name } = field;
   const text = ITEM_TEXTS[name];
@@ -923,15 +950,17 @@ const idText = ({ source, id }) => `${source}:${id}`;
 /** An entry of an address book, which is a label if a field of its own has the address. */
 const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(", ");
 /** The texts of the items in fields that are lists of objects. */
-const ITEM_TEXTS = { external_ids: idText, addresses: entryText };
+const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
 
 /** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
 function differenceView({ name, before, after }) {
-  const isList = Array.isArray(before) && Array.isArray(after);
   const without = (list, other) => {
     const texts = new Set(other.map((value) => JSON.stringify(value)));
     return list.filter((value) => !texts.has(JSON.stringify(value)));
   };
+  // Of a list in another order, as after a change of the default, both are shown as a whole.
+  const isList =
+    Array.isArray(before) && Array.isArray(after) && without(before, after).length + without(after, before).length > 0;
   const part = (tag, label, value) =>
     isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
   return h(
@@ -961,8 +990,8 @@ const needsEmail = (settings) => settings.identify_by === "email";
 
 /** A link to the email of a customer, or else to the phone. */
 function contactLink({ email, phone }) {
-  if (email) return h("a", { href: `mailto:${email}` }, userText(email));
-  return phone ? h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, userText(phone)) : t.customer.noEmail;
+  if (email) return emailLink(email);
+  return phone ? phoneLink(phone) : t.customer.noEmail;
 }
 
 /** Shows the form for a new customer. */

@@ -122,7 +122,14 @@ export function formatValue(value) {
   if (value === true) return t.yes;
   if (value === false) return t.no;
   if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
-    return value.length ? userText(value.join(", ")) : h("span", { class: "empty" }, t.nothing);
+    // Each has its own direction.
+    return value.length
+      ? h(
+          "span",
+          null,
+          value.map((item, index) => [index ? ", " : null, userText(item)]),
+        )
+      : h("span", { class: "empty" }, t.nothing);
   }
   if (typeof value === "object") return userText(JSON.stringify(value));
   return userText(String(value));

@@ -1,0 +1,297 @@
+// The emails and the phones of a customer: two lists whose entries are edited in place.
+
+import { ApiError } from "./api.js";
+import { h, replace, setAttribute, userText } from "./dom.js";
+import { countryName, formatDateTime, relativeTime } from "./format.js";
+import { icon } from "./icons.js";
+import { KINDS } from "./kinds.js";
+import { t } from "./texts.js";
+import { button, checkbox, chip, copyToClipboard, iconButton, runAction } from "./ui.js";
+
+/** The name of the list whose default is a field, by the kind of the field. */
+const LISTS = { Email: "emails", Phone: "phones" };
+const digits = (text) => text.replace(/\D/g, "");
+// The form in which values of a customer are compared. The server has the last word.
+const KEYS = {
+  Email: (text) => text.trim().toLowerCase(),
+  Phone: (text) => digits(text) || text.trim(),
+};
+
+/** A link that writes to an email. */
+export const emailLink = (email) =>
+  h("a", { href: `mailto:${encodeURIComponent(email).replaceAll("%40", "@")}` }, userText(email));
+
+/** A link that calls a phone; one without digits is a text. */
+export const phoneLink = (phone, e164 = null) =>
+  digits(phone) ? h("a", { href: `tel:${e164 ?? phone.replace(/[^+\d]/g, "")}` }, userText(phone)) : userText(phone);
+
+/** The names of the lists that differ between two versions of a customer. */
+export const changedLists = (before, after) =>
+  Object.entries(LISTS)
+    .filter(([kind, list]) => !areEqual(kind, before[list], after[list]))
+    .map(([, list]) => list);
+
+// The time since a verification grows without a change.
+const essence = (kind, entry) =>
+  entry && [entry[kind.toLowerCase()], entry.label, entry.default, entry.verified_at_iso];
+const areEqual = (kind, before, after) =>
+  JSON.stringify(before.map((entry) => essence(kind, entry))) ===
+  JSON.stringify(after.map((entry) => essence(kind, entry)));
+
+const WRITTEN = /^(?:([^<>]*) )?<(.*)>(?: \(verified (\S+)\))?$/;
+
+/** A text in its own direction, also within another text. */
+const isolate = (text) => (/^[ -~]*$/.test(text) ? text : `\u2068${text}\u2069`);
+
+/** An entry of a list in the history, `work <b@example.com>`, as people read it. */
+export function readableEntry(text) {
+  const [, label, value, verified] = text.match(WRITTEN) ?? [null, null, text];
+  const properties = [
+    label ? isolate(label) : null,
+    verified ? t.contacts.verifiedAt(formatDateTime(verified)) : null,
+  ].filter(Boolean);
+  return properties.length ? `${isolate(value)} (${properties.join(", ")})` : value;
+}
+
+/**
+ * The editor of a list. `field` is that of its default. `saveBy(build)` saves the input that
+ * `build(customer)` returns, again if the customer has changed. `createField(field, options)`
+ * creates an InlineField; `createConflict(changes)` creates the error for a change of the same entry.
+ */
+export class ContactPoints {
+  constructor(field, { getCustomer, canWrite, isRequired, saveBy, createField, createConflict }) {
+    this.field = field;
+    this.list = LISTS[field.kind];
+    this.getCustomer = getCustomer;
+    this.canWrite = canWrite;
+    this.isRequired = isRequired;
+    this.saveBy = saveBy;
+    this.createField = createField;
+    this.createConflict = createConflict;
+    /** Each with the `id` of its entry, null for one that is being added, and the `editor`. */
+    this.rows = [];
+    this.label = h("div", { class: "label" });
+    this.items = h("ul", { class: "contact-points" });
+    this.foot = h("div");
+    this.element = h("div", { class: "editable" }, this.label, this.items, this.foot);
+    this.render();
+  }
+
+  get entries() {
+    return this.getCustomer()[this.list];
+  }
+
+  /** Whether the customer has no more than a default without properties. */
+  get isSimple() {
+    const [first, second] = this.entries;
+    return !second && !first?.label && !first?.verified_at;
+  }
+
+  get hasUnsavedInput() {
+    return this.rows.some(({ editor }) => editor.hasUnsavedInput);
+  }
+
+  /** Discards the input. */
+  discard() {
+    for (const { editor } of this.rows) editor.discard();
+  }
+
+  /** Shows the current entries. An entry that is being edited stays, also if another person removed it. */
+  render() {
+    const { entries } = this;
+    const rows = entries.map((entry) => this.rowOf(entry));
+    const others = this.rows.filter((row) => !rows.includes(row) && row.editor.control);
+    this.rows = [...rows, ...others];
+    const elements = this.rows.map(({ element }) => element);
+    if (elements.some((element, index) => element !== this.items.children[index])) {
+      const focused = document.activeElement;
+      replace(this.items, elements);
+      if (this.items.contains(focused)) /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+    }
+    while (this.items.children.length > elements.length) this.items.lastChild.remove();
+    for (const { editor } of rows) editor.render();
+    const name = t.fieldName(entries.length > 1 ? this.list : this.field.name);
+    replace(this.label, name);
+    setAttribute(this.items, "aria-label", t.fieldName(this.list));
+    setAttribute(this.items, "hidden", !this.rows.length);
+    this.element.classList.toggle("wide", this.field.kind === "Email" || !this.isSimple);
+    this.renderFoot();
+  }
+
+  renderFoot() {
+    const isAdding = this.rows.some(({ id }) => id === null);
+    const label = t.customer.add(t.fieldName(this.field.name));
+    const isEmpty = !this.rows.length;
+    let content = null;
+    if (!this.canWrite)
+      content = isEmpty ? h("div", { class: "value" }, h("span", { class: "empty" }, t.nothing)) : null;
+    else if (isEmpty) {
+      const edit = h("span", { class: "unseen" }, t.customer.edit(t.fieldName(this.field.name)));
+      content = h("button", { type: "button", class: "value", onclick: () => this.add() }, [
+        edit,
+        h("span", { class: "empty" }, label),
+        icon("edit"),
+      ]);
+    } else if (!isAdding) content = button([icon("add"), label], () => this.add(), { class: "plain small" });
+    replace(this.foot, content);
+  }
+
+  /** The row of an entry. A row whose change created the entry is that of the entry now. */
+  rowOf(entry) {
+    const { kind, name } = this.field;
+    const isTaken = (id) => this.entries.some((other) => other.id === id);
+    const row =
+      this.rows.find(({ id }) => id === entry.id) ??
+      this.rows.find(({ id, pending }) => pending === KEYS[kind](entry[name]) && !isTaken(id)) ??
+      this.newRow();
+    row.id = entry.id;
+    return row;
+  }
+
+  newRow() {
+    const row = { id: null, pending: null, editor: null, element: null };
+    const { name } = this.field;
+    row.editor = this.createField(this.field, {
+      getCustomer: () => ({ [name]: this.entries.find(({ id }) => id === row.id) ?? null }),
+      canWrite: this.canWrite,
+      isRequired: this.isRequired && this.entries.length < 2,
+      control: (_field, entry) => this.control(entry),
+      view: (open) => this.view(row, open),
+      save: (node, base, isForced) => this.save(row, node[name], base[name], isForced),
+      onClose: () => {
+        this.render();
+        this.focus(row);
+      },
+    });
+    row.element = h("li", null, row.editor.element);
+    return row;
+  }
+
+  /** The control that was focused was replaced. */
+  focus(row) {
+    const control = this.rows.includes(row) ? row.element : this.foot;
+    /** @type {HTMLElement} */ (control.querySelector("button.edit") ?? this.foot.querySelector("button"))?.focus();
+  }
+
+  add() {
+    const row = this.newRow();
+    row.editor.open();
+    this.rows.push(row);
+    this.items.append(row.element);
+    setAttribute(this.items, "hidden", null);
+    this.renderFoot();
+    Object.values(row.editor.control.fields)[0].input.focus();
+  }
+
+  /** The form of an entry, as kinds.js describes controls. `change()` has only the changed properties. */
+  control(entry) {
+    const { kind, name } = this.field;
+    const value = KINDS[kind].control(this.field, entry?.[name] ?? "");
+    const label = KINDS.Text.control({ name: "label" }, entry?.label ?? "");
+    const isDefault = entry ? entry.default : !this.entries.length;
+    const choice = isDefault ? null : checkbox(t.contacts.makeDefault[this.list]);
+    const change = () => {
+      const changes = {
+        [name]: value.change(),
+        label: label.change(),
+        default: choice?.input.checked || undefined,
+      };
+      const properties = Object.entries(changes).filter(([, property]) => property !== undefined);
+      return properties.length ? Object.fromEntries(properties) : undefined;
+    };
+    const { [name]: box } = value.fields;
+    const hint = h("p", { class: "hint" }, t.contacts.labelHint);
+    return {
+      content: h("div", { class: "fields" }, value.content, h("div", null, label.content, hint), choice),
+      // Errors of the whole list are shown at the value.
+      fields: { [name]: box, label: label.fields.label, [this.list]: box },
+      change,
+    };
+  }
+
+  /** The entry of a row, with its buttons. */
+  view(row, open) {
+    const entry = this.entries.find(({ id }) => id === row.id);
+    if (!entry) return [];
+    const value = entry[this.field.name];
+    const { isSimple } = this;
+    return h(
+      "div",
+      { class: "contact-point" },
+      h("span", { class: "grow" }, this.field.kind === "Email" ? emailLink(value) : phoneLink(value, entry.e164), [
+        entry.label ? [" ", userText(entry.label, { class: "chip", title: entry.label })] : null,
+        entry.default && this.entries.length > 1 ? [" ", chip(t.contacts.default)] : null,
+        entry.verified_at
+          ? [
+              " ",
+              h("span", { class: "hint" }, icon("check"), t.contacts.verified, " ", relativeTime(entry, "verified_at")),
+            ]
+          : null,
+        entry.country ? [" ", h("span", { class: "hint" }, countryName(entry.country))] : null,
+        entry.e164 && !entry.valid ? [" ", h("span", { class: "chip wrong" }, t.contacts.invalid)] : null,
+      ]),
+      h(
+        "span",
+        { class: "contact-actions" },
+        this.canWrite
+          ? h(
+              "button",
+              { type: "button", class: "icon-button edit", title: t.contacts.edit, onclick: open },
+              h("span", { class: "unseen" }, t.customer.edit(t.fieldName(this.field.name)), " ", userText(value)),
+              icon("edit"),
+            )
+          : null,
+        iconButton("copy", t.contacts.copy(value), () => copyToClipboard(value)),
+        this.canWrite && !isSimple
+          ? iconButton("close", t.contacts.remove(value), ({ currentTarget }) => this.remove(currentTarget, row, entry))
+          : null,
+      ),
+    );
+  }
+
+  async remove(control, row, entry) {
+    const { name } = this.field;
+    const isRemoved = await runAction(control, () => this.save(row, { [name]: "" }, entry, false));
+    if (isRemoved) this.focus(row);
+  }
+
+  /**
+   * Saves the changed properties of an entry over `base`, what it was when the person began; null for
+   * a new one. An empty value removes it. Throws ApiError, and a conflict if the entry has changed.
+   */
+  async save(row, changes, base, isForced) {
+    const { kind, name } = this.field;
+    const value = changes[name];
+    row.pending = value === undefined ? null : KEYS[kind](value);
+    await this.saveBy((customer) => {
+      const entries = customer[this.list];
+      const current = base ? entries.find(({ id }) => id === base.id) : undefined;
+      if (base && !isForced && !areEqual(kind, [base], [current]))
+        throw this.createConflict([[t.fieldName(name), current ? this.describe(current) : null]]);
+      const others = entries.filter((entry) => entry !== current);
+      if (value && others.some((entry) => KEYS[kind](entry[name]) === row.pending)) {
+        const extensions = { input_path: [name] };
+        throw new ApiError([{ key: "errors_invalid_input", message: t.contacts.duplicate[this.list], extensions }]);
+      }
+      // The default keeps its id if its value changes alone. Older tables have nothing but the default.
+      const isValueOnly = Object.keys(changes).length === 1 && value !== undefined;
+      if (isValueOnly && (current ? current.default : !entries.length)) return { [name]: value };
+      const changed = { ...(base && { label: base.label, [name]: base[name] }), ...current, ...changes };
+      const place = current ? entries.indexOf(current) : entries.length;
+      const list = changed[name]?.trim() ? entries.toSpliced(place, current ? 1 : 0, changed) : others;
+      return {
+        [this.list]: list.map((entry) => ({
+          [name]: entry[name],
+          label: entry.label ?? "",
+          default: changes.default ? entry === changed : (entry.default ?? false),
+        })),
+      };
+    });
+  }
+
+  /** The properties of an entry as a text. */
+  describe(entry) {
+    const properties = [entry.label, entry.default ? t.contacts.default : null].filter(Boolean);
+    return [entry[this.field.name], ...properties].join(" · ");
+  }
+}
