@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -17,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from regulars.cli.errors import REFUSED, UNREACHABLE, USAGE
+from regulars.cli.contact_lists import with_retries
+from regulars.cli.errors import REFUSED, UNREACHABLE, USAGE, APIError
 from regulars.settings import SETTINGS
 from tests.receiver import run_receiver
 from tests.support import (
@@ -473,3 +475,73 @@ def test_a_variable_selects_the_account(sqlite_server: Server, tmp_path: Path) -
     server = {"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "REGULARS_ACCOUNT": "north"}
     done = run_regulars("customers", "search", "--url", sqlite_server.url, env=server)
     assert done.returncode == 0, done.stderr
+
+
+def test_lists_of_emails_and_phones_are_changed(run: Run) -> None:
+    def lists(customer: Any) -> Any:
+        emails, phones = (
+            [(e[noun], e["label"], e["default"]) for e in customer[f"{noun}s"]]
+            for noun in ("email", "phone")
+        )
+        return emails, phones
+
+    create = ("customers", "create", "--email", "ada@x.test", "--add-email", "work <b@x.test>")
+    created = ok(run, *create, "--add-phone", "1", "--add-phone", "home <+44 20 7946 0018>")
+    assert lists(created) == (
+        [("ada@x.test", "", True), ("b@x.test", "work", False)],
+        [("1", "", True), ("+44 20 7946 0018", "home", False)],
+    )
+    update = ("customers", "update", "ada@x.test")
+    change = ("--add-email", "C@x.test", "--remove-email", "B@X.test", "--remove-phone", "1")
+    dry = ok(run, *update, *change, "--dry-run")
+    assert ok(run, "customers", "get", "1") == created
+    changed = ok(run, *update, *change, "--notes", "x")
+    expected = (
+        [("ada@x.test", "", True), ("C@x.test", "", False)],
+        [("+44 20 7946 0018", "home", True)],
+    )
+    assert lists(dry) == lists(changed) == expected
+    assert (changed["version"], changed["notes"]) == (2, "x")
+    # The default is another of the list, or is replaced in place.
+    changed = ok(run, *update, "--add-email", "own <c@x.test>", "--email", "c@x.test")
+    assert lists(changed)[0] == [("c@x.test", "own", True), ("ada@x.test", "", False)]
+    assert lists(ok(run, "customers", "get", "ada@x.test"))[0] == lists(changed)[0]
+    changed = ok(run, *update, "--email", "d@x.test", "--add-email", "e@x.test")
+    assert [email for email, *_ in lists(changed)[0]] == ["d@x.test", "ada@x.test", "e@x.test"]
+    assert lists(changed)[0][0] == ("d@x.test", "own", True)
+    assert "own <d@x.test>, ada@x.test" in run("customers", "get", "1", "--table").stdout
+    message = refused(run, REFUSED, *update, "--add-email", "f@x.test", "--if-version", "1")
+    assert "version" in message
+    ok(run, "customers", "create", "--email", "taken@x.test")
+    message = refused(run, REFUSED, *update, "--add-email", "TAKEN@x.test")
+    assert "Another customer has this email" in message
+    remove = [f"--remove-email={each}@x.test" for each in ("ada", "d", "e")]
+    assert "email" in refused(run, REFUSED, "customers", "update", "1", *remove)
+    unchanged = ok(run, "customers", "update", "1", "--remove-email", "nobody@x.test")
+    assert unchanged["version"] == changed["version"]
+    changed = ok(run, "customers", "update", "1", "--email", "", "--add-email", "g@x.test")
+    assert [email for email, *_ in lists(changed)[0]] == ["ada@x.test", "e@x.test", "g@x.test"]
+    for text in ('{"emails": null}', '{"emails": [{"label": "x"}]}'):
+        message = refused(run, USAGE, *update, "--add-email", "h@x.test", "--input", text)
+        assert "`emails` in --input" in message
+    given = '{"emails": [{"email": "i@x.test", "label": "own"}], "notes": "y"}'
+    changed = ok(run, *update, "--add-email", "j@x.test", "--input", given)
+    assert lists(changed)[0] == [("i@x.test", "own", True), ("j@x.test", "", False)]
+
+
+def test_a_change_of_lists_is_repeated_after_conflicts() -> None:
+    """The lists are read and replaced, so another client can change the customer in between."""
+    attempts = []
+
+    async def write(conflicts: int) -> str:
+        attempts.append(conflicts)
+        if len(attempts) <= conflicts:
+            raise APIError("The customer has another version.", "errors_version_conflict")
+        return "done"
+
+    assert asyncio.run(with_retries(write)(4)) == "done"  # type: ignore[arg-type]  # no client
+    assert len(attempts) == 5
+    attempts.clear()
+    with pytest.raises(APIError):
+        asyncio.run(with_retries(write)(5))  # type: ignore[arg-type]  # no client
+    assert len(attempts) == 5

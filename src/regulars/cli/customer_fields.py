@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from regulars.cli.contact_lists import add_option
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.cli.values import print_record, read_json_object, wants_json
@@ -69,6 +70,10 @@ def with_field_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
     ]
     added.append(inspect.Parameter("source", keyword, default=None, annotation=source))
+    added += [
+        inspect.Parameter(f"add_{kind.name}", keyword, default=None, annotation=add_option(kind))
+        for kind in KINDS.values()
+    ]
     own = inspect.signature(command, eval_str=True).parameters.values()
     kept = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     command.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # PEP 362

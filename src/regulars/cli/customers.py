@@ -10,6 +10,13 @@ import typer
 from regulars.cli import options
 from regulars.cli.confirming import confirm
 from regulars.cli.connection import Connection, with_connection
+from regulars.cli.contact_lists import (
+    RemoveEmails,
+    RemovePhones,
+    change_lists,
+    lists_of,
+    with_retries,
+)
 from regulars.cli.customer_fields import (
     DRY_RUN,
     input_node,
@@ -107,16 +114,8 @@ def get(
     as_json: bool | None,
 ) -> None:
     """Print a customer."""
-    from regulars.cli.client import fetch_data
 
-    async def work(client: Client) -> dict[str, Any]:
-        data = await fetch_data(client, _GET, id=await resolve(client, customer))
-        if not data["node"]:
-            raise _not_found(customer)
-        found: dict[str, Any] = data["node"]
-        return found
-
-    print_customer(connection.run(work), as_json)
+    print_customer(connection.run(lambda client: _read_customer(client, customer)), as_json)
 
 
 @app.command(
@@ -138,9 +137,11 @@ def create(
     """
     from regulars.cli.client import mutate
 
-    node = input_node(values, values["source"])
+    node = change_lists(input_node(values, values["source"]), {}, lists_of(values, "add"), {})
 
     async def work(client: Client) -> Any:
+        if node.get("emails"):
+            node.setdefault("email", "")
         if "email" not in node:
             if not await _needs_no_email(client):
                 raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
@@ -152,7 +153,10 @@ def create(
 
 @app.command(
     "customers update",
-    epilog=examples("regulars customers update ada@example.com --phone '+44 20 7946 0018'"),
+    epilog=examples(
+        "regulars customers update ada@example.com --phone '+44 20 7946 0018'",
+        "regulars customers update ada@example.com --add-email 'work <ada@work.example>'",
+    ),
 )
 @with_connection
 @with_field_options
@@ -166,6 +170,8 @@ def update(
             help="Change nothing if the customer's `version` is not this number.",
         ),
     ] = None,
+    remove_emails: RemoveEmails = None,
+    remove_phones: RemovePhones = None,
     dry_run: options.DryRun = False,
     *,
     connection: Connection,
@@ -174,19 +180,30 @@ def update(
 ) -> None:
     """Update a customer.
 
-    Fields without an option keep their values. The command prints the customer.
+    Fields without an option keep their values. --email and --phone change the default, or make
+    another one of the customer the default. The command prints the customer.
     """
     from regulars.cli.client import mutate
 
     node = input_node(values, values["source"])
-    if not node:
+    added = lists_of(values, "add")
+    removed = {"emails": remove_emails or (), "phones": remove_phones or ()}
+    changes_lists = any((*added.values(), *removed.values()))
+    if not node and not changes_lists:
         raise UsageError("Nothing to update. Pass an option such as --phone, or --input.")
 
-    async def work(client: Client) -> Any:
-        variables = {"id": await resolve(client, customer), "node": node, "version": if_version}
+    async def write(client: Client) -> Any:
+        version, changed = if_version, node
+        if changes_lists:
+            current = await _read_customer(client, customer)
+            changed = change_lists(node, current, added, removed)
+            version = current["version"] if version is None else version
+        variables = {"id": await resolve(client, customer), "node": changed, "version": version}
         return await mutate(client, _UPDATE, DRY_RUN * dry_run, **variables)
 
-    print_customer(connection.run(work), as_json, dry_run)
+    is_retried = changes_lists and if_version is None
+    run = with_retries(write) if is_retried else write
+    print_customer(connection.run(run), as_json, dry_run)
 
 
 @app.command("customers delete", epilog=examples("regulars customers delete ada@example.com --yes"))
@@ -261,6 +278,16 @@ def history(
         for change in changes
     ]
     print_rows(rows, ("at", "change", "by", "fields"), False)
+
+
+async def _read_customer(client: Client, name: str) -> dict[str, Any]:
+    from regulars.cli.client import fetch_data
+
+    data = await fetch_data(client, _GET, id=await resolve(client, name))
+    if not data["node"]:
+        raise _not_found(name)
+    customer: dict[str, Any] = data["node"]
+    return customer
 
 
 async def _history(client: Client, customer: str, limit: int) -> list[dict[str, Any]]:
