@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -984,7 +985,7 @@ document(
 
 COST = "cost"
 HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
-ON_A_PAGE = "customers, changes, deliveries, orders or leads on a page"
+ON_A_PAGE = "customers, changes, deliveries, orders, leads or tags on a page"
 document(
     "page: the largest",
     ON_A_PAGE,
@@ -1323,6 +1324,60 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.graphql(hook, {"n": node}, token)
     mutation = "mutation($n: InputToken!) { createToken(node: $n) { token { id } } }"
     target.graphql(mutation, {"n": {"name": long, "scopes": ["customers"]}}, token)
+
+
+CONTACTS = ("emails of a customer, phones of a customer", "addresses of a customer")
+
+
+@case("contact points and addresses", *CONTACTS, COST, ON_A_PAGE, stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    """Lists at their limits and beyond them, in one customer, in many, and in many mutations."""
+    name = f"p{number}x{time.time_ns()}"
+    create = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id _id } }"
+
+    def node(count: int, suffix: str = "") -> dict[str, Any]:
+        address = {"line1": "1 " + "x" * 200, "city": "C" * 255, "zip": "9" * 50, "country": "BR"}
+        return {
+            "email": f"{name}{suffix}@example.com",
+            "emails": [{"email": f"{name}{suffix}.{n}@example.com"} for n in range(count)],
+            "phones": [{"phone": f"+5511{n:09}", "label": "l" * 64} for n in range(count)],
+            "addresses": [
+                {"label": "l" * 64, "address": {**address, "company": f"{n}"}}
+                for n in range(count * 5)
+            ],
+        }
+
+    _, created = target.graphql(create, {"node": node(19)}, token)
+    ids = re.findall(r'"id":"([^"]+)"', created.decode())
+    customer_id = ids[0] if ids else "Q3VzdG9tZXI6MQ=="
+    for count in (21, 200, 1_000):
+        target.graphql(create, {"node": node(count, "b")}, token)
+    target.graphql(SET, {"nodes": [node(19, f"c{n}") for n in range(20)]}, token)
+    for verb, kind, entry in (("add", "Email", "email"), ("add", "Phone", "phone")):
+        change = f"""mutation($id: ID!, $e: [Input{kind}{"Address" if kind == "Email" else "Number"}!]!) {{
+            {verb}{kind}s(id: $id, {kind.lower()}s: $e) {{ _id }} }}"""
+        for count in (20, 1_000):
+            entries = [{entry: f"+33{n}@x.test"} for n in range(count)]
+            target.graphql(change, {"id": customer_id, "e": entries}, token)
+    removals = join(50, lambda i: f'a{i}: removeEmails(id: $id, emails: ["{i}"]) {{ _id }}')
+    target.graphql(f"mutation($id: ID!) {{ {removals} }}", {"id": customer_id}, token)
+    additions = join(
+        50,
+        lambda i: (
+            f"""a{i}: createAddress(customer: $id, node: {{ address: {{ city: "{i}" }} }}) {{
+            id address {{ problems {{ message }} }} }}"""
+        ),
+    )
+    target.graphql(f"mutation($id: ID!) {{ {additions} }}", {"id": customer_id}, token)
+    lists = "emails { verified_at } phones { e164 valid } addresses { address { problems { message } } }"
+    for read in (
+        f"customers(first: 250) {{ edges {{ node {{ {lists} }} }} }}",
+        "tags { pageInfo { hasNextPage } }",
+    ):
+        target.graphql(f"{{ {read} }}", {}, token)
+    target.graphql("{ tags(first: 250) { edges { node { name customers_count } } } }", {}, token)
+    rules = join(50, lambda i: f'a{i}: addressRules(country: "BR") {{ states {{ name }} labels }}')
+    target.graphql(f"{{ {rules} }}", {}, token)
 
 
 @case("lists of values in variables", VALUES, ALL_VALUES, "body", stranger=False)
