@@ -239,7 +239,7 @@ def test_a_hubspot_export(shop: Shop) -> None:
     assert (ana["shipping_address"], ana["phone"]) == (PORTO, PHONE)
     # "Unsubscribed from all email" is empty, Yes and No.
     assert [c["accepts_marketing"] for c in (ana, ben, dewi)] == [False, False, True]
-    assert ben["custom"]["Mobile Phone Number"] == "(512) 555-0143"
+    assert [(p["phone"], p["label"]) for p in ben["phones"]] == [("(512) 555-0143", "mobile")]
     assert dewi["custom"]["import: Email"] == "dewi@example.com;dewi.putri@example.com"
     assert warned_lines(report) == {"second_email Email": [5], "unreadable Country/Region": [5]}
     assert rejected_lines(report) == [4]
@@ -255,6 +255,14 @@ def test_a_google_contacts_export(shop: Shop) -> None:
     assert dewi["custom"]["import: Address 1 - Country"] == "Nusantara"
     assert warned_lines(report)["unreadable Address 1 - Country"] == [11]
     assert rejected_lines(report) == [10]
+    assert [(e["email"], e["label"]) for e in ana["emails"]] == [
+        ("ana@example.com", "work"),
+        ("ana@home.example", "home"),
+    ]
+    assert [(p["phone"], p["label"]) for p in ana["phones"]] == [
+        (PHONE, "mobile"),
+        ("+351 22 555 01 23", "work"),
+    ]
 
 
 def assert_spreadsheet_customers(customers: dict[str, dict[str, Any]]) -> None:
@@ -322,7 +330,7 @@ def documented_fields(page: str) -> dict[str, str]:
 def test_documentation_describes_each_column(name: str) -> None:
     fields = documented_fields(f"from-{name}.md")
     with open_input(str(FILES / f"{name}.csv")) as file:
-        columns = Source(file, Options()).columns
+        columns = Source(file, Options(has_lists=True)).columns
     for heading, field in ((column.heading, column.field or "-") for column in columns):
         if "metadata" not in heading:
             assert field == fields[heading] or field.startswith(f"{fields[heading]}."), heading
