@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 FILES = HERE / "files"
 HOW_TO = HERE.parent / "docs" / "use"
 PORTO = {"line1": "Rua das Flores 8", "city": "Porto", "country": "PT", "zip": "4050-262"}
+OFFICE = {**PORTO, "company": "Duarte Lda"}
 AUSTIN = {
     "line1": "14 Market St",
     "line2": "Apt 2",
@@ -117,7 +118,7 @@ def test_a_shopify_export(shop: Shop) -> None:
     report = import_as_documented(shop, "shopify")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert ana["shipping_address"] == {**PORTO, "phone": PHONE}
+    assert ana["shipping_address"] == {**OFFICE, "phone": PHONE}
     assert (ana["phone"], ana["accepts_marketing"]) == (PHONE, True)
     assert (ana["tags"], ana["notes"]) == (["vip", "wholesale"], "Prefers mornings")
     assert ana["custom"]["Total Spent"] == "128.40"
@@ -222,7 +223,7 @@ def test_a_klaviyo_export(shop: Shop) -> None:
     report = import_as_documented(shop, "klaviyo")
     customers = shop.customers()
     ana, ben, chloe = (customers[name] for name in ("ana", "ben", "chloe"))
-    assert (ana["shipping_address"], ana["accepts_marketing"]) == (PORTO, True)
+    assert (ana["shipping_address"], ana["accepts_marketing"]) == (OFFICE, True)
     unsubscribed = (ben, chloe, customers["dewi"])
     assert not any(customer["accepts_marketing"] for customer in unsubscribed)
     assert ben["shipping_address"] == {**AUSTIN, "state": "Texas"}
@@ -236,7 +237,7 @@ def test_a_hubspot_export(shop: Shop) -> None:
     report = import_as_documented(shop, "hubspot")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert (ana["shipping_address"], ana["phone"]) == (PORTO, PHONE)
+    assert (ana["shipping_address"], ana["phone"]) == (OFFICE, PHONE)
     # "Unsubscribed from all email" is empty, Yes and No.
     assert [c["accepts_marketing"] for c in (ana, ben, dewi)] == [False, False, True]
     assert [(p["phone"], p["label"]) for p in ben["phones"]] == [("(512) 555-0143", "mobile")]
@@ -249,7 +250,7 @@ def test_a_google_contacts_export(shop: Shop) -> None:
     report = import_as_documented(shop, "google-contacts")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert (ana["shipping_address"], ana["phone"]) == (PORTO, PHONE)
+    assert (ana["shipping_address"], ana["phone"]) == (OFFICE, PHONE)
     assert (ana["tags"], ben["tags"]) == (["Customers", "Vip"], [])
     assert ben["shipping_address"] == AUSTIN
     assert dewi["custom"]["import: Address 1 - Country"] == "Nusantara"

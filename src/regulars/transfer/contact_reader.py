@@ -48,10 +48,17 @@ class ContactReader:
         self._is_own = is_own
         self._headings = {column.position: column.heading for column in columns}
         self._further = [column for column in columns if column.field in KIND_OF]
-        self._defaults = {
-            kind: next((c for c in columns if c.field == kind.default), None)
+        self._defaults = [
+            (kind, column)
             for kind in (KINDS.values() if has_lists else ())
-        }
+            for column in columns
+            if column.field == kind.default
+        ]
+        self._labelled = [
+            (kind, column)
+            for kind, column in self._defaults
+            if column.label or column.label_position is not None
+        ]
         self._names = {column.heading: column for column in columns}
         self._other_names: dict[str, Column | None] = {}
         self.file_emails = FileEmails()
@@ -59,8 +66,8 @@ class ContactReader:
     def divide_defaults(self, cells: list[str], row: ParsedRow) -> list[str]:
         """Return the cells of a row with the first of several emails or phones in each default. The
         others become further ones."""
-        for kind, column in self._defaults.items():
-            if column is None or SEVERAL not in (cell := cells[column.position]):
+        for kind, column in self._defaults:
+            if SEVERAL not in (cell := cells[column.position]):
                 continue
             points = divide_cell(kind, cell, is_labelled=False)
             if len(points) > 1:
@@ -94,7 +101,8 @@ class ContactReader:
 
     def read_cells(self, cells: Sequence[str], row: ParsedRow) -> None:
         """Read the further values of a row of cells."""
-        self._read(self._further, partial(_cell, cells), row)
+        if self._further or self._labelled:
+            self._read(self._further, partial(_cell, cells), row)
 
     def read_json(self, data: Mapping[str, Any], row: ParsedRow) -> None:
         """Read the further values of an object of JSON."""
@@ -113,8 +121,8 @@ class ContactReader:
             label = self._label(kind, column, value_of)
             for point in divide_cell(kind, value, column.reader == LABELLED):
                 row.points.append((kind, column, point, label))
-        for kind, default in self._defaults.items():
-            if default is not None and (label := self._label(kind, default, value_of)):
+        for kind, default in self._labelled:
+            if label := self._label(kind, default, value_of):
                 row.labels[kind.name] = label
 
     def _label(self, kind: Kind, column: Column, value_of: Values) -> str:

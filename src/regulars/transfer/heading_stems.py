@@ -45,7 +45,7 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
     Both the heading and the values must say so: `Tilmeldt nyhedsbrev` with values such as `Ja`, or
     `Asiakas alkaen` with dates. A column without values is not recognised.
     """
-    if not profile.sample or is_secret(heading):
+    if not profile.sample or is_secret(heading) or comparable(heading) in dictionary().never:
         return None
     listed = _with_e(words(heading))
     if len(listed) > 1 and listed[-1] in dictionary().particles:
