@@ -341,7 +341,9 @@ def test_a_vcard_becomes_a_record() -> None:
         "title": "Dr.",
         "email": "ana@x.test",
         "email_2": "other@x.test",
+        "email_2_label": "home",
         "phone": "+34600111222",
+        "phone_label": "mobile",
         "shipping_address.line1": "Calle 1, 2",
         "shipping_address.line2": "Apt 4, PO 5",
         "shipping_address.city": "Madrid",
@@ -376,7 +378,9 @@ def test_vcards_of_other_versions_are_read() -> None:
         "last_name": "Müller",
         "email": "j@x.test",
         "phone": "2",
+        "phone_label": "home",
         "phone_2": "1",
+        "phone_2_label": "work",
     }
     assert (second["name"], second["email"], second["email_2"]) == (
         "王小明",

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 FILES = HERE / "files"
 HOW_TO = HERE.parent / "docs" / "use"
 PORTO = {"line1": "Rua das Flores 8", "city": "Porto", "country": "PT", "zip": "4050-262"}
+OFFICE = {**PORTO, "company": "Duarte Lda"}
 AUSTIN = {
     "line1": "14 Market St",
     "line2": "Apt 2",
@@ -117,7 +118,7 @@ def test_a_shopify_export(shop: Shop) -> None:
     report = import_as_documented(shop, "shopify")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert ana["shipping_address"] == {**PORTO, "phone": PHONE}
+    assert ana["shipping_address"] == {**OFFICE, "phone": PHONE}
     assert (ana["phone"], ana["accepts_marketing"]) == (PHONE, True)
     assert (ana["tags"], ana["notes"]) == (["vip", "wholesale"], "Prefers mornings")
     assert ana["custom"]["Total Spent"] == "128.40"
@@ -222,7 +223,7 @@ def test_a_klaviyo_export(shop: Shop) -> None:
     report = import_as_documented(shop, "klaviyo")
     customers = shop.customers()
     ana, ben, chloe = (customers[name] for name in ("ana", "ben", "chloe"))
-    assert (ana["shipping_address"], ana["accepts_marketing"]) == (PORTO, True)
+    assert (ana["shipping_address"], ana["accepts_marketing"]) == (OFFICE, True)
     unsubscribed = (ben, chloe, customers["dewi"])
     assert not any(customer["accepts_marketing"] for customer in unsubscribed)
     assert ben["shipping_address"] == {**AUSTIN, "state": "Texas"}
@@ -236,10 +237,10 @@ def test_a_hubspot_export(shop: Shop) -> None:
     report = import_as_documented(shop, "hubspot")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert (ana["shipping_address"], ana["phone"]) == (PORTO, PHONE)
+    assert (ana["shipping_address"], ana["phone"]) == (OFFICE, PHONE)
     # "Unsubscribed from all email" is empty, Yes and No.
     assert [c["accepts_marketing"] for c in (ana, ben, dewi)] == [False, False, True]
-    assert ben["custom"]["Mobile Phone Number"] == "(512) 555-0143"
+    assert [(p["phone"], p["label"]) for p in ben["phones"]] == [("(512) 555-0143", "mobile")]
     assert dewi["custom"]["import: Email"] == "dewi@example.com;dewi.putri@example.com"
     assert warned_lines(report) == {"second_email Email": [5], "unreadable Country/Region": [5]}
     assert rejected_lines(report) == [4]
@@ -249,12 +250,20 @@ def test_a_google_contacts_export(shop: Shop) -> None:
     report = import_as_documented(shop, "google-contacts")
     customers = shop.customers()
     ana, ben, dewi = (customers[name] for name in ("ana", "ben", "dewi"))
-    assert (ana["shipping_address"], ana["phone"]) == (PORTO, PHONE)
+    assert (ana["shipping_address"], ana["phone"]) == (OFFICE, PHONE)
     assert (ana["tags"], ben["tags"]) == (["Customers", "Vip"], [])
     assert ben["shipping_address"] == AUSTIN
     assert dewi["custom"]["import: Address 1 - Country"] == "Nusantara"
     assert warned_lines(report)["unreadable Address 1 - Country"] == [11]
     assert rejected_lines(report) == [10]
+    assert [(e["email"], e["label"]) for e in ana["emails"]] == [
+        ("ana@example.com", "work"),
+        ("ana@home.example", "home"),
+    ]
+    assert [(p["phone"], p["label"]) for p in ana["phones"]] == [
+        (PHONE, "mobile"),
+        ("+351 22 555 01 23", "work"),
+    ]
 
 
 def assert_spreadsheet_customers(customers: dict[str, dict[str, Any]]) -> None:
@@ -322,7 +331,7 @@ def documented_fields(page: str) -> dict[str, str]:
 def test_documentation_describes_each_column(name: str) -> None:
     fields = documented_fields(f"from-{name}.md")
     with open_input(str(FILES / f"{name}.csv")) as file:
-        columns = Source(file, Options()).columns
+        columns = Source(file, Options(has_lists=True)).columns
     for heading, field in ((column.heading, column.field or "-") for column in columns):
         if "metadata" not in heading:
             assert field == fields[heading] or field.startswith(f"{fields[heading]}."), heading

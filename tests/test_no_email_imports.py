@@ -32,7 +32,7 @@ def shop(server: Server) -> Iterator[Client]:
         assert problems(server, client) == []
 
 
-def run(client: Client, content: str, **options: Any) -> dict[str, Any]:
+def run(client: Client, content: str | bytes, **options: Any) -> dict[str, Any]:
     details = ended(client, send(client, content, **options))
     assert details["state"] == "done", details
     return details

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from regulars.accounts.accounts import Accounts
-from regulars.accounts.settings import load_settings
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import ask, stopping, transfer_progress
-from regulars.core.account_settings import IDENTIFY_BY
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.counts import count_of
 from regulars.settings import Settings
 from regulars.store import Row, Store, Unreachable
 from regulars.store.imports import RUNNING
+from regulars.transfer.account_options import with_account
 from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption, Interrupted, ProcessEnded
 from regulars.transfer.garbage_collector import collect_less
@@ -80,7 +79,7 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
 
 def _check(job: Job, files: Sequence[str]) -> None:
     if job.options.problem:
-        raise UsageError(f"--{job.options.problem}")
+        raise UsageError(f"--{job.options.problem.replace('no_email', 'no-email', 1)}")
     if job.rejected and len(files) > 1:
         raise UsageError(
             "--rejected requires a single file. Import the files one at a time, or remove the "
@@ -93,8 +92,7 @@ def _check(job: Job, files: Sequence[str]) -> None:
 async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
-    settings = await load_settings(store, account.account_id)
-    job = replace(job, options=replace(job.options, identify_by=settings[IDENTIFY_BY.name]))
+    job = replace(job, options=await with_account(store, account.account_id, job.options))
     with open_input(
         name, job.options.encoding, form=job.options.format, sheet=job.options.sheet
     ) as file:

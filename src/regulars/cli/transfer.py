@@ -72,11 +72,22 @@ def import_(
         str,
         typer.Option(
             "--match",
-            autocompletion=completes("email", "_id"),
+            autocompletion=completes("email", "_id", "phone"),
             metavar="FIELD",
-            help="The field that selects the customer of a row: email, _id or external_id.SOURCE.",
+            help="The field that selects the customer of a row: email, _id, phone or "
+            "external_id.SOURCE.",
         ),
     ] = "email",
+    no_email: Annotated[
+        str,
+        typer.Option(
+            "--no-email",
+            autocompletion=completes("keep", "reject"),
+            metavar="WHAT",
+            help="What to do with rows without an email, if the account permits customers without "
+            "one: keep imports them, reject rejects them.",
+        ),
+    ] = "keep",
     source: Annotated[
         str | None,
         typer.Option(
@@ -210,6 +221,7 @@ def import_(
         sheet=sheet,
         strict=strict,
         source=source,
+        no_email=no_email,
     )
     settings = options.settings(database_url=database_url)
     run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)

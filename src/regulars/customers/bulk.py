@@ -24,6 +24,8 @@ from regulars.customers.commands import (
     has_lists,
     named_shop_ids,
 )
+from regulars.customers.contact_changes import ContactRow
+from regulars.customers.contact_points import EMAILS
 from regulars.customers.field_rules import Values
 from regulars.customers.search import phones, search_document
 from regulars.store import LookupKeys, Row
@@ -66,7 +68,9 @@ class SetRow(NamedTuple):
     added but identify no customer. One that another customer has is stored in the custom field
     `shop_id_key`. Those in `values` identify the customer and are added; with `mirrored` they
     replace those that it has. `no_email` is the message if a new customer needs an email and the
-    row has none. `own_id` is the `_id` of a customer without an email in our export.
+    row has none.
+    `contacts` are further emails and phones, which identify no customer. `own_id` is the `_id` of a
+    customer without an email in our export.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
     `values` would create, if it was computed in advance. `version` is the one that an existing
@@ -87,6 +91,7 @@ class SetRow(NamedTuple):
     version: int | None = None
     no_email: str = ""
     own_id: int | None = None
+    contacts: tuple[ContactRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,9 @@ class SetCustomers(SmallCommand):
     unsubscribed customer. With `adds_tags`, the tags of a row are added to those of the customer;
     those beyond the maximum are stored in the custom field `surplus_tags_key`. With
     `phone_identifies`, a row without another identifier is for the one customer with its phone.
-    With `contact_identifies`, a row without an email is for the customer with an external id of it,
-    or else for the one customer without an email who has its phone and its full name.
+    With `phone_is_first`, the one customer with the phone of a row is found before the one with its
+    email. With `contact_identifies`, a row without an email is for the customer with an external id
+    of it, or else for the one customer without an email who has its phone and its full name.
     """
 
     rows: tuple[SetRow, ...]
@@ -130,6 +136,7 @@ class SetCustomers(SmallCommand):
     surplus_tags_key: str = "tags"
     phone_identifies: bool = False
     contact_identifies: bool = False
+    phone_is_first: bool = False
 
     @property
     def is_large(self) -> bool:
@@ -139,21 +146,36 @@ class SetCustomers(SmallCommand):
         rows = self.rows
         return LookupKeys(
             customer_ids=frozenset(_ids(rows)),
-            email_keys=frozenset().union(*(email_keys(row.values) for row in rows)),
+            email_keys=frozenset().union(*(email_keys(row.values) for row in rows), _further(rows)),
             taken_ids=frozenset([row.take or row.own_id for row in rows]) - {None},
             shop_ids=frozenset(_shop_ids(rows)),
             phone_terms=frozenset(self._terms()) - {""},
             account_settings=(True,) if any(map(_may_lack_email, rows)) else (),
-            table_versions=(True,) if any(has_lists(row.values) for row in rows) else (),
+            table_versions=(True,)
+            if any(row.contacts or has_lists(row.values) for row in rows)
+            else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             **record_lookups(self.idempotency_record),
         )
 
+    def phone_term(self, row: SetRow) -> str:
+        """Return the search term of the phone that identifies the customer of a row; empty if it
+        does not."""
+        return phone_of(row) if self.phone_is_first else phone_term(row)
+
     def _terms(self) -> Iterator[str]:
-        if self.phone_identifies:
-            yield from map(phone_term, self.rows)
+        if self.phone_identifies or self.phone_is_first:
+            yield from map(self.phone_term, self.rows)
         if self.contact_identifies:
             yield from map(contact_term, self.rows)
+
+
+def _further(rows: Iterable[SetRow]) -> Iterator[str]:
+    """Yield the keys of the further emails of rows."""
+    for row in rows:
+        for contacts in row.contacts:
+            if contacts.kind == EMAILS.name:
+                yield from (entry.key for entry in contacts.entries)
 
 
 def _may_lack_email(row: SetRow) -> bool:
@@ -174,7 +196,12 @@ def phone_term(row: SetRow) -> str:
     values = row.values
     if row.customer is not None or email_keys(values) or values.get("external_ids"):
         return ""
-    forms = phones.forms(values.get("phone") or "")
+    return phone_of(row)
+
+
+def phone_of(row: SetRow) -> str:
+    """Return the search term of the phone of a row; empty if it has none."""
+    forms = phones.forms(row.values.get("phone") or "")
     return f"phone:{forms[0]}" if forms else ""
 
 

@@ -37,7 +37,17 @@ class Change(NamedTuple):
         return self.mode == REMOVE or (self.mode == REPLACE and not self.entries)
 
 
-REPLACE, ADD, REMOVE = "replace", "add", "remove"
+# Entries of an import are merged: those that the customer has stay as they are.
+REPLACE, ADD, REMOVE, MERGE = "replace", "add", "remove", "merge"
+
+
+class ContactRow(NamedTuple):
+    """The further emails or phones of a row of an import: the name of the list, the entries, and
+    the custom field for each that the customer cannot get."""
+
+    kind: str
+    entries: tuple[Given, ...]
+    keys: tuple[str, ...]
 
 
 def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -49,6 +59,8 @@ def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, A
     value: str | None = values.get(kind.default)
     if list_change is None:
         points = _with_default(kind, points, value or "")
+    elif list_change.mode == MERGE:
+        points = _merged_with(kind, points, _joined(list_change.entries), value)
     elif list_change.mode == REMOVE:
         keys = {entry.key for entry in list_change.entries}
         points = _kept(points, [e for e in points.entries if kind.key(e.value) not in keys])
@@ -169,6 +181,26 @@ def _added(
         if each.default:
             default = entries[index].n
     return _kept(points, entries, default)._replace(next=following), []
+
+
+def _merged_with(
+    kind: Kind, points: ContactPoints, given: list[Given], value: str | None
+) -> ContactPoints:
+    """Return a list with the entries of an import added at its end. `value` is the default, if it
+    is not empty."""
+    stored = {kind.key(entry.value): entry for entry in points.entries}
+    key = kind.key(value) if value else ""
+    if value and key and key in stored:
+        points = _with_default(kind, points, value)
+    elif value and key:
+        label = next((each.label for each in given if each.key == key), "")
+        entry = Entry(points.next, value, label or "")
+        points = ContactPoints((*points.entries, entry), entry.n, points.next + 1)
+    new = [each for each in given if each.key != key and each.key not in stored]
+    numbered = enumerate(new, points.next)
+    entries = [Entry(n, each.value, each.label or "") for n, each in numbered]
+    merged = points._replace(entries=(*points.entries, *entries), next=points.next + len(entries))
+    return _kept(merged, merged.entries)
 
 
 def _merged(entry: Entry, given: Given) -> Entry:

@@ -44,7 +44,7 @@ def _clean_entry(
     kind: Kind, node: Mapping[str, Any], path: InputPath, *, is_removed: bool
 ) -> tuple[Given, list[Problem]]:
     name = VALUE[kind.name]
-    value, key, problem = _clean_value(kind, node[name])
+    value, key, problem = clean_value(kind, node[name])
     if is_removed:  # what no customer can have is ignored
         return Given(value, key), []
     problems: list[Problem] = [InvalidInput(problem, (*path, name))] if problem else []
@@ -63,7 +63,8 @@ def _clean_entry(
     return entry, problems
 
 
-def _clean_value(kind: Kind, text: str) -> tuple[str, str, str | None]:
+def clean_value(kind: Kind, text: str) -> tuple[str, str, str | None]:
+    """Return an email or a phone, the form in which it is compared, and a problem."""
     if kind is EMAILS:
         return clean_email(text)
     phone, problem = clean(text, _PHONE.max_length)

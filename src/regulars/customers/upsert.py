@@ -32,7 +32,6 @@ from regulars.customers.bulk import (
     SetRow,
     Step,
     counted,
-    phone_term,
 )
 from regulars.customers.commands import email_keys, keys_of_lists
 from regulars.customers.contact_rules import contact_problems
@@ -40,6 +39,7 @@ from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
 from regulars.customers.identification import changed_problems, new_problems, of_email
+from regulars.customers.imported_contacts import with_contacts
 from regulars.customers.kept_values import keep_values, with_external_ids, without_consent
 from regulars.customers.row_problems import (
     creation_problems,
@@ -138,16 +138,20 @@ def _set(
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
-    stored = _find(unit, row)
+    term = command.phone_term(row)
+    has_phone = command.phone_is_first and bool(term and unit.with_facet(term))
+    stored = None if has_phone else _find(unit, row)
     problems = list(row.problems)
-    if contacts and not email_keys(row.values):
+    if contacts and not has_phone and not email_keys(row.values):
         row, stored, match_problems = contacts.match(row, stored)
         problems += match_problems
-    if command.phone_identifies and stored is None and (term := phone_term(row)):
+    identifies = has_phone or command.phone_identifies
+    if identifies and stored is None and term:
         matches, phone = unit.with_facet(term), row.values["phone"]
         if matches:  # the number stays as it is stored, for example with its country code
             stored = matches[0]
-            rest = {k: v for k, v in row.values.items() if k not in (*_EMAIL, "phone")}
+            left_out = ("phone",) if has_phone and row.values.get("email") else (*_EMAIL, "phone")
+            rest = {k: v for k, v in row.values.items() if k not in left_out}
             row = row._replace(values=rest)
         if len(matches) > 1:
             numbers = [match["customer_id"] for match in matches[: MAX_AMBIGUOUS + 1]]
@@ -156,6 +160,8 @@ def _set(
     values, kept_fields = with_external_ids(unit, row, stored)
     if values is not row.values:
         problems += external_id_problems(unit, row, stored, values["external_ids"])
+    values, kept_contacts = with_contacts(unit, row, stored, values)
+    kept_fields += kept_contacts
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
         earlier = first_rows.first(customer_id, row.values, index)
@@ -239,7 +245,7 @@ def _with_stored_default(unit: CustomerUnitOfWork, row: SetRow, stored: Row | No
 def with_new_customer(row: SetRow) -> SetRow:
     """Return a row with the customer that it would create. That takes half of the time of creating
     one, and needs no database."""
-    if row.problems or not row.values:
+    if row.problems or not row.values or row.contacts:
         return row
     empty, values = new_row(0), row.values
     if row.shop_ids:

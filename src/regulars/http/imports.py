@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
 from regulars.accounts.grants import Grant
-from regulars.accounts.settings import load_settings
-from regulars.core.account_settings import IDENTIFY_BY
 from regulars.core.clock import now_ms
 from regulars.core.scopes import READ, WRITE
 from regulars.http.authorizer import Authorizer
@@ -60,6 +57,7 @@ _OPTIONS = (
     "empty",
     "match",
     "source",
+    "no_email",
     "consent",
     "tags",
     "dates",
@@ -194,8 +192,9 @@ class ImportHandler(RouteHandler):
 
     async def _options(self, grant: Grant, options: Options) -> Options:
         """Returns the options with the settings of the account."""
-        settings = await load_settings(self._store, grant.account_id)
-        return replace(options, identify_by=settings[IDENTIFY_BY.name])
+        from regulars.transfer.account_options import with_account
+
+        return await with_account(self._store, grant.account_id, options)
 
     async def _require_room(self, grant: Grant, count: int) -> None:
         """Raises HTTPError (503) if `count` or more imports of the account wait."""
@@ -310,6 +309,7 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         sheet=params.get("sheet"),
         strict=parse_flag(params, "strict", False),
         source=params.get("source"),
+        no_email=params.get("no_email", "keep"),
     )
     if options.problem:
         raise bad_request(options.problem)

@@ -24,6 +24,7 @@ from regulars.transfer.columns import (
     is_own_export,
     of_source,
 )
+from regulars.transfer.contact_columns import KIND_OF, LABELLED, add_contact_points
 from regulars.transfer.errors import BadOption
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import match_heading
@@ -74,6 +75,7 @@ def assign_columns(
     match: str = "email",
     source: str | None = None,
     identify_by: str = EMAIL,
+    has_lists: bool = False,
 ) -> list[Column]:
     """Return the columns of a file, with the fields that they have by their headings and values.
 
@@ -82,15 +84,23 @@ def assign_columns(
     headings, `drop` leaves them out and `refuse` refuses the file. With `match="_id"`, `id` and
     `_id` are the customers' own ids. The ids of another system are those of `source`. Without a
     column that identifies customers by the setting `identify_by`, or by an id, BadOption is raised.
+    With `has_lists`, further emails and phones go to the lists of the customer.
     """
     names = _mappable_names(headings, mapped)
     missing = [heading for heading in mapped if heading not in names]
     if missing:
         raise BadOption(f"There is no column {missing[0]!r}. The columns are: {_listed(names)}.")
     _require_one_mapping(headings, names, mapped)
-    assigned = _assign(headings, names, profiles, mapped, has_own_ids=match == "_id")
+    assigned = _assign(
+        headings, names, profiles, mapped, has_own_ids=match == "_id", has_lists=has_lists
+    )
     assigned = [replace(column, field=of_source(column.field, source)) for column in assigned]
     fields_ = {column.field or "" for column in assigned}
+    if not has_lists and (further := sorted(fields_ & KIND_OF.keys())):
+        raise BadOption(
+            f"Columns of {further[0]} need tables that older versions of Regulars do not use. The "
+            "operator must replace all servers, and run `regulars migrate --contract`."
+        )
     if is_external(match) and match not in fields_:
         raise BadOption(
             f"There is no column {match!r}, by which customers are found. Map the column of these "
@@ -116,7 +126,7 @@ def preview_columns(
     """Return headings with the fields to which they are mapped or by which they are detected,
     without checking that they can be combined."""
     names = _mappable_names(headings, mapped)
-    assigned = _assign(headings, names, (), mapped, has_own_ids=False)
+    assigned = _assign(headings, names, (), mapped, has_own_ids=False, has_lists=False)
     return [(c.heading, None if c.field == DROP else c.field) for c in assigned]
 
 
@@ -160,6 +170,7 @@ def _assign(
     mapped: Mapping[str, str],
     *,
     has_own_ids: bool,
+    has_lists: bool,
 ) -> list[Column]:
     """Return the columns with their fields: DROP if they are left out, None if they are unknown."""
     is_own = is_own_export(headings)
@@ -181,6 +192,8 @@ def _assign(
     choices = Chooser(open_headings, names, profiles, taken).choose()
     if "email" not in taken:
         _choose_email(names, open_headings, profiles, choices)
+    if has_lists and not is_own:
+        add_contact_points(open_headings, names, profiles, choices)
     assigned = []
     for position, (name, field, choice) in enumerate(zip(names, fixed, choices, strict=True)):
         note = choice.note
@@ -193,7 +206,16 @@ def _assign(
             field = None
             note = f"{name!r} is not used, because another column is mapped to the same field."
         assigned.append(
-            Column(position, name, field or choice.field, choice.reader, note, choice.fallback)
+            Column(
+                position,
+                name,
+                field or choice.field,
+                LABELLED if field in KIND_OF else choice.reader,
+                note,
+                choice.fallback,
+                choice.label,
+                choice.label_position,
+            )
         )
     return assigned
 
@@ -203,7 +225,7 @@ def _outranked(fixed: Sequence[str | None], profiles: Sequence[ColumnProfile]) -
     best: dict[str, int] = {}
     losers: set[int] = set()
     for position, field in enumerate(fixed):
-        if field is None or field == DROP:
+        if field is None or field == DROP or field in KIND_OF:
             continue
         other = best.setdefault(field, position)
         if other != position:
@@ -224,7 +246,7 @@ def _require_one_mapping(
     positions: dict[tuple[str, str], int] = {}
     for position, (heading, name) in enumerate(zip(headings, names, strict=True)):
         field = mapped.get(name)
-        if field is None or field == DROP:
+        if field is None or field == DROP or field in KIND_OF:
             continue
         first = positions.setdefault((field, heading.strip()), position)
         if first != position:

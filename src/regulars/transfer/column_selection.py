@@ -26,6 +26,8 @@ class Choice:
     reader: str | None = None
     note: str | None = None
     fallback: str | None = None
+    label: str = ""
+    label_position: int | None = None
 
 
 class Selection:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from regulars.transfer.column_selection import CONTINUED, DROP
 from regulars.transfer.columns import COLUMNS, CUSTOM, Column, of_source, recognised
 from regulars.transfer.composed_fields import PARTS_OF_NAMES
+from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.date_text import Order
 from regulars.transfer.import_options import Options, is_external
 from regulars.transfer.name_order import AND_CUSTOMER_READERS
@@ -65,7 +66,7 @@ class ColumnTargets:
 
     def _targets_of(self, column: Column) -> list[Target]:
         """Return where the values of a column go: nowhere, or to one field or two."""
-        if column.field is None:
+        if column.field is None or column.field in KIND_OF:  # see `contact_reader`
             return []
         order = self._orders.get(column.heading, self._options.dates)
         targets = [target_of(column.field, column.heading, column.reader, order, self._is_own)]

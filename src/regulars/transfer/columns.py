@@ -11,6 +11,7 @@ from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.column_selection import DROP
 from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
+from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import COMPANY, SUBURB, WHOLE, match_heading
@@ -39,7 +40,7 @@ PLAIN = in_order(
     ("_id", "id", EXTERNAL_ID, *PARTS_OF_NAMES, *_INPUT, *_TIMESTAMPS),
 )
 ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, *COMPOSED_PARTS))
-COLUMNS = (*PLAIN, *ADDRESSES)
+COLUMNS = (*PLAIN, *KIND_OF, *ADDRESSES)
 # Fields that are derived from others. Their columns are ignored.
 DERIVED = frozenset(
     (
@@ -63,7 +64,9 @@ class Column:
     of those of the column before. `note` is a sentence for the user, or None.
     `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
     values: an email or phone if the field's own column has none, and the state of a customer who
-    unsubscribed.
+    unsubscribed. `label` is that of the emails or phones in the column, and `label_position` the
+    position of the column with their labels. `labelled` is the reader of cells such as
+    `work <a@example.com>`.
     """
 
     position: int
@@ -72,6 +75,8 @@ class Column:
     reader: str | None = None
     note: str | None = None
     fallback: str | None = None
+    label: str = ""
+    label_position: int | None = None
 
 
 def is_own_export(headings: Sequence[str]) -> bool:
@@ -113,6 +118,8 @@ def exact_field(name: str, is_own: bool) -> str | None:
         return name
     if name in (PROBLEM, WARNING):
         return DROP
+    if name in KIND_OF and is_own:
+        return name
     if not is_own:
         return CUSTOM if name == CUSTOM else None
     if name == OWN_ID:

@@ -75,6 +75,19 @@ class ValueWords:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactWords:
+    """Words of the headings of further emails and phones. `labels` are labels by word, and `nouns`
+    are comparable headings of a field of emails or phones, by field."""
+
+    labels: Mapping[str, str]
+    additional: frozenset[str]
+    nouns: Mapping[str, frozenset[str]]
+    label: frozenset[str]
+    value: frozenset[str]
+    excluded: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Dictionary:
     """What is known of headings. All of them are comparable.
 
@@ -106,6 +119,7 @@ class Dictionary:
     in_parentheses: frozenset[str]
     secrets: Secrets
     values: ValueWords
+    contact_words: ContactWords
     spellings: frozenset[str]
     stems: Mapping[str, tuple[str, ...]]
 
@@ -203,6 +217,21 @@ def dictionary() -> Dictionary:
         ),
         stems={name: tuple(_keys(stems)) for name, stems in data["stems"].items()},
         values=ValueWords(**{name: _keys(texts) for name, texts in data["values"].items()}),
+        contact_words=_contact_words(data["contact_points"]),
+    )
+
+
+def _contact_words(data: Mapping[str, Any]) -> ContactWords:
+    labels = {
+        comparable(word): label for label, listed in data["labels"].items() for word in listed
+    }
+    return ContactWords(
+        labels=labels,
+        additional=_keys(data["additional"]),
+        nouns={field: _keys(headings) for field, headings in data["nouns"].items()},
+        label=_keys(data["label"]),
+        value=_keys(data["value"]),
+        excluded=_keys(data["not"]),
     )
 
 

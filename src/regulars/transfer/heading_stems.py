@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from regulars.core.countries import find_country
 from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
 from regulars.transfer.consent import read_consent, read_flag
-from regulars.transfer.heading_dictionary import dictionary, words
+from regulars.transfer.heading_dictionary import comparable, dictionary, words
 from regulars.transfer.headings import Match
 from regulars.transfer.secret_headings import is_secret
 
@@ -45,7 +45,7 @@ def guess_heading(heading: str, profile: ColumnProfile) -> Match | None:
     Both the heading and the values must say so: `Tilmeldt nyhedsbrev` with values such as `Ja`, or
     `Asiakas alkaen` with dates. A column without values is not recognised.
     """
-    if not profile.sample or is_secret(heading):
+    if not profile.sample or is_secret(heading) or comparable(heading) in dictionary().never:
         return None
     listed = _with_e(words(heading))
     if len(listed) > 1 and listed[-1] in dictionary().particles:
@@ -123,6 +123,8 @@ def is_status_of_consent(heading: str) -> bool:
     """Return whether a heading has the word of a status (`Estado del suscriptor`), and none of
     other messages (`SMS status`)."""
     listed = _with_e(words(heading))
+    if comparable(heading) in dictionary().never:  # `Marketing contact status`, for billing
+        return False
     is_one = not dictionary().statuses.isdisjoint(listed)
     return is_one and not _has(listed, "consent_not", _MIN_BEGINNING)
 

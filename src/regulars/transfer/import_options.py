@@ -18,9 +18,11 @@ MEDIA_TYPES = {
 FORMATS = tuple(MEDIA_TYPES)
 UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
-MATCH = ("email", "_id")
+PHONE = "phone"
+MATCH = ("email", "_id", PHONE)
 CONSENT = ("keep", "overwrite")
 TAGS = ("add", "replace")
+NO_EMAIL = ("keep", "reject")
 DATES = ("dmy", "mdy", "ymd")
 
 
@@ -43,8 +45,10 @@ class Options:
     - `mapped`: texts of the form HEADING=FIELD.
     - `unknown`: what to do with unknown columns: custom, drop or refuse.
     - `empty`: whether an empty cell keeps or clears the field of an existing customer.
-    - `match`: the field by which customers are found: email, _id, or external_id.SOURCE, which each
-      row must then have.
+    - `match`: the field by which customers are found: email, or _id, phone or external_id.SOURCE,
+      which each row must then have.
+    - `no_email`: whether rows without an email are imported where the account permits it (keep),
+      or rejected (reject).
     - `source`: the system whose ids are in the columns of ids; None is the shop.
     - `consent`: whether a row may turn an unsubscribed customer into a subscribed one (overwrite)
       or not (keep).
@@ -53,6 +57,7 @@ class Options:
       years of two digits) or None.
     - `sheet`: the name of a workbook's sheet; None for the first one with rows.
     - `identify_by`: the setting of the account, by which a file may have no column of emails.
+    - `has_lists`: whether the account can have several emails and phones for each customer.
     - `strict`: whether a value that cannot be read rejects its row. Otherwise the row is imported
       with a warning, and the text is kept in `custom`.
     """
@@ -72,13 +77,20 @@ class Options:
     strict: bool = False
     source: str | None = None
     identify_by: str = IDENTIFY_BY.default
+    no_email: str = "keep"
+    has_lists: bool = False
 
     @property
     def as_json(self) -> dict[str, Any]:
         """The options as a JSON object."""
         options = {**asdict(self), "mapped": list(self.mapped)}
         # An older version of the program that continues the import does not know them.
-        defaults = {"source": None, "identify_by": IDENTIFY_BY.default}
+        defaults = {
+            "source": None,
+            "identify_by": IDENTIFY_BY.default,
+            "no_email": "keep",
+            "has_lists": False,
+        }
         return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
     @property
@@ -92,6 +104,7 @@ class Options:
             ("match", self.match, MATCH if not is_external(self.match) else (self.match,)),
             ("consent", self.consent, CONSENT),
             ("tags", self.tags, TAGS),
+            ("no_email", self.no_email, NO_EMAIL),
             ("dates", self.dates, (None, *DATES)),
         ):
             if value not in choices:

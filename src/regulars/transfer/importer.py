@@ -29,11 +29,14 @@ from regulars.customers.bulk import (
     SetRow,
     Step,
 )
+from regulars.customers.contact_points import KINDS
+from regulars.customers.imported_contacts import SURPLUS, TAKEN
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
 from regulars.transfer.columns import EXTERNAL_ID, IMPORTED
 from regulars.transfer.columns import WARNING as WARNING_COLUMN
 from regulars.transfer.errors import BadFile, Interrupted
+from regulars.transfer.import_options import PHONE
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
 from regulars.transfer.records import Record
 from regulars.transfer.rejected_rows import RejectedRows, as_text
@@ -47,6 +50,7 @@ from regulars.transfer.source import Source
 _SHORT_BATCH = 200
 _MAX_EXAMPLES = 10
 _MAX_KINDS = 50
+_KEPT_CONTACTS = [f"{kind}.{reason}" for kind in KINDS for reason in (TAKEN, SURPLUS)]
 
 
 @dataclass(slots=True)
@@ -271,6 +275,7 @@ class Importer:
             adds_tags=options.tags == "add",
             surplus_tags_key=f"{IMPORTED}{heading(('tags',))}",
             contact_identifies=True,
+            phone_is_first=options.match == PHONE,
             origin=self._origin,
             step=step,
         )
@@ -312,7 +317,7 @@ class Importer:
             kind = f"{WARNING}{KEPT} {self._source.shape.heading(name.split('.'))}"
             message = warning_message(KEPT, name)
             self.tally.note(kind, record, message)
-            if name in (EXTERNAL_ID, SURPLUS_TAGS):
+            if name in (EXTERNAL_ID, SURPLUS_TAGS) or name in _KEPT_CONTACTS:
                 late.append(f"{kind[len(WARNING) :]}: {message}")
         if late:
             if not row.warnings:

@@ -9,10 +9,12 @@ import orjson
 
 from regulars.core.errors import Problem
 from regulars.customers.bulk import RowWarning
+from regulars.customers.contact_points import Kind
 from regulars.customers.custom import MAX_BYTES
 from regulars.customers.field_rules import Values
 from regulars.customers.values import MAX_TAGS
-from regulars.transfer.columns import IMPORTED
+from regulars.transfer.columns import IMPORTED, Column
+from regulars.transfer.contact_cells import Point
 from regulars.transfer.file_status import OTHER, UNSUBSCRIBED
 from regulars.transfer.sanitizing import CUSTOM, UNREADABLE
 
@@ -25,9 +27,11 @@ Heading = Callable[[Sequence[str | int]], str]
 
 class ParsedRow:
     """A customer's input while its values are read, with problems and warnings. `consents` are the
-    answers of all columns about consent. `values` are those that are clean already."""
+    answers of all columns about consent. `values` are those that are clean already. `points` are
+    further emails and phones, each with its column and the label of that, and `labels` those of the
+    first ones, by the name of the list."""
 
-    __slots__ = ("consents", "node", "problems", "values", "warnings")
+    __slots__ = ("consents", "labels", "node", "points", "problems", "values", "warnings")
 
     def __init__(self) -> None:
         self.node: dict[str, Any] = {}
@@ -35,6 +39,8 @@ class ParsedRow:
         self.warnings: list[RowWarning] = []
         self.consents: list[bool] = []
         self.values: Values = {}
+        self.points: list[tuple[Kind, Column, Point, str]] = []
+        self.labels: dict[str, str] = {}
 
     def keep(self, heading: str, value: Any) -> str:
         """Keep the original value of a column in `custom`, and say so."""

@@ -14,7 +14,8 @@ import orjson
 from regulars.core.dates import iso
 from regulars.core.external_ids import written
 from regulars.customers.bulk import SetRow
-from regulars.transfer.columns import COLUMNS, Column
+from regulars.transfer.columns import COLUMNS, IMPORTED, Column
+from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.errors import BadFile, IncompleteFile, UnclearEncoding
 from regulars.transfer.flatten import flatten
 from regulars.transfer.gzip_reader import BEGINNING
@@ -129,12 +130,25 @@ def _samples(column: Column, rows: Sequence[SetRow]) -> list[str]:
         return []
     samples: dict[str, None] = {}
     for row in rows:
-        text = _text(_stored(column.field, row))
+        is_further = column.field in KIND_OF
+        text = _further(column, row) if is_further else _text(_stored(column.field, row))
         if text and row.values:
             samples[text] = None
             if len(samples) == _SAMPLES:
                 break
     return list(samples)
+
+
+def _further(column: Column, row: SetRow) -> str:
+    """Return the emails or phones that a row has from a column, with their labels."""
+    key = f"{IMPORTED}{column.heading}"
+    texts = [
+        f"{entry.label} <{entry.value}>" if entry.label else entry.value
+        for contacts in row.contacts
+        for entry, own in zip(contacts.entries, contacts.keys, strict=True)
+        if own == key
+    ]
+    return _text(", ".join(texts))
 
 
 def _stored(field: str, row: SetRow) -> Any:

@@ -35,6 +35,7 @@ from regulars.transfer.pull_checkpoint import (
     leaves_no_gap,
     since_last,
 )
+from regulars.transfer.records import Record
 from regulars.transfer.remote import RemoteError, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, Page, row_of, timestamp_of
 from regulars.trash.commands import RestoreCustomers
@@ -317,7 +318,7 @@ class Pull:
                 self.tally.rows += 1
             self.tally.counts[outcome.outcome.lower()] += 1
             if outcome.outcome != REJECTED:
-                self.tally.warn(row, node["_id"], ".".join)
+                self.tally.warn(row, Record(node["_id"]), ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
             if cursor and keys <= _DUPLICATES and len(self._retries) < _MAX_RETRIES:
@@ -325,7 +326,9 @@ class Pull:
                 continue
             for problem in outcome.problems:
                 field = ".".join(str(step) for step in problem.input_path)
-                self.tally.note(f"{problem.key} {field}".strip(), node["_id"], problem.message)
+                self.tally.note(
+                    f"{problem.key} {field}".strip(), Record(node["_id"]), problem.message
+                )
 
     async def _write_retries(self) -> None:
         """Write the customers again whose email another customer had during the run."""

@@ -24,6 +24,7 @@ from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.importer import Tally
+from regulars.transfer.records import Record
 from regulars.transfer.remote import Remote, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, input_of, values_of
 from regulars.transfer.temporary_table import temporary_table
@@ -116,7 +117,7 @@ class Push:
             )
         except RemoteFault as fault:
             outcome = "rejected"
-            self.tally.note(fault.key or "refused", row["customer_id"], str(fault))
+            self.tally.note(fault.key or "refused", Record(row["customer_id"]), str(fault))
         self.tally.counts[outcome] += 1
         self.tally.rows += 1
 

@@ -11,8 +11,9 @@ from regulars.core.external_ids import SHOP, ExternalId, ExternalIds, parse
 from regulars.core.ids import MAX_ID
 from regulars.core.text import sanitize
 from regulars.customers.commands import Reference, reference_to
+from regulars.customers.search.phones import forms
 from regulars.transfer.columns import EXTERNAL_ID
-from regulars.transfer.import_options import EXTERNAL, is_external
+from regulars.transfer.import_options import EXTERNAL, PHONE, is_external
 
 _ID_LENGTH = 255
 
@@ -85,6 +86,11 @@ def identify_row(
         if number is None and not problems:
             problems.append(InvalidInput("The row has no _id, by which customers are found."))
         return RowIdentity(Reference(str(number), number), number)
+    if match == PHONE:
+        if not forms(values.get("phone") or "") and not problems:
+            message = "The row has no phone number, by which customers are found."
+            problems.append(InvalidInput(message, (PHONE,)))
+        return RowIdentity(take=number or own)
     ids = values.get("external_ids") or ()
     if is_external(match) and match.removeprefix(EXTERNAL) not in [e.source for e in ids]:
         if not problems:

@@ -35,6 +35,8 @@ from regulars.transfer.composed_fields import (
     compose_street,
 )
 from regulars.transfer.consent import is_state, read_consent
+from regulars.transfer.contact_columns import KIND_OF
+from regulars.transfer.contact_reader import ContactReader
 from regulars.transfer.date_text import Order
 from regulars.transfer.divided_columns import join_parts
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
@@ -61,6 +63,10 @@ _COMPOSED = (*PARTS_OF_NAMES, *ADDRESS_FIELDS)
 _STRAY_QUOTES = (
     "The row has stray quotes. Check its values. To write a quote within a value, put quotes "
     "around the value and double the quote."
+)
+_NO_EMAIL = (
+    "No email. Rows without one are rejected by the option no_email=reject (--no-email). Add the "
+    "email, or choose no_email=keep."
 )
 
 
@@ -99,7 +105,13 @@ class RowParser:
         self._fallbacks = self._targets.fallbacks
         self._clear = options.empty == "clear"
         self._reader = CellReader(clears=self._clear, is_strict=options.strict, is_own=is_own)
+        self.contacts = ContactReader(
+            columns, has_lists=options.has_lists, is_strict=options.strict, is_own=is_own
+        )
         self._headings = {c.field: c.heading for c in columns if c.field is not None}
+        for c in columns:
+            if kind := KIND_OF.get(c.field or ""):
+                self._headings.setdefault(kind.name, c.heading)
 
     def row(self, record: Record) -> SetRow:
         """Return the row of a record, with all its problems and warnings."""
@@ -113,6 +125,7 @@ class RowParser:
             return SetRow({}, (InvalidInput(_width_message(len(cells_of_row), self._width)),))
         else:
             values, store, put = row.values, self._reader.store, self._reader.put
+            cells_of_row = self.contacts.divide_defaults(cells_of_row, row)
             if self._divided:
                 cells_of_row = join_parts(cells_of_row, self._divided)
             for position, target, read in self._cells:
@@ -129,6 +142,7 @@ class RowParser:
                     put(row, target, cell)
             if self._fallbacks:
                 self._use_fallbacks(row, [cells_of_row[c.position] for c in self._fallbacks])
+            self.contacts.read_cells(cells_of_row, row)
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
             if record.has_stray_quotes and self._options.strict:
@@ -184,7 +198,10 @@ class RowParser:
     def _put_json(self, row: ParsedRow, data: Mapping[str, Any]) -> None:
         """Set the fields of a JSON object. Of a nested value, the parts that are no fields are kept
         in `custom` under its name."""
+        self.contacts.read_json(data, row)
         for name, value in data.items():
+            if self.contacts.is_further(name):
+                continue
             is_whole = name in (*_WHOLE, *self._mapped) or (name == BOOK and self._is_own)
             nested = isinstance(value, dict | list) and not is_whole
             if not nested or not value:
@@ -197,6 +214,8 @@ class RowParser:
             parts = flatten({name: value})
             unknown = {}
             for path, inner in parts.items():
+                if self.contacts.is_further(path):
+                    continue
                 targets = self._targets.named(path)
                 if targets is None:
                     unknown[path[len(name) + 1 :]] = inner
@@ -215,6 +234,7 @@ class RowParser:
             self._reader.put(row, target_of(f"{group}.{name}", name), value)
 
     def _set(self, row: ParsedRow, has_email_column: bool) -> SetRow:
+        contacts = self.contacts.finish(row)
         node = row.node
         keys = _NO_KEYS
         if not node.keys().isdisjoint(_KEYS):
@@ -268,6 +288,10 @@ class RowParser:
         ]
         match = self._options.match
         identity = identify_row(keys, values, problems, match, self._is_own, has_email_column)
+        if self._options.no_email == "reject" and not (
+            EMAIL in values or identity.customer or values.get(EXTERNAL_IDS) or problems
+        ):
+            problems.append(InvalidInput(_NO_EMAIL, (EMAIL,)))
         timestamps = None
         if keys["created_at"] is not None:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
@@ -283,4 +307,5 @@ class RowParser:
             shop_id_key=key,
             no_email=identity.no_email,
             own_id=identity.own_id,
+            contacts=contacts,
         )

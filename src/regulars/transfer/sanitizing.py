@@ -15,8 +15,11 @@ from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.core.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
 from regulars.customers.bulk import NO_EMAIL_CONSENT, SURPLUS_TAGS
+from regulars.customers.contact_points import EMAILS, KINDS
 from regulars.customers.custom import MAX_DEPTH
 from regulars.customers.fields import FIELDS
+from regulars.customers.imported_contacts import SURPLUS as SURPLUS_CONTACTS
+from regulars.customers.imported_contacts import TAKEN
 from regulars.customers.values import MAX_TAGS
 
 CUSTOM = "custom"
@@ -112,6 +115,17 @@ def warning_message(change: str, field: str) -> str:
             return (
                 "The customer exists already, and keeps the date of their creation. An import sets "
                 "it for new customers only."
+            )
+        if field == f"{EMAILS.name}.{TAKEN}":
+            return (
+                "Another customer has this email and keeps it. Here, it was stored in `custom`. "
+                "Check whether the two are one person, or remove the email."
+            )
+        if field.partition(".")[2] == SURPLUS_CONTACTS:
+            kind = KINDS[field.partition(".")[0]]
+            return (
+                f"The customer has {kind.max_count} {kind.name}, which is the maximum. The others "
+                "were stored in `custom`, up to 4,000 characters."
             )
         if field == "external_id":
             return (

@@ -9,12 +9,15 @@ from typing import Any
 
 from regulars.core import fields
 from regulars.core.fields import names_of
+from regulars.customers.contact_points import EMAILS
 from regulars.customers.fields import FIELDS
 from regulars.transfer.column_assignment import assign_columns, mapping, preview_columns
 from regulars.transfer.columns import Column, is_own_export
+from regulars.transfer.contact_columns import ADDITIONAL
 from regulars.transfer.date_order import DateOrderEvidence, decide_order
 from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption
+from regulars.transfer.file_emails import FileEmails
 from regulars.transfer.file_profile import FileProfile, Observer, profile_columns
 from regulars.transfer.file_status import status_of_file, with_note
 from regulars.transfer.import_options import Options
@@ -23,6 +26,7 @@ from regulars.transfer.record_reader import RecordReader
 from regulars.transfer.records import Record
 from regulars.transfer.row_parser import RowParser
 
+_FURTHER_EMAILS = ADDITIONAL[EMAILS.default]
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 
 
@@ -40,6 +44,7 @@ class Source:
         self.problem: str | None = None
         self._is_preview = is_preview
         self._mapped = mapping(options.mapped)
+        self._emails = FileEmails()
         self._evidence: dict[int, DateOrderEvidence] = {}
         self.columns: list[Column] = []
         profile = profile_columns(file, options, self._choose_observers)
@@ -54,6 +59,8 @@ class Source:
         self.shape = RowParser(
             self.columns, self._mapped, options, self._is_own_export(profile), orders, status
         )
+        self._emails.seal()
+        self.shape.contacts.file_emails = self._emails
         self.headings = [column.heading for column in self.columns]
 
     def _choose_observers(self, profile: FileProfile) -> Mapping[int, Observer]:
@@ -62,7 +69,11 @@ class Source:
         for column in self.columns:
             if column.field in _TIMESTAMPS:
                 self._evidence[column.position] = DateOrderEvidence()
-        return {position: _observer(one) for position, one in self._evidence.items()}
+        observers = {position: _observer(one) for position, one in self._evidence.items()}
+        email = next((c.position for c in self.columns if c.field == EMAILS.default), None)
+        if email is not None and any(c.field == _FURTHER_EMAILS for c in self.columns):
+            observers[email] = self._emails.observe
+        return observers
 
     def _assign(self, profile: FileProfile) -> list[Column]:
         options, headings = self.options, profile.headings
@@ -77,6 +88,7 @@ class Source:
                 match=options.match,
                 source=options.source,
                 identify_by=options.identify_by,
+                has_lists=options.has_lists,
             )
         except BadOption as error:
             if not self._is_preview:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import quopri
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from json import dumps  # orjson refuses lone surrogates, which stand for undecodable bytes
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ MAX_CARD_CHARACTERS = 4 * 1024 * 1024
 _MAX_VALUE_CHARACTERS = 65_535
 _MAX_VALUES = 50
 _MAX_TAGS = 1_000
-_LINE = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)", re.DOTALL)
+_LINE = re.compile(r"(?:([\w-]+)\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)", re.DOTALL)
 _PROPERTY = re.compile(r"(?:[\w-]+\.)?([\w-]+)[;:]")
 _AGENT = re.compile(r"AGENT\b[^:]*:\s*$", re.IGNORECASE)
 _PARAMETER = re.compile(r";((?:[^;\"]|\"[^\"]*\")*)")
@@ -38,6 +38,16 @@ _DROPPED = frozenset(
 )
 _BINARY_PROPERTIES = frozenset(("photo", "logo", "sound", "key"))
 _ADDRESS_PARTS = ("po_box", "extended", "street", "city", "region", "postal_code", "country")
+# The labels of emails and phones by their types, and the types of numbers that are no phones.
+_LABELS = {
+    "cell": "mobile",
+    "iphone": "mobile",
+    "work": "work",
+    "home": "home",
+    "main": "main",
+    "other": "other",
+}
+_NO_PHONES = frozenset(("fax", "pager"))
 _NO_TYPES: frozenset[str] = frozenset()
 # Preferences go from 1 to 100 (RFC 6350, 5.3).
 _NOT_PREFERRED = 101
@@ -50,6 +60,7 @@ class _Property(NamedTuple):
     types: frozenset[str]
     value: str
     preference: int
+    group: str = ""
 
 
 def is_vcard(sample: str) -> bool:
@@ -119,23 +130,38 @@ def _is_binary(line: str, is_after_binary: bool) -> bool:
 def parse_card(lines: list[str]) -> dict[str, Any]:
     """Return the values of a card by the names that headings have: `first_name`, `email`, `phone`,
     `notes`, `tags`, `billing_address.city` and the like. Further values have a number, as
-    `email_2`; other properties have their own names in lower case."""
+    `email_2`, and labels are in `email_label`, `email_2_label`; other properties have their own
+    names in lower case."""
     properties = [p for p in map(_parse_line, _unfold(lines)) if p is not None]
     data: dict[str, Any] = {}
     _put_names(data, properties)
+    custom_labels = {p.group: _plain(p.value) for p in properties if p.name == "x-ablabel"}
     for field, kind in (("email", "email"), ("phone", "tel")):
-        values = [
-            re.sub(r"^(?:mailto|tel):", "", _plain(p.value), flags=re.IGNORECASE).strip()
-            for p in _ranked(properties, kind)
-        ]
-        for index, value in enumerate(dict.fromkeys(filter(None, values))):
-            data[field if not index else f"{field}_{index + 1}"] = value
+        labels: dict[str, str] = {}
+        for p in _ranked(properties, kind):
+            value = re.sub(r"^(?:mailto|tel):", "", _plain(p.value), flags=re.IGNORECASE).strip()
+            if kind == "tel" and p.types & _NO_PHONES and "voice" not in p.types:
+                _put_other(data, p._replace(name=next(iter(p.types & _NO_PHONES)), value=value))
+            elif value and len(labels) < _MAX_VALUES:
+                labels.setdefault(value, _label_of(p, custom_labels))
+        for index, (value, label) in enumerate(labels.items()):
+            name = field if not index else f"{field}_{index + 1}"
+            data[name] = value
+            if label:
+                data[f"{name}_label"] = label
     _put_addresses(data, _ranked(properties, "adr"))
     for p in properties:
         if p.name in _DROPPED or p.name in ("n", "fn", "email", "tel", "adr", "label"):
             continue
         _put_other(data, p)
     return data
+
+
+def _label_of(p: _Property, custom_labels: Mapping[str, str]) -> str:
+    """Return the label of an email or a phone: that of Apple for its group, else its type."""
+    if p.group and (label := custom_labels.get(p.group)):
+        return label.removeprefix("_$!<").removesuffix(">!$_")
+    return next((label for type_, label in _LABELS.items() if type_ in p.types), "")
 
 
 def _put_names(data: dict[str, Any], properties: list[_Property]) -> None:
@@ -234,16 +260,16 @@ def _parse_line(line: str) -> _Property | None:
     match = _LINE.match(line[: _MAX_VALUE_CHARACTERS + 1_000])
     if match is None:
         return None
-    name, parameters, value = match.groups()
+    group, name, parameters, value = match.groups(default="")
     name = name.lower()
     if not parameters:
-        return _Property(name, _NO_TYPES, value, _NOT_PREFERRED) if value else None
+        return _Property(name, _NO_TYPES, value, _NOT_PREFERRED, group) if value else None
     types, preference, encoding, charset = _parse_parameters(parameters[:_MAX_PARAMETERS])
     if encoding in _QUOTED_PRINTABLE:
         value = _decode(value, charset)
     elif encoding in _BINARY:
         return None
-    return _Property(name, types, value, preference) if value else None
+    return _Property(name, types, value, preference, group) if value else None
 
 
 @lru_cache(maxsize=1_000)

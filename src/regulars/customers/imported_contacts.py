@@ -1,0 +1,60 @@
+"""Merging the emails and phones of a row of an import with those of its customer."""
+
+from __future__ import annotations
+
+from regulars.customers.bulk import SetRow
+from regulars.customers.contact_changes import MERGE, Change, ContactRow, Given
+from regulars.customers.contact_points import EMAILS, KINDS, ContactPoints
+from regulars.customers.field_rules import Values
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.store import Row
+
+# Characters of values that are kept in `custom`, which has 65,535 bytes in all.
+_MAX_KEPT_CHARACTERS = 4_000
+TAKEN, SURPLUS = "taken", "surplus"
+
+
+def with_contacts(
+    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None, values: Values
+) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row with its further emails and phones, which are added to those of
+    the customer. An email of another customer, and what the customer has no room for, is kept in
+    `custom`; then `emails.taken`, `emails.surplus` and the like are returned, too."""
+    kept_fields: list[str] = []
+    for contacts in row.contacts:
+        change, kept, reasons = _merge(unit, contacts, stored, values)
+        values = {**values, contacts.kind: change}
+        if kept:
+            values["custom"] = {**(values.get("custom") or {}), **kept}
+            kept_fields += reasons
+    return values, tuple(kept_fields)
+
+
+def _merge(
+    unit: CustomerUnitOfWork, contacts: ContactRow, stored: Row | None, values: Values
+) -> tuple[Change, dict[str, str], list[str]]:
+    kind = KINDS[contacts.kind]
+    points = kind.points(stored) if stored else ContactPoints()
+    default = values.get(kind.default)
+    default_key = kind.key(default) if default else ""
+    present = {kind.key(entry.value) for entry in points.entries}
+    present.update([default_key] if default_key else [])
+    number = stored["customer_id"] if stored else None
+    added: list[Given] = []
+    kept: dict[str, list[str]] = {}
+    reasons: dict[str, None] = {}
+    for entry, key in zip(contacts.entries, contacts.keys, strict=True):
+        if entry.key in present:
+            added.append(entry)
+            continue
+        is_taken = kind is EMAILS and unit.holder(entry.key) not in (None, number)
+        if is_taken or len(present) >= kind.max_count or not unit.accepts_lists:
+            kept.setdefault(key, []).append(entry.value)
+            reasons[f"{kind.name}.{TAKEN if is_taken else SURPLUS}"] = None
+        else:
+            present.add(entry.key)
+            added.append(entry)
+    if not unit.accepts_lists:  # a label needs a list, too
+        added = []
+    texts = {key: ", ".join(each)[:_MAX_KEPT_CHARACTERS] for key, each in kept.items()}
+    return Change(MERGE, tuple(added)), texts, list(reasons)
