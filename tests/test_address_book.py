@@ -247,6 +247,23 @@ def test_the_hundredth_address_is_the_last(client: Client) -> None:
     client.data(CREATE, c=customer, n={"address": HOME})
 
 
+def test_a_delete_from_many_large_books_is_refused(client: Client) -> None:
+    """Its index would stop the writes of others for seconds."""
+    parts = dict.fromkeys(("line1", "line2", "area", "state", "zip", "company"), "a" * 255)
+    entries = [{"address": {**parts, "city": f"{n}"}} for n in range(100)]
+    customers = [client.create(f"{n}@x.test", addresses=entries)["id"] for n in range(8)]
+    ids = [f"{-1 - 100 * n}" for n in range(8)]
+    error = client.expect_error("errors_invalid_input", DELETE, i=ids)
+    assert error["message"] == (
+        "The search index of these customers is too large to be changed in one request. Send fewer "
+        "customers."
+    )
+    assert [len(book(client, customer)) for customer in customers] == [100] * 8
+    client.data(DELETE, i=[ids[0], ids[7]])
+    client.data(DELETE, i=[f"{-1 - n}" for n in range(1, 100)])  # of one customer
+    assert [len(book(client, customer)) for customer in customers] == [0, *[100] * 6, 99]
+
+
 def test_versions_dry_runs_and_repeated_requests(client: Client) -> None:
     customer = client.create("a@x.test", shipping_address=HOME)["id"]
     node = {"address": WORK, "label": "Work"}

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from regulars.core.errors import AddressNotFound, CustomerNotFound, InputPath, Rejected
+from regulars.core.errors import (
+    AddressNotFound,
+    CustomerNotFound,
+    InputPath,
+    Rejected,
+    TooMuchWork,
+)
 from regulars.customers import address_book
 from regulars.customers.address_book import Entry
 from regulars.customers.commands import (
@@ -15,6 +21,7 @@ from regulars.customers.commands import (
     UpdateAddress,
 )
 from regulars.customers.rules import version_conflicts
+from regulars.customers.search import search_document
 from regulars.customers.search.search_document import address_term
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import with_entries
@@ -69,11 +76,19 @@ def delete_addresses(unit: CustomerUnitOfWork, command: DeleteAddresses) -> list
     for row, position in found:
         assert row is not None
         positions.setdefault(row["customer_id"], set()).add(position)
+    updates: list[tuple[Row, Row]] = []
+    work = 0
     for customer_id, deleted in positions.items():
         row = unit.customer(customer_id)
         assert row is not None
         kept = [e for n, e in enumerate(address_book.load(row)) if n not in deleted]
-        unit.save(row, with_entries(row, kept), command)
+        updated = with_entries(row, kept)
+        work += search_document.work_of(row, updated)
+        if work > search_document.MAX_WORK and updates:
+            raise Rejected(TooMuchWork())
+        updates.append((row, updated))
+    for row, updated in updates:
+        unit.save(row, updated, command)
     return [reference.number or 0 for reference in command.addresses]
 
 
