@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from tests.support import Client, copy_sqlite_template, run_regulars
+from regulars.store import parse_url
+from regulars.store.migrate import run_in_transaction
+from tests.support import Client, copy_sqlite_template, create_token, run_regulars, run_server
 from tests.test_history import read_feed
 from tests.test_import import Shop
 
@@ -25,6 +28,7 @@ UPDATE = f"""mutation ($i: ID!, $n: InputAddressEntry!, $v: Int, $d: Boolean) {{
 DELETE = "mutation ($i: [ID!]!) { deleteAddresses(items: $i) }"
 UPDATE_CUSTOMER = """mutation ($i: ID!, $n: InputUpdateCustomer!) {
   updateCustomer(id: $i, node: $n) { id } }"""
+CREATE_CUSTOMER = "mutation ($n: InputCustomer!) { createCustomer(node: $n) { id } }"
 HOME = {"line1": "1 Rue", "city": "Rabat", "country": "MA"}
 WORK = {"line1": "2 Rue", "city": "Fès", "country": "MA", "company": "Acme"}
 OLD = {"city": "Paris", "country": "FR"}
@@ -262,6 +266,38 @@ def test_a_delete_from_many_large_books_is_refused(client: Client) -> None:
     client.data(DELETE, i=[ids[0], ids[7]])
     client.data(DELETE, i=[f"{-1 - n}" for n in range(1, 100)])  # of one customer
     assert [len(book(client, customer)) for customer in customers] == [0, *[100] * 6, 99]
+
+
+def test_books_need_the_contract_part(new_database: str) -> None:
+    """A program of an older version would lose the book of a customer that it deletes."""
+    statement = sa.text("UPDATE compatibility SET finished = '0017'")
+    run_in_transaction(parse_url(new_database), lambda connection: connection.execute(statement))
+    default = {"address": HOME, "default_shipping": True}
+    with run_server(new_database) as server, Client(server, create_token(server)) as client:
+        customer = client.create("a@x.test", addresses=[default])["id"]  # it has no more
+        client.data(CREATE, c=customer, n={"address": WORK, "default_billing": True})
+        client.data(UPDATE, i="2", n={"address": {"city": "Fès"}})
+        before = book(client, customer)
+        assert before == [row(2, "shipping", "Fès"), row(3, "billing", "Fès")]
+        rows = "mutation ($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { rows { errors { key } } } }"
+        list_ = {"addresses": [{"address": OLD}]}
+        for document, variables, path in (
+            (CREATE, {"c": customer, "n": {"address": OLD}}, ["node"]),
+            (CREATE, {"c": customer, "n": {"address": OLD, "default_billing": True}}, ["node"]),
+            (UPDATE, {"i": "2", "n": {"label": "Home", "address": {}}}, ["node"]),
+            (UPDATE, {"i": "2", "n": {"default_shipping": False, "address": {}}}, ["node"]),
+            (UPDATE_CUSTOMER, {"i": customer, "n": list_}, ["node", "addresses"]),
+            (CREATE_CUSTOMER, {"n": {"email": "b@x.test", **list_}}, ["node", "addresses"]),
+        ):
+            error = client.expect_error("errors_invalid_input", document, **variables)
+            assert "regulars migrate --contract" in error["message"]
+            assert error["extensions"]["input_path"] == path
+        result = client.data(rows, n=[{"email": "a@x.test", **list_}])["setCustomers"]
+        assert result == {"rows": [{"errors": [{"key": "errors_invalid_input"}]}]}
+        assert book(client, customer) == before
+        run_regulars("migrate", "--database-url", new_database)
+        client.data(CREATE, c=customer, n={"address": OLD, "label": "Old"})
+        assert book(client, customer) == [*before, row(-1, "", "Paris", "Old")]
 
 
 def test_versions_dry_runs_and_repeated_requests(client: Client) -> None:

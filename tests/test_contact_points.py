@@ -485,7 +485,7 @@ def test_the_trash_keeps_all_contact_points(client: Client) -> None:
 
 def test_lists_need_the_contract_part(new_database: str) -> None:
     """A program of an older version would give an additional email to another customer."""
-    statement = sa.text("UPDATE compatibility SET finished = '0017'")
+    statement = sa.text("UPDATE compatibility SET finished = '0018'")
     run_in_transaction(parse_url(new_database), lambda connection: connection.execute(statement))
     with run_server(new_database) as server, Client(server, create_token(server)) as client:
         client.create("a@x.test", emails=entries("a@x.test"))  # it has the default alone

@@ -20,6 +20,7 @@ from regulars.customers.commands import (
     Reference,
     UpdateAddress,
 )
+from regulars.customers.contact_rules import book_problems
 from regulars.customers.rules import version_conflicts
 from regulars.customers.search import search_document
 from regulars.customers.search.search_document import address_term
@@ -38,10 +39,12 @@ def create_address(unit: CustomerUnitOfWork, command: CreateAddress) -> dict[str
         raise Rejected(missing, *command.problems)
     stored = address_book.load(row)
     entries, wrong = address_book.created(stored, command.entry, _PATH)
+    updated = with_entries(row, entries)
     conflicts = version_conflicts(unit, [command.customer], command.version)
-    if problems := [*conflicts, *command.problems, *wrong]:
+    of_version = book_problems(unit, row, updated, _PATH)
+    if problems := [*conflicts, *command.problems, *wrong, *of_version]:
         raise Rejected(*problems)
-    saved = unit.save(row, with_entries(row, entries), command)
+    saved = unit.save(row, updated, command)
     address = address_book.whole(command.entry)
     return entry_row(saved, next(e for e in address_book.load(saved) if e.address == address))
 
@@ -52,13 +55,15 @@ def update_address(unit: CustomerUnitOfWork, command: UpdateAddress) -> dict[str
     if row is None:
         raise Rejected(AddressNotFound([command.address.id_text], ("id",)), *command.problems)
     entries, wrong = address_book.updated(address_book.load(row), position, command.entry, _PATH)
+    updated = with_entries(row, entries)
     reference = Reference(str(row["customer_id"]), row["customer_id"])
     conflicts = version_conflicts(unit, [reference], command.version)
-    if problems := [*conflicts, *command.problems, *wrong]:
+    of_version = book_problems(unit, row, updated, _PATH)
+    if problems := [*conflicts, *command.problems, *wrong, *of_version]:
         raise Rejected(*problems)
     before = address_book.load(row)[position]
     address = address_book.merged(before, command.entry)
-    saved = unit.save(row, with_entries(row, entries), command)
+    saved = unit.save(row, updated, command)
     return entry_row(saved, _after(address_book.load(saved), before, address))
 
 

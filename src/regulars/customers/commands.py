@@ -17,12 +17,16 @@ from regulars.core.commands import (
 from regulars.core.errors import InputPath, Problem
 from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
-from regulars.customers.contact_points import EMAILS, KINDS, PHONES
+from regulars.customers.address_book import BOOK
+from regulars.customers.contact_points import EMAILS, KINDS
 from regulars.customers.search.search_document import address_term
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import is_large
+
+
+_LISTS = frozenset([*KINDS, BOOK])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,9 @@ def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
 
 
 def has_lists(values: Mapping[str, Any]) -> Iterable[bool]:
-    """Returns the key of the version of the tables if values have a list of contact points, which
-    needs a version."""
-    return (True,) if EMAILS.name in values or PHONES.name in values else ()
+    """Returns the key of the version of the tables if values have a list of contact points or of
+    addresses, which needs a version."""
+    return (True,) if not _LISTS.isdisjoint(values) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,7 @@ class CreateAddress(SmallCommand):
         return LookupKeys(
             customer_ids=customer_ids(self.customer),
             shop_ids=named_shop_ids(self.customer),
+            table_versions=(True,),
             **record_lookups(self.idempotency_record),
         )
 
@@ -284,7 +289,9 @@ class UpdateAddress(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            **_address_lookups([self.address]), **record_lookups(self.idempotency_record)
+            **_address_lookups([self.address]),
+            table_versions=(True,),
+            **record_lookups(self.idempotency_record),
         )
 
 

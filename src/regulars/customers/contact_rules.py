@@ -1,4 +1,4 @@
-"""The rules of the lists of emails and phones that need other rows."""
+"""The rules of the lists of emails, phones and addresses that need other rows."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from regulars.core.errors import DuplicateEmail, InputPath, InvalidInput, Problem
+from regulars.customers.address_book import BOOK
 from regulars.customers.commands import has_lists
 from regulars.customers.contact_changes import REPLACE, Change
 from regulars.customers.contact_points import EMAILS, KINDS, Kind
 from regulars.customers.external_ids import global_ids
 from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.store import Row
 
 _OLD_VERSION = (
-    "Lists of emails and phones need tables that older versions of Regulars do not use. The "
-    "operator must replace all servers, and run `regulars migrate --contract`."
+    "Lists of emails, phones and addresses need tables that older versions of Regulars do not use. "
+    "The operator must replace all servers, and run `regulars migrate --contract`."
 )
 
 
@@ -40,6 +42,17 @@ def contact_problems(
             if _is_more_than_default(kind, values) and not unit.accepts_lists
         ),
     ]
+
+
+def book_problems(
+    unit: CustomerUnitOfWork, before: Row | None, after: Row, path: InputPath
+) -> list[Problem]:
+    """Return the problem of a customer whose address book gets more than default addresses, though
+    the tables do not have books yet: a program of an older version would lose it with the next
+    deletion."""
+    if after[BOOK] is None or (before and before[BOOK] is not None) or unit.accepts_lists:
+        return []
+    return [InvalidInput(_OLD_VERSION, path)]
 
 
 def _is_more_than_default(kind: Kind, values: Mapping[str, Any]) -> bool:

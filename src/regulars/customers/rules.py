@@ -14,6 +14,7 @@ from regulars.core.errors import (
 )
 from regulars.core.external_ids import load
 from regulars.customers import history
+from regulars.customers.address_book import BOOK
 from regulars.customers.commands import (
     NO_ACTIVITY,
     Activity,
@@ -23,7 +24,7 @@ from regulars.customers.commands import (
     Reference,
     UpdateCustomer,
 )
-from regulars.customers.contact_rules import contact_problems
+from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.external_ids import surplus_ids, taken_ids
 from regulars.customers.identification import (
     changed_problems,
@@ -44,6 +45,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     row = command.row
     problems = new_problems(unit, command.problems, row, command.values, ("node",))
     problems += contact_problems(unit, command.values, None, ("node",))
+    problems += book_problems(unit, None, row, ("node", BOOK))
     problems += taken_ids(unit, command.values.get("external_ids") or (), None, ("node",))
     existing_names = [o.name for o in command.activity.orders if unit.order(o.name)]
     if existing_names:
@@ -95,6 +97,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     problems: list[Problem] = [*version_conflicts(unit, [command.customer], command.version)]
     problems += changed_problems(unit, command.problems, row, updated, values, path)
     problems += contact_problems(unit, values, row["customer_id"], path)
+    problems += book_problems(unit, row, updated, (*path, BOOK))
     problems += taken_ids(unit, values.get("external_ids") or (), row["customer_id"], path)
     problems += value_problems
     if problems:

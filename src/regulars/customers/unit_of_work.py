@@ -28,8 +28,8 @@ ACCOUNT_SETTINGS = "account_settings"
 # The row of the state with the last version of the tables whose contract part is finished.
 TABLE_VERSIONS = "table_versions"
 
-# The version of the tables since which customers have such lists.
-CONTACT_POINTS_VERSION = "0018"
+# The version of the tables since which customers have lists of contact points and addresses.
+CONTACT_POINTS_VERSION = "0019"
 
 _CUSTOMERS = tables.customers.name
 _terms_key = itemgetter(*search_document.TERMS_OF)
@@ -92,8 +92,8 @@ class CustomerUnitOfWork(UnitOfWork):
 
     @property
     def accepts_lists(self) -> bool:
-        """Whether no program of a version without lists of contact points uses the database. A
-        command with a list must look it up."""
+        """Whether no program of a version without lists of contact points and addresses uses the
+        database. A command with a list must look it up."""
         rows = self.state.rows.get(TABLE_VERSIONS)
         return bool(rows and rows[0]["finished"] >= CONTACT_POINTS_VERSION)
 

@@ -20,6 +20,7 @@ from regulars.core.errors import (
 )
 from regulars.core.external_ids import ExternalId
 from regulars.customers import history
+from regulars.customers.address_book import BOOK
 from regulars.customers.bulk import (
     CREATED,
     KEPT_FIELDS,
@@ -34,7 +35,7 @@ from regulars.customers.bulk import (
     counted,
 )
 from regulars.customers.commands import email_keys, keys_of_lists
-from regulars.customers.contact_rules import contact_problems
+from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
@@ -192,6 +193,7 @@ def _set(
         new_values, value_problems = with_values(stored, values, row.path)
         problems = changed_problems(unit, problems, stored, new_values, checked_values, row.path)
     problems += value_problems
+    problems += book_problems(unit, stored, new_values, (*row.path, BOOK))
     if problems:
         return RowOutcome(REJECTED, stored, tuple(problems))
     if new_values is not stored:

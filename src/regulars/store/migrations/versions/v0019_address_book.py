@@ -1,5 +1,8 @@
 """The address book of a customer, and the counter of its addresses. Facets have the companies of
 addresses, and those of the book.
+
+Older programs know the default addresses only: they would lose the book with a deletion. So it is
+accepted after the contract part (`CustomerUnitOfWork.accepts_lists`).
 """
 
 import sqlalchemy as sa
