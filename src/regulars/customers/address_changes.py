@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.core.errors import (
@@ -51,17 +52,17 @@ def create_address(unit: CustomerUnitOfWork, command: CreateAddress) -> dict[str
 
 def update_address(unit: CustomerUnitOfWork, command: UpdateAddress) -> dict[str, Any]:
     """Merge values into an address; return it as `entry_row` does. Raises Rejected."""
-    row, position = _find(unit, command.address)
+    ((row, stored, position),) = _find(unit, [command.address])
     if row is None:
         raise Rejected(AddressNotFound([command.address.id_text], ("id",)), *command.problems)
-    entries, wrong = address_book.updated(address_book.load(row), position, command.entry, _PATH)
+    entries, wrong = address_book.updated(stored, position, command.entry, _PATH)
     updated = with_entries(row, entries)
     reference = Reference(str(row["customer_id"]), row["customer_id"])
     conflicts = version_conflicts(unit, [reference], command.version)
     of_version = book_problems(unit, row, updated, _PATH)
     if problems := [*conflicts, *command.problems, *wrong, *of_version]:
         raise Rejected(*problems)
-    before = address_book.load(row)[position]
+    before = stored[position]
     address = address_book.merged(before, command.entry)
     saved = unit.save(row, updated, command)
     return entry_row(saved, _after(address_book.load(saved), before, address))
@@ -69,24 +70,24 @@ def update_address(unit: CustomerUnitOfWork, command: UpdateAddress) -> dict[str
 
 def delete_addresses(unit: CustomerUnitOfWork, command: DeleteAddresses) -> list[int]:
     """Delete addresses, and return their `_id`s in the order of the command. Raises Rejected."""
-    found = [_find(unit, reference) for reference in command.addresses]
+    found = _find(unit, command.addresses)
     missing = [
         reference.id_text
-        for reference, (row, _) in zip(command.addresses, found, strict=True)
+        for reference, (row, _, _) in zip(command.addresses, found, strict=True)
         if row is None
     ]
     if missing:
         raise Rejected(AddressNotFound(missing, ("items",)))
-    positions: dict[int, set[int]] = {}
-    for row, position in found:
+    deleted: dict[int, set[int]] = {}
+    customers: dict[int, tuple[Row, list[Entry]]] = {}
+    for row, entries, position in found:
         assert row is not None
-        positions.setdefault(row["customer_id"], set()).add(position)
+        customers[row["customer_id"]] = row, entries
+        deleted.setdefault(row["customer_id"], set()).add(position)
     updates: list[tuple[Row, Row]] = []
     work = 0
-    for customer_id, deleted in positions.items():
-        row = unit.customer(customer_id)
-        assert row is not None
-        kept = [e for n, e in enumerate(address_book.load(row)) if n not in deleted]
+    for customer_id, (row, entries) in customers.items():
+        kept = [e for n, e in enumerate(entries) if n not in deleted[customer_id]]
         updated = with_entries(row, kept)
         work += search_document.work_of(row, updated)
         if work > search_document.MAX_WORK and updates:
@@ -97,21 +98,33 @@ def delete_addresses(unit: CustomerUnitOfWork, command: DeleteAddresses) -> list
     return [reference.number or 0 for reference in command.addresses]
 
 
-def _find(unit: CustomerUnitOfWork, reference: AddressReference) -> tuple[Row | None, int]:
-    """Return the customer of an address, and the position of its entry; None if there is none."""
-    number = reference.number
-    if number is None:
-        return None, 0
-    rows = (
-        unit.with_facet(address_term(number))
-        if number < 0
-        else filter(None, [unit.customer(number // 2)])
-    )
-    for row in rows:
-        for position, entry in enumerate(address_book.load(row)):
-            if entry.is_named(number, row["customer_id"]):
-                return row, position
-    return None, 0
+_Found = tuple[Row | None, list[Entry], int]
+
+
+def _find(unit: CustomerUnitOfWork, references: Sequence[AddressReference]) -> list[_Found]:
+    """Return for each address its customer, the entries of that, and the position of its entry. The
+    customer is None if there is none. Raises Rejected if the books of several customers are too
+    large."""
+    numbers = [reference.number for reference in references]
+    terms = {address_term(number): number for number in numbers if number and number < 0}
+    rows = {terms[term]: row for term, row in unit.with_facets(terms.keys()).items()}
+    rows |= {n: row for n in numbers if n and n > 0 and (row := unit.customer(n // 2))}
+    customers = {row["customer_id"]: row for row in rows.values()}
+    size = sum(len(row[address_book.BOOK] or "") for row in customers.values())
+    if size > search_document.MAX_WORK and len(customers) > 1:
+        raise Rejected(TooMuchWork())
+    books = {customer_id: address_book.load(row) for customer_id, row in customers.items()}
+    return [_in_book(number, rows.get(number or 0), books) for number in numbers]
+
+
+def _in_book(number: int | None, row: Row | None, books: Mapping[int, list[Entry]]) -> _Found:
+    if number is None or row is None:
+        return None, [], 0
+    customer_id = row["customer_id"]
+    entries = books[customer_id]
+    found = (n for n, entry in enumerate(entries) if entry.is_named(number, customer_id))
+    position = next(found, None)
+    return (None, [], 0) if position is None else (row, entries, position)
 
 
 def _after(entries: list[Entry], before: Entry, address: Any) -> Entry:

@@ -3,7 +3,7 @@ the changed search terms."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -78,6 +78,13 @@ class CustomerUnitOfWork(UnitOfWork):
         rows = self.rows[tables.customers].all()
         found = [row for row in rows if f"\n{facet}\n" in row["facets"]]
         return sorted(found, key=itemgetter("customer_id"))
+
+    def with_facets(self, facets: Set[str]) -> dict[str, Row]:
+        """Return a customer of the batch for each of the facets that one has."""
+        if not facets:
+            return {}
+        rows = self.rows[tables.customers].all()
+        return {facet: row for row in rows for facet in facets & set(row["facets"].split("\n"))}
 
     def order(self, name: str) -> Row | None:
         """Return the order with a name, or None."""
