@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
-from tests.support import Client, copy_sqlite_template, create_token, run_regulars, run_server
+from tests.support import (
+    Client,
+    copy_sqlite_template,
+    create_token,
+    find_account_name,
+    run_regulars,
+    run_server,
+)
+from tests.test_contact_points import assert_consistent
 from tests.test_history import read_feed
 from tests.test_import import Shop
 
@@ -29,6 +37,7 @@ DELETE = "mutation ($i: [ID!]!) { deleteAddresses(items: $i) }"
 UPDATE_CUSTOMER = """mutation ($i: ID!, $n: InputUpdateCustomer!) {
   updateCustomer(id: $i, node: $n) { id } }"""
 CREATE_CUSTOMER = "mutation ($n: InputCustomer!) { createCustomer(node: $n) { id } }"
+RECORD = "mutation ($n: InputRecordOrder!) { recordOrder(node: $n) { _id } }"
 HOME = {"line1": "1 Rue", "city": "Rabat", "country": "MA"}
 WORK = {"line1": "2 Rue", "city": "Fès", "country": "MA", "company": "Acme"}
 OLD = {"city": "Paris", "country": "FR"}
@@ -247,8 +256,27 @@ def test_the_hundredth_address_is_the_last(client: Client) -> None:
     assert error["message"].startswith("A customer can have 100 addresses; this one would have 101")
     client.data(CREATE, c=customer, n={"address": {"line1": "7"}, "label": "Seventh"})
     assert len(book(client, customer)) == 100
+    for role in ("shipping_address", "billing_address"):
+        error = client.expect_error(
+            "errors_invalid_input", UPDATE_CUSTOMER, i=customer, n={role: HOME}
+        )
+        assert error["message"].startswith("A customer can have 100 addresses; this one would have")
+        assert error["extensions"]["input_path"] == ["node", role]
+    order = {"name": "#1", "email": "a@x.test", "total": 1, "shipping_address": HOME}
+    account = find_account_name(client.server, client.token)
+    token = create_token(client.server, account, scopes=("orders:write",))
+    with Client(client.server, token) as shop:
+        shop.data(RECORD, n=order)
+    assert len(book(client, customer)) == 100
     client.data(DELETE, i=["-1"])
-    client.data(CREATE, c=customer, n={"address": HOME})
+    client.data(UPDATE_CUSTOMER, i=customer, n={"shipping_address": HOME, "billing_address": HOME})
+    error = client.expect_error(
+        "errors_invalid_input", UPDATE_CUSTOMER, i=customer, n={"shipping_address": OLD}
+    )
+    assert error["extensions"]["input_path"] == ["node", "shipping_address"]
+    assert len(book(client, customer)) == 100
+    client.data(UPDATE_CUSTOMER, i=customer, n={"shipping_address": OLD, "billing_address": OLD})
+    assert_consistent(client.server)
 
 
 def test_a_delete_from_many_large_books_is_refused(client: Client) -> None:

@@ -209,6 +209,16 @@ def clean_list(
     return entries, problems
 
 
+def surplus(before: Row, after: Row, path: InputPath) -> list[Problem]:
+    """Return the problem of a row whose default addresses have changed: an additional one is too
+    many."""
+    count = len(load(after))
+    if count <= MAX_ENTRIES or count <= len(load(before)):
+        return []
+    name = next(column for column in FLAGS if after[column] != before[column])
+    return [too_many(count, (*path, name))]
+
+
 def too_many(count: int, path: InputPath) -> Problem:
     """Return the problem of a book with too many entries."""
     message = (

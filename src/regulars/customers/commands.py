@@ -25,7 +25,6 @@ from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import is_large
 
-
 _LISTS = frozenset([*KINDS, BOOK])
 
 

@@ -146,6 +146,7 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         names = names | {SHIPPING, BILLING}
     elif changed[BOOK] is not None and (SHIPPING in values or BILLING in values):
         changed[BOOK] = address_book.normalized(changed)
+        problems += address_book.surplus(row, changed, path)
         names = names | {BOOK}
     if changed == row:
         return row, problems
