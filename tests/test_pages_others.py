@@ -67,11 +67,11 @@ def test_a_customer_is_created(person: Person) -> None:
 
 
 def test_a_new_field_appears_on_all_pages(person: Person) -> None:
-    """The declaration of a field `company` suffices. The test renames it to one that the API has."""
+    """The declaration of a field `nickname` suffices. The test renames it to one that the API has."""
     person.client.create("ana@example.com", first_name="Ana", last_name="Zeta Ltd")
     person.client.create("bo@example.com", first_name="Bo", last_name="Alpha Ltd")
     options = {"is_writable": True, "sort": True, "in_list": True}
-    declared = {"name": "company", "kind": "Text", **options}
+    declared = {"name": "nickname", "kind": "Text", **options}
 
     def declare(route: Route) -> None:
         response = route.fetch()
@@ -80,8 +80,8 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
 
     def rename(route: Route) -> None:
         payload = json.loads(route.request.post_data or "{}")
-        payload["query"] = re.sub(r"\bcompany\b", "company: last_name", payload["query"])
-        variables = json.dumps(payload.get("variables", {})).replace("company", "last_name")
+        payload["query"] = re.sub(r"\bnickname\b", "nickname: last_name", payload["query"])
+        variables = json.dumps(payload.get("variables", {})).replace("nickname", "last_name")
         payload["variables"] = json.loads(variables)
         route.continue_(post_data=json.dumps(payload))
 
@@ -90,22 +90,22 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     page.route("**/api/v2", rename)
     person.open("/customers")
     # The list has a column for it, and can be sorted by it.
-    page.get_by_role("button", name="Company", exact=True).click()
+    page.get_by_role("button", name="Nickname", exact=True).click()
     expect(page.locator(".row-link")).to_have_text(["Bo Alpha Ltd", "Ana Zeta Ltd"])
-    assert page.url.endswith("?sort=company&dir=asc")
+    assert page.url.endswith("?sort=nickname&dir=asc")
     expect(page.get_by_role("cell", name="Zeta Ltd", exact=True)).to_be_visible()
-    page.get_by_label("Sort by").select_option("Company")
+    page.get_by_label("Sort by").select_option("Nickname")
     expect(page.locator(".row-link")).to_have_text(["Ana Zeta Ltd", "Bo Alpha Ltd"])
     # The customer page edits it.
     person.open("/customers/2")
-    page.get_by_role("button", name="Edit Company:").click()
-    page.get_by_label("Company", exact=True).last.fill("Beta Ltd")
+    page.get_by_role("button", name="Edit Nickname:").click()
+    page.get_by_label("Nickname", exact=True).last.fill("Beta Ltd")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Bo Beta Ltd")).to_be_visible()
     # The form for a new customer has it.
     person.open("/customers/new")
     page.get_by_label("Email").first.fill("cy@example.com")
-    page.get_by_label("Company").fill("Gamma Ltd")
+    page.get_by_label("Nickname").fill("Gamma Ltd")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="Gamma Ltd")).to_be_visible()
     node = person.client.node("Q3VzdG9tZXI6Mw==", "... on Customer { last_name }")
