@@ -359,7 +359,7 @@ _FILLED: Mapping[str, Condition] = {
 }
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
-    ORDER: Key(_order, "the number of an order", prefix=True),
+    ORDER: Key(_order, "an order number", prefix=True),
     SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }
