@@ -1326,7 +1326,10 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.graphql(mutation, {"n": {"name": long, "scopes": ["customers"]}}, token)
 
 
-CONTACTS = ("emails of a customer, phones of a customer", "addresses of a customer")
+CONTACTS = (
+    "emails of a customer, phones of a customer",
+    "addresses of a customer, with the default addresses",
+)
 
 
 @case("contact points and addresses", *CONTACTS, COST, ON_A_PAGE, stranger=False)

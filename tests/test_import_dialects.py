@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.transfer.csv_dialect import detect_dialect
@@ -107,6 +107,7 @@ CELL = st.text(st.sampled_from("ab1 \\\"';,|\t\n\r@.é"), max_size=6)
 
 
 @settings(max_examples=example_count(300), deadline=None)
+@example([[",", " \r"]], ",", csv.QUOTE_ALL)
 @given(
     st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=6),
     st.sampled_from(",;\t|"),

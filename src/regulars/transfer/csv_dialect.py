@@ -145,13 +145,25 @@ def _with_delimiter(text: str, delimiter: str) -> tuple[CsvDialect, _Rows]:
     # After a space, a quote is within quotes only if it is doubled, or closes them.
     skips_spaces = bool(re.search(rf"{mark} {{1,50}}{quote}(?=[^{mark}\r\n{quote}])", text))
     closed = rf"(?:^|{mark}) {{0,50}}{quote}[^{quote}\r\n]{{1,{_MAX_VALUE_CHARACTERS}}}{quote}"
-    has_spaces_after = bool(re.search(rf"{closed} {{1,50}}(?:{mark}|[\r\n])", text, re.MULTILINE))
+    spaces_after = re.compile(rf"{closed} {{1,50}}(?:{mark}|[\r\n])", re.MULTILINE)
+    has_spaces_after = _is_outside_quotes(spaces_after, text, quote)
     dialect = CsvDialect(delimiter, quote, has_escapes, skips_spaces, has_spaces_after)
     rows = _rows(text, dialect)
     unwrapped = _unwrapped(rows, dialect)
     if unwrapped is not None:
         return replace(dialect, is_wrapped=True), unwrapped
     return dialect, rows
+
+
+def _is_outside_quotes(pattern: re.Pattern[str], text: str, quote: str) -> bool:
+    """Return whether a match of a pattern begins outside of quoted cells."""
+    start = quotes = 0
+    for match in pattern.finditer(text):
+        quotes += text.count(quote, start, match.start())
+        start = match.start()
+        if quotes % 2 == 0:
+            return True
+    return False
 
 
 def _unwrapped(rows: _Rows, dialect: CsvDialect) -> _Rows | None:
