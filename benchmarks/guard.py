@@ -1,7 +1,8 @@
 """`make bench-guard`: compare the speed of Regulars with the committed baseline, in about a minute.
 
 The figure of a workload is the CPU time of a request to uvicorn with a fixed body, divided by that
-of a request to Regulars. The two run in turns, so the figure depends little on the machine. The
+of a request to Regulars. The two run in turns, so the load of the machine changes it little. Its
+processor can change it by a quarter, so the baseline has the lowest figure among machines. The
 command fails if a figure is more than 10 % below `benchmarks/baseline.json`.
 
 Options: --attempts N (repeat the workloads that are too slow, and keep the best), --rounds N,
