@@ -134,7 +134,7 @@ def test_icons_of_errors_stand_before_their_text(shop: Person, width: int) -> No
     page = shop.open("/imports")
     content = b"name\nAna\n"
     files = [{"name": "a.csv", "mimeType": "text/csv", "buffer": content}]
-    page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    page.locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]  # a list is invariant
     notice = page.locator(".notice.wrong")
     expect(notice).to_contain_text("Email")
     expect_one_line(notice.locator(".icon"), notice.locator("span"))

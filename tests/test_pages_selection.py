@@ -113,7 +113,7 @@ def test_shift_selects_the_rows_between(shop: Person) -> None:
     page.get_by_label("Select Dee Dee").click(modifiers=["Shift"])
     assert checked(page) == ["Select Bo Li", "Select Cy Young", "Select Dee Dee"]
     expect(page.get_by_label("Selection")).to_contain_text("3 selected")
-    # Upwards, beside the box, and to deselect.
+    # Upwards, next to the box, and to deselect.
     page.locator("td.choose").nth(1).click(modifiers=["Shift"], position={"x": 3, "y": 3})
     assert checked(page) == []
     page.locator("td.choose").nth(0).click(position={"x": 3, "y": 3})

@@ -58,8 +58,12 @@ _CHARACTERS_PER_POINT = 10
 
 def price_of_page(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
     """Returns the cost of a page: the rows that it can return, and the length of its search."""
-    search = len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
-    return fixed + search + requested_size(arguments, page_size) * per_row
+    return fixed + price_of_search(arguments) + requested_size(arguments, page_size) * per_row
+
+
+def price_of_search(arguments: Arguments) -> int:
+    """Returns the cost of the length of a search."""
+    return len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
 
 
 def price_of_write(_arguments: Arguments, fixed: int, _per_row: int) -> int:

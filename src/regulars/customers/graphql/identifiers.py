@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from regulars.api.context import Context
+from regulars.api.guards import price_of_search
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.external_ids import SHOP, ExternalId, is_possible, parse
 from regulars.core.ids import MAX_ID, number_of
@@ -18,7 +19,6 @@ from regulars.graphql import Arguments, Layout, Layouts, Resolve, TypeBinding, V
 from regulars.segments.searching import parse_search
 
 CUSTOMER = "Customer"
-_CHARACTERS_PER_POINT = 10
 
 Load = Callable[[Context, int, Layout], Awaitable[Any]]
 
@@ -112,7 +112,7 @@ def customers_count(_layouts: Layouts) -> Resolve:
 
 def price_of_count(arguments: Arguments, fixed: int, _per_row: int) -> int:
     """Returns the cost of counting, and of the length of the search."""
-    return COUNT_COST + fixed + len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
+    return COUNT_COST + fixed + price_of_search(arguments)
 
 
 TYPES: Mapping[str, TypeBinding] = {

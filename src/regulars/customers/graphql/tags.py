@@ -9,7 +9,8 @@ import orjson
 
 from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
-from regulars.core.paging import Cursor, encode, load, page_of, requested_size
+from regulars.api.guards import price_of_page
+from regulars.core.paging import Cursor, encode, load, page_of
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.search.parser import check_text
 from regulars.customers.search.search_document import FACET_LENGTH, TAG_KEYS, make_facet
@@ -18,7 +19,6 @@ from regulars.store import statistics
 from regulars.store.conditions import TERM, beginning
 
 _KEYSET = ("term",)
-_CHARACTERS_PER_POINT = 10
 # The field whose tags are listed: it has the key of the search, and the column of customers.
 _KEY, _COLUMN = TAG_KEYS[0], "tags"
 # No stored text has the character U+0000, so that no term lies between a term and this.
@@ -82,9 +82,8 @@ async def _spellings(env: Context, holders: Mapping[str, int]) -> dict[str, str]
 
 
 def price(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
-    """Return the cost: a count for each tag of the page, and the length of the query."""
-    query = len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
-    return fixed + query + requested_size(arguments, page_size) * (COUNT_COST + per_row)
+    """Return the cost of a page, with a count for each of its tags."""
+    return price_of_page(page_size, arguments, fixed, COUNT_COST + per_row)
 
 
 TYPES: Mapping[str, TypeBinding] = {
