@@ -31,13 +31,15 @@ def is_identified(unit: CustomerUnitOfWork, values: Mapping[str, Any]) -> bool:
 
 def new_problems(
     unit: CustomerUnitOfWork,
-    problems: Iterable[Problem],
+    problems: Sequence[Problem],
     row: Row,
     values: Mapping[str, Any],
     path: InputPath,
 ) -> list[Problem]:
     """Return the problems of a new customer `row` with `values`. Those of its input are among
     `problems`; a missing email is none where the account needs no email."""
+    if row["email"] and not problems:
+        return []
     if row["email"] and "emails" in values:  # it is one of the list
         return without_missing_email(problems)
     problems = of_email(unit, problems)

@@ -131,7 +131,8 @@ class IdentityMap:
                 updated.setdefault(columns, []).append(row)
         if not (inserted or updated or deleted):
             return None
-        return TableChanges(inserted, updated, deleted, self._released(updated))
+        released = self._released(updated) if updated else {}
+        return TableChanges(inserted, updated, deleted, released)
 
     def _released(
         self, updated: Mapping[tuple[str, ...], Sequence[Row]]

@@ -322,9 +322,11 @@ def updates(
     combinations of changed columns are updated together: each combination is a statement."""
     result: list[tuple[Entity, tuple[str, ...], Sequence[Row]]] = []
     for name, table in changes.tables.items():
+        rows_by_columns = table.updated
+        if not rows_by_columns:
+            continue
         entity = entities.by_name[name]
         result += [(entity, columns, rows) for columns, rows in table.released.items()]
-        rows_by_columns = table.updated
         if len(rows_by_columns) > MAX_UPDATES and entity.updates is Updates.CHANGED:
             columns = tuple(sorted({name for names in rows_by_columns for name in names}))
             all_rows = [row for rows in rows_by_columns.values() for row in rows]
