@@ -144,16 +144,19 @@ class SetCustomers(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         rows = self.rows
+        with_lists = [row for row in rows if row.contacts or has_lists(row.values)]
+        without_default = [row for row in rows if not row.values.get("email_key")]
         return LookupKeys(
             customer_ids=frozenset(_ids(rows)),
-            email_keys=frozenset().union(*(email_keys(row.values) for row in rows), _further(rows)),
+            email_keys=frozenset([row.values.get("email_key") or "" for row in rows]).union(
+                *(email_keys(row.values) for row in with_lists), _further(with_lists)
+            )
+            - {""},
             taken_ids=frozenset([row.take or row.own_id for row in rows]) - {None},
             shop_ids=frozenset(_shop_ids(rows)),
-            phone_terms=frozenset(self._terms()) - {""},
-            account_settings=(True,) if any(map(_may_lack_email, rows)) else (),
-            table_versions=(True,)
-            if any(row.contacts or has_lists(row.values) for row in rows)
-            else (),
+            phone_terms=frozenset(self._terms(without_default)) - {""},
+            account_settings=(True,) if without_default else (),
+            table_versions=(True,) if with_lists else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             **record_lookups(self.idempotency_record),
         )
@@ -163,11 +166,11 @@ class SetCustomers(SmallCommand):
         does not."""
         return phone_of(row) if self.phone_is_first else phone_term(row)
 
-    def _terms(self) -> Iterator[str]:
+    def _terms(self, without_default: Iterable[SetRow]) -> Iterator[str]:
         if self.phone_identifies or self.phone_is_first:
             yield from map(self.phone_term, self.rows)
         if self.contact_identifies:
-            yield from map(contact_term, self.rows)
+            yield from map(contact_term, without_default)
 
 
 def _further(rows: Iterable[SetRow]) -> Iterator[str]:
@@ -176,10 +179,6 @@ def _further(rows: Iterable[SetRow]) -> Iterator[str]:
         for contacts in row.contacts:
             if contacts.kind == EMAILS.name:
                 yield from (entry.key for entry in contacts.entries)
-
-
-def _may_lack_email(row: SetRow) -> bool:
-    return not row.values.get("email_key")
 
 
 def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
