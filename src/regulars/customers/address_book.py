@@ -64,6 +64,12 @@ class Entry(NamedTuple):
         )
 
 
+class Book(NamedTuple):
+    """All entries of a book, as the value of a command that has merged them."""
+
+    entries: tuple[Entry, ...]
+
+
 def load(row: Row) -> list[Entry]:
     """Return the entries of a customer: the default shipping address, the default billing address,
     and the others in the order of the list. Equal default addresses are one entry."""

@@ -24,7 +24,7 @@ from regulars.customers.commands import (
     has_lists,
     named_shop_ids,
 )
-from regulars.customers.contact_changes import ContactRow
+from regulars.customers.contact_changes import BookRow, ContactRow
 from regulars.customers.contact_points import EMAILS
 from regulars.customers.field_rules import Values
 from regulars.customers.search import phones, search_document
@@ -69,7 +69,7 @@ class SetRow(NamedTuple):
     `shop_id_key`. Those in `values` identify the customer and are added; with `mirrored` they
     replace those that it has. `no_email` is the message if a new customer needs an email and the
     row has none.
-    `contacts` are further emails and phones, which identify no customer. `own_id` is the `_id` of a
+    `contacts` are further emails, phones and addresses, which identify no customer. `own_id` is the `_id` of a
     customer without an email in our export.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
@@ -91,7 +91,7 @@ class SetRow(NamedTuple):
     version: int | None = None
     no_email: str = ""
     own_id: int | None = None
-    contacts: tuple[ContactRow, ...] = ()
+    contacts: tuple[ContactRow | BookRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _further(rows: Iterable[SetRow]) -> Iterator[str]:
     """Yield the keys of the further emails of rows."""
     for row in rows:
         for contacts in row.contacts:
-            if contacts.kind == EMAILS.name:
+            if isinstance(contacts, ContactRow) and contacts.kind == EMAILS.name:
                 yield from (entry.key for entry in contacts.entries)
 
 

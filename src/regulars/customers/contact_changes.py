@@ -50,6 +50,25 @@ class ContactRow(NamedTuple):
     keys: tuple[str, ...]
 
 
+class GivenAddress(NamedTuple):
+    """An address of a row of an import, the name that it has in the file, and the custom field for
+    one that the customer cannot get."""
+
+    name: str
+    address: Mapping[str, str]
+    label: str
+    key: str
+
+
+class BookRow(NamedTuple):
+    """The further addresses of a row of an import, and the labels of the default addresses, by
+    their columns."""
+
+    kind: str
+    entries: tuple[GivenAddress, ...]
+    labels: tuple[tuple[str, str], ...]
+
+
 def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the columns of a kind after new values of the default and of the list, and what is
     wrong with the values. Without a list before and after, only the column of the default changes,

@@ -138,10 +138,14 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
             changed[name], wrong = APPLY[name](row, value, path)
             problems += wrong
     if BOOK in values:
-        stored = address_book.load(row)
-        customer_id = row["customer_id"]
-        entries, wrong = address_book.replaced(stored, values[BOOK], customer_id, (*path, BOOK))
-        problems += wrong
+        entries: Sequence[address_book.Entry]
+        if isinstance(values[BOOK], address_book.Book):
+            entries = values[BOOK].entries
+        else:
+            stored = address_book.load(row)
+            customer_id = row["customer_id"]
+            entries, wrong = address_book.replaced(stored, values[BOOK], customer_id, (*path, BOOK))
+            problems += wrong
         changed |= address_book.dump(entries)
         names = names | {SHIPPING, BILLING}
     elif changed[BOOK] is not None and (SHIPPING in values or BILLING in values):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from regulars.transfer.column_profile import ColumnProfile, has_letters, is_mostly_place
 from regulars.transfer.composed_fields import PARTS_OF_STREETS, ZIP_CITY
+from regulars.transfer.heading_dictionary import words
 from regulars.transfer.heading_stems import country_share
 from regulars.transfer.headings import NEUTRAL, SHIPPING, SUBURB, WHOLE, Match
 
 _LINES = frozenset((WHOLE, "line1", "line2"))
+WORK = "work"
 PERSON = ("first_name", "last_name", "name", "phone", "email")
 # The most parts of an address without a street that are parts of another one.
 _MAX_STRAY_PARTS = 2
@@ -40,6 +42,12 @@ class Candidate:
 
 # Columns by the kind of their address (shipping, billing or neutral) and its name in the headings.
 Groups = MutableMapping[tuple[str, str], list[Candidate]]
+
+
+def is_later(group: str) -> bool:
+    """Return whether headings name an address as one after the first: `Address 2 - City`."""
+    number = group.rpartition(" ")[2]
+    return number.isdecimal() and int(number) > 1
 
 
 def part_of(candidate: Candidate, columns: Sequence[Candidate]) -> str:
@@ -72,6 +80,21 @@ def _is_place(candidate: Candidate, columns: Sequence[Candidate]) -> bool:
     shares = [country_share(c.profile) for c in columns if c.match.field == "country"]
     is_none = bool(candidate.profile.sample) and country_share(candidate.profile) == 0
     return is_none and max(shares) > 0
+
+
+def move_streets(groups: Groups) -> None:
+    """Let the second line of an address be the street of the second address, if that has a city but
+    no street: `Address 2` with `City 2`."""
+    for key in [key for key in groups if is_later(key[1])]:
+        parts = {c.match.field for c in groups[key]}
+        name, _, number = key[1].rpartition(" ")
+        if parts & _LINES or not parts & {"city", "zip"}:
+            continue
+        for candidate in list(groups.get((key[0], name), ())):
+            if candidate.match.field == "line2" and words(candidate.heading)[-1:] == (number,):
+                groups[key[0], name].remove(candidate)
+                candidate.match = replace(candidate.match, field="line1", group=key[1])
+                groups[key].append(candidate)
 
 
 def merge_strays(groups: Groups) -> None:

@@ -25,6 +25,7 @@ from regulars.transfer.columns import (
     of_source,
 )
 from regulars.transfer.contact_columns import KIND_OF, LABELLED, add_contact_points
+from regulars.transfer.entry_fields import is_entry_field
 from regulars.transfer.errors import BadOption
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import match_heading
@@ -54,13 +55,13 @@ def mapping(options: Sequence[str]) -> dict[str, str]:
             raise BadOption(
                 f"--map takes a heading and a field, as in --map 'E-mail=email', not {text!r}."
             )
-        is_free = field.startswith("custom.") or is_external(field)
+        is_free = field.startswith("custom.") or is_external(field) or is_entry_field(field)
         if field not in COLUMNS and field != DROP and not is_free:
             hint = did_you_mean(field, COLUMNS)
             raise BadOption(
                 f"There is no field {field!r}.{hint} Fields: {', '.join(PLAIN)}, {SHIPPING}.PART "
-                f"and {BILLING}.PART ({', '.join(PARTS)}), external_id.SOURCE and custom.KEY. "
-                f"{DROP} leaves the column out."
+                f"and {BILLING}.PART ({', '.join(PARTS)}), addresses.NAME.PART, external_id.SOURCE "
+                f"and custom.KEY. {DROP} leaves the column out."
             )
         fields_by_heading[heading.strip()] = field
     return fields_by_heading
@@ -96,7 +97,8 @@ def assign_columns(
     )
     assigned = [replace(column, field=of_source(column.field, source)) for column in assigned]
     fields_ = {column.field or "" for column in assigned}
-    if not has_lists and (further := sorted(fields_ & KIND_OF.keys())):
+    further = sorted(f for f in fields_ if f in KIND_OF or is_entry_field(f))
+    if further and not has_lists:
         raise BadOption(
             f"Columns of {further[0]} need tables that older versions of Regulars do not use. The "
             "operator must replace all servers, and run `regulars migrate --contract`."
@@ -189,10 +191,11 @@ def _assign(
     losers = _outranked(fixed, profiles)
     taken = {field for field in fixed if field and field != DROP}
     open_headings[:MAX_RECOGNISED] = without_prefix(open_headings[:MAX_RECOGNISED])
-    choices = Chooser(open_headings, names, profiles, taken).choose()
+    has_lists = has_lists and not is_own
+    choices = Chooser(open_headings, names, profiles, taken, has_lists=has_lists).choose()
     if "email" not in taken:
         _choose_email(names, open_headings, profiles, choices)
-    if has_lists and not is_own:
+    if has_lists:
         add_contact_points(open_headings, names, profiles, choices)
     assigned = []
     for position, (name, field, choice) in enumerate(zip(names, fixed, choices, strict=True)):

@@ -78,6 +78,8 @@ class Chooser:
         names: Sequence[str],
         profiles: Sequence[ColumnProfile],
         taken: Iterable[str],
+        *,
+        has_lists: bool = False,
     ) -> None:
         self._chosen = Selection(len(headings), taken)
         self._headings = [heading or "" for heading in headings]
@@ -88,7 +90,13 @@ class Chooser:
         # Columns that are house numbers if they are next to a street.
         self._numbers: list[Candidate] = []
         self._companies: list[Candidate] = []
-        self._addresses = AddressChooser(self._chosen, self._groups, self._numbers, self._companies)
+        self._addresses = AddressChooser(
+            self._chosen,
+            self._groups,
+            self._numbers,
+            self._companies,
+            self._headings if has_lists else None,
+        )
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])

@@ -10,6 +10,7 @@ from regulars.transfer.columns import COLUMNS, CUSTOM, Column, of_source, recogn
 from regulars.transfer.composed_fields import PARTS_OF_NAMES
 from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.date_text import Order
+from regulars.transfer.entry_fields import is_entry_field
 from regulars.transfer.import_options import Options, is_external
 from regulars.transfer.name_order import AND_CUSTOMER_READERS
 from regulars.transfer.plain_cells import Reader, plain_reader
@@ -71,7 +72,7 @@ class ColumnTargets:
         order = self._orders.get(column.heading, self._options.dates)
         targets = [target_of(column.field, column.heading, column.reader, order, self._is_own)]
         if column.reader in AND_CUSTOMER_READERS:
-            name, reader = column.field.partition(".")[2], AND_CUSTOMER_READERS[column.reader]
+            name, reader = column.field.rpartition(".")[2], AND_CUSTOMER_READERS[column.reader]
             targets = [
                 target_of(field, column.heading, reader, order) for field in (column.field, name)
             ]
@@ -92,6 +93,7 @@ class ColumnTargets:
             field = self._mapped.get(name) or recognised(name, is_own=self._is_own)
             is_free = (field or "").startswith(f"{CUSTOM}.") or is_external(field or "")
             is_known = field in (*COLUMNS, DROP) or is_free
+            is_known |= self._options.has_lists and is_entry_field(field or "")
             field = of_source(field, self._options.source)
             column = Column(0, name, None if field == DROP else field)
             self._other_names[name] = self._targets_of(column) if is_known else None

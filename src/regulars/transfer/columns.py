@@ -9,9 +9,11 @@ from regulars.core import fields
 from regulars.core.fields import in_order, names_of
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
+from regulars.transfer.address_groups import is_later
 from regulars.transfer.column_selection import DROP
-from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS, ZIP_CITY
+from regulars.transfer.composed_fields import PARTS_OF_NAMES
 from regulars.transfer.contact_columns import KIND_OF
+from regulars.transfer.entry_fields import COMPOSED_PARTS, entry_field
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import COMPANY, SUBURB, WHOLE, match_heading
@@ -20,6 +22,8 @@ from regulars.transfer.import_options import EXTERNAL, is_external
 SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
 WARNING = "regulars_warning"
+# In the flat names of JSON, the second item of a list.
+_SECOND_OF_LIST = ".1."
 # The field of ids of another system.
 EXTERNAL_ID = "external_id"
 # Before the heading under which an unreadable value is kept in `custom`.
@@ -27,8 +31,6 @@ IMPORTED = "import: "
 CUSTOM = "custom"
 
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
-# The parts of an address that are put together with others.
-COMPOSED_PARTS = (NAME, *PARTS_OF_STREETS, ZIP_CITY)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _INPUT = tuple(
     name for name in names_of(WRITABLE) if name not in (*ADDRESS_FIELDS, OWN_EXTERNAL_IDS)
@@ -100,6 +102,8 @@ def recognised(heading: str, *, is_own: bool = False) -> str | None:
         return None
     if match.group is not None:
         part = "city" if match.field == SUBURB else match.field
+        if is_later(match.group) or _SECOND_OF_LIST in name:
+            return entry_field(match.group, part) if part != WHOLE else None
         kind = BILLING if match.kind == OF_BILLING else SHIPPING
         # A company of no address is a part of one only next to others.
         is_alone = part == COMPANY and not match.group

@@ -31,6 +31,7 @@ _OF_ADDRESS = {
 _MAX_DEPTH = 2
 # Parts of an address that may share a column.
 _PLACES = {"city": "place", "area": "place", "suburb": "place", "state": "place"}
+_OF_PLACE = ("zip", "state", "country")
 # Characters of a comparable heading that may be composed of others, and of a word in it.
 _MAX_COMPOSED = 60
 _MAX_WORD = 24
@@ -201,12 +202,15 @@ def _find(key: str, depth: int) -> Match | None:
             return Match(field_name, (0, rank, depth + 1), f" {number}" if number else "")
     if match := _find_in_groups(key, depth):
         return match
-    if key[-1] in "12" and len(key) > 1 and not key[-2].isdigit() and depth < _MAX_DEPTH:
+    is_numbered = len(key) > 1 and key[-1] in "123456789" and not key[-2].isdigit()
+    if is_numbered and depth < _MAX_DEPTH:
         match = _find(key[:-1], depth + 1)
         if key[-1] == "1" or match is None:
             return match
-        if match.group and match.field in (WHOLE, "line1"):  # `Dirección de facturación 2`
-            return replace(match, field="line2")
+        if match.group is not None and match.field in ("city", *_OF_PLACE):  # `City 2`
+            return replace(match, group=f"{match.group} {key[-1]}")
+        if key[-1] == "2" and match.group and match.field in (WHOLE, "line1"):
+            return replace(match, field="line2")  # `Dirección de facturación 2`
     return None
 
 

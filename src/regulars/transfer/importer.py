@@ -18,6 +18,7 @@ import orjson
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.errors import Rejected
+from regulars.customers.address_book import BOOK
 from regulars.customers.bulk import (
     CREATED,
     KEPT_FIELDS,
@@ -50,7 +51,7 @@ from regulars.transfer.source import Source
 _SHORT_BATCH = 200
 _MAX_EXAMPLES = 10
 _MAX_KINDS = 50
-_KEPT_CONTACTS = [f"{kind}.{reason}" for kind in KINDS for reason in (TAKEN, SURPLUS)]
+_KEPT_CONTACTS = [f"{kind}.{reason}" for kind in (*KINDS, BOOK) for reason in (TAKEN, SURPLUS)]
 
 
 @dataclass(slots=True)

@@ -13,9 +13,13 @@ import orjson
 
 from regulars.core.dates import iso
 from regulars.core.external_ids import written
+from regulars.customers.address_book import BOOK
 from regulars.customers.bulk import SetRow
+from regulars.customers.contact_changes import BookRow, ContactRow
 from regulars.transfer.columns import COLUMNS, IMPORTED, Column
+from regulars.transfer.composed_fields import NAME
 from regulars.transfer.contact_columns import KIND_OF
+from regulars.transfer.entry_fields import LABEL, is_entry_field
 from regulars.transfer.errors import BadFile, IncompleteFile, UnclearEncoding
 from regulars.transfer.flatten import flatten
 from regulars.transfer.gzip_reader import BEGINNING
@@ -26,6 +30,7 @@ from regulars.transfer.source import Source
 
 ROWS = 10
 _MAX_CELL_CHARACTERS = 200
+_NAMES = ("first_name", "last_name")
 _SAMPLES = 3
 # Rows whose values are read for the samples and the warnings.
 _READ_ROWS = 1_000
@@ -130,7 +135,7 @@ def _samples(column: Column, rows: Sequence[SetRow]) -> list[str]:
         return []
     samples: dict[str, None] = {}
     for row in rows:
-        is_further = column.field in KIND_OF
+        is_further = column.field in KIND_OF or is_entry_field(column.field)
         text = _further(column, row) if is_further else _text(_stored(column.field, row))
         if text and row.values:
             samples[text] = None
@@ -140,15 +145,33 @@ def _samples(column: Column, rows: Sequence[SetRow]) -> list[str]:
 
 
 def _further(column: Column, row: SetRow) -> str:
-    """Return the emails or phones that a row has from a column, with their labels."""
+    """Return the emails or phones that a row has from a column, with their labels, or the part of a
+    further address."""
     key = f"{IMPORTED}{column.heading}"
+    if is_entry_field(column.field or ""):
+        return _text(_of_entry(column.field or "", row))
     texts = [
         f"{entry.label} <{entry.value}>" if entry.label else entry.value
         for contacts in row.contacts
+        if isinstance(contacts, ContactRow)
         for entry, own in zip(contacts.entries, contacts.keys, strict=True)
         if own == key
     ]
     return _text(", ".join(texts))
+
+
+def _of_entry(field: str, row: SetRow) -> str | None:
+    """Return a part of a further address of a row, or a label of an address."""
+    group, _, part = field.rpartition(".")
+    books = [contacts for contacts in row.contacts if isinstance(contacts, BookRow)]
+    if part == LABEL:
+        labels = dict(label for book in books for label in book.labels)
+        labels |= {entry.name: entry.label for book in books for entry in book.entries}
+        return labels.get(group) or labels.get(group.removeprefix(f"{BOOK}."))
+    found = [entry.address for book in books for entry in book.entries if entry.name == group]
+    if part == NAME and found:
+        return " / ".join(filter(None, (found[0].get(name) for name in _NAMES)))
+    return found[0].get(part) if found else None
 
 
 def _stored(field: str, row: SetRow) -> Any:

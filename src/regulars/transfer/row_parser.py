@@ -15,6 +15,7 @@ from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.emails import key_of_plain
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
+from regulars.transfer.address_reader import AddressReader
 from regulars.transfer.artefacts import unwrap
 from regulars.transfer.cell_reader import CellReader
 from regulars.transfer.column_selection import (
@@ -108,7 +109,10 @@ class RowParser:
         self.contacts = ContactReader(
             columns, has_lists=options.has_lists, is_strict=options.strict, is_own=is_own
         )
+        self._addresses = AddressReader(columns, is_strict=options.strict)
         self._headings = {c.field: c.heading for c in columns if c.field is not None}
+        if first := self._addresses.first_heading:
+            self._headings[BOOK] = first
         for c in columns:
             if kind := KIND_OF.get(c.field or ""):
                 self._headings.setdefault(kind.name, c.heading)
@@ -234,7 +238,7 @@ class RowParser:
             self._reader.put(row, target_of(f"{group}.{name}", name), value)
 
     def _set(self, row: ParsedRow, has_email_column: bool) -> SetRow:
-        contacts = self.contacts.finish(row)
+        contacts = self.contacts.finish(row) + self._addresses.finish(row, self.heading)
         node = row.node
         keys = _NO_KEYS
         if not node.keys().isdisjoint(_KEYS):

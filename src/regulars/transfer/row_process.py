@@ -99,7 +99,7 @@ class _Marshalled(_Pickled[SetRow]):
 
 
 def _has_objects(row: SetRow) -> bool:
-    return bool(row.problems or row.customer or row.warnings)
+    return bool(row.problems or row.customer or row.warnings or row.contacts)
 
 
 def _with_ids(row: SetRow, make: Callable[[Any], Any]) -> SetRow:

@@ -10,8 +10,9 @@ from regulars.core.fields import names_of
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS
 from regulars.transfer.column_selection import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
-from regulars.transfer.columns import ADDRESS_FIELDS, COMPOSED_PARTS
+from regulars.transfer.columns import ADDRESS_FIELDS
 from regulars.transfer.date_text import Order
+from regulars.transfer.entry_fields import COMPOSED_PARTS, is_entry_field
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.import_options import is_external
 from regulars.transfer.name_order import FAMILY_FIRST, TWO_LAST_NAMES
@@ -61,7 +62,8 @@ class Target:
         order: Order | None = None,
         is_own: bool = False,
     ) -> None:
-        group, dot, name = field.partition(".")
+        is_entry = is_entry_field(field)
+        group, dot, name = field.rpartition(".") if is_entry else field.partition(".")
         self.field = field
         self.heading = heading
         self.reader = reader
@@ -73,8 +75,9 @@ class Target:
             self.group, self.name = CUSTOM, ""
         address = group in ADDRESS_FIELDS and (name in PARTS or name in COMPOSED_PARTS)
         is_external_id = is_external(field)
-        self.is_valid = not dot or address or is_external_id or (group == CUSTOM and bool(name))
-        self.read: Read | None = READ.get(field)
+        self.is_valid = not dot or address or is_entry or is_external_id
+        self.is_valid |= group == CUSTOM and bool(name)
+        self.read: Read | None = READ.get(f"{ADDRESS_FIELDS[0]}.{name}" if is_entry else field)
         if field in TIMESTAMPS:
             self.read = lambda value: time_of(value, order)
         elif is_external_id:  # `external_id` alone is an id of the shop

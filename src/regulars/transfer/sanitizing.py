@@ -14,6 +14,7 @@ import orjson
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.core.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
+from regulars.customers.address_book import BOOK, MAX_ENTRIES
 from regulars.customers.bulk import NO_EMAIL_CONSENT, SURPLUS_TAGS
 from regulars.customers.contact_points import EMAILS, KINDS
 from regulars.customers.custom import MAX_DEPTH
@@ -24,6 +25,7 @@ from regulars.customers.values import MAX_TAGS
 
 CUSTOM = "custom"
 _LONG_TEXTS = names_of(FIELDS, fields.LongText)
+_MAX_ENTRIES = {BOOK: MAX_ENTRIES, **{kind.name: kind.max_count for kind in KINDS.values()}}
 # The prefix of the kinds of warnings in the problems of an import.
 WARNING = "warning_"
 WARNED_ROWS = f"{WARNING}rows"
@@ -122,9 +124,9 @@ def warning_message(change: str, field: str) -> str:
                 "Check whether the two are one person, or remove the email."
             )
         if field.partition(".")[2] == SURPLUS_CONTACTS:
-            kind = KINDS[field.partition(".")[0]]
+            name = field.partition(".")[0]
             return (
-                f"The customer has {kind.max_count} {kind.name}, which is the maximum. The others "
+                f"The customer has {_MAX_ENTRIES[name]} {name}, which is the maximum. The others "
                 "were stored in `custom`, up to 4,000 characters."
             )
         if field == "external_id":

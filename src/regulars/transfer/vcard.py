@@ -130,8 +130,8 @@ def _is_binary(line: str, is_after_binary: bool) -> bool:
 def parse_card(lines: list[str]) -> dict[str, Any]:
     """Return the values of a card by the names that headings have: `first_name`, `email`, `phone`,
     `notes`, `tags`, `billing_address.city` and the like. Further values have a number, as
-    `email_2`, and labels are in `email_label`, `email_2_label`; other properties have their own
-    names in lower case."""
+    `email_2`, and labels are in `email_label`, `email_2_label`; further addresses are objects, as
+    `address_2`. Other properties have their own names in lower case."""
     properties = [p for p in map(_parse_line, _unfold(lines)) if p is not None]
     data: dict[str, Any] = {}
     _put_names(data, properties)
@@ -149,16 +149,19 @@ def parse_card(lines: list[str]) -> dict[str, Any]:
             data[name] = value
             if label:
                 data[f"{name}_label"] = label
-    _put_addresses(data, _ranked(properties, "adr"))
+    company = next((_joined(p.value) for p in properties if p.name == "org"), "")
+    is_put = _put_addresses(data, _ranked(properties, "adr"), custom_labels, company)
     for p in properties:
         if p.name in _DROPPED or p.name in ("n", "fn", "email", "tel", "adr", "label"):
+            continue
+        if p.name == "org" and is_put and _joined(p.value) == company:
             continue
         _put_other(data, p)
     return data
 
 
 def _label_of(p: _Property, custom_labels: Mapping[str, str]) -> str:
-    """Return the label of an email or a phone: that of Apple for its group, else its type."""
+    """Return the label of an email, a phone or an address: that of Apple for its group, else its type."""
     if p.group and (label := custom_labels.get(p.group)):
         return label.removeprefix("_$!<").removesuffix(">!$_")
     return next((label for type_, label in _LABELS.items() if type_ in p.types), "")
@@ -176,37 +179,53 @@ def _put_names(data: dict[str, Any], properties: list[_Property]) -> None:
         data["name"] = full
 
 
-def _put_addresses(data: dict[str, Any], addresses: list[_Property]) -> None:
+def _put_addresses(
+    data: dict[str, Any],
+    addresses: list[_Property],
+    custom_labels: Mapping[str, str],
+    company: str,
+) -> bool:
     """Set the address of the home (else the first one that is not of work) as the shipping
-    address, and that of work as the billing address."""
+    address, that of work as the billing address, and the others as further ones. Return whether
+    the company is in one of them: that of work, else the first one that is not of the home."""
     home = [p for p in addresses if "home" in p.types]
     work = [p for p in addresses if "work" in p.types and "home" not in p.types]
     others = [p for p in addresses if p not in home and p not in work]
     shipping = next(iter(home + others + work), None)
     billing = next((p for p in work if p is not shipping), None)
-    left = [p for p in addresses if p is not shipping and p is not billing]
-    for kind, address in (("shipping_address", shipping), ("billing_address", billing)):
-        if address is None:
-            continue
-        parts = dict(zip(_ADDRESS_PARTS, _split(address.value, ";"), strict=False))
-        lines = [
-            part.strip() for part in re.split(r"[\r\n]+", parts.get("street", "")) if part.strip()
-        ]
-        extra = (parts.get("extended", "").strip(), parts.get("po_box", "").strip())
-        lines += [part for part in extra if part]
-        values = {
-            "line1": lines[0] if lines else "",
-            "line2": ", ".join(lines[1:]),
-            "city": parts.get("city", ""),
-            "state": parts.get("region", ""),
-            "zip": parts.get("postal_code", ""),
-            "country": parts.get("country", ""),
-        }
-        data.update({f"{kind}.{key}": value for key, value in values.items() if value.strip()})
-    for index, address in enumerate(left[:_MAX_VALUES]):
-        text = ", ".join(part.strip() for part in _split(address.value, ";") if part.strip())
-        if text:
-            data[f"address_{index + 2}"] = text
+    further = [p for p in addresses if p is not shipping and p is not billing][:_MAX_VALUES]
+    of_company = next(iter(work + others), None) if company else None
+    for name, address in (("shipping_address", shipping), ("billing_address", billing)):
+        if address is not None:
+            parts = _address_parts(address, custom_labels)
+            parts |= {"company": company} if address is of_company else {}
+            data.update({f"{name}.{key}": value for key, value in parts.items()})
+    for number, address in enumerate(further, 2):
+        if parts := _address_parts(address, custom_labels):
+            data[f"address_{number}"] = parts | (
+                {"company": company} if address is of_company else {}
+            )
+    return of_company is not None
+
+
+def _address_parts(address: _Property, custom_labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts of an address that are not empty, and its label; nothing if it is empty."""
+    parts = dict(zip(_ADDRESS_PARTS, _split(address.value, ";"), strict=False))
+    lines = [part.strip() for part in re.split(r"[\r\n]+", parts.get("street", ""))]
+    lines = [line for line in lines if line]
+    extra = (parts.get("extended", "").strip(), parts.get("po_box", "").strip())
+    lines += [part for part in extra if part]
+    values = {
+        "line1": lines[0] if lines else "",
+        "line2": ", ".join(lines[1:]),
+        "city": parts.get("city", ""),
+        "state": parts.get("region", ""),
+        "zip": parts.get("postal_code", ""),
+        "country": parts.get("country", ""),
+    }
+    values = {key: value for key, value in values.items() if value.strip()}
+    label = _label_of(address, custom_labels)
+    return values | ({"label": label} if values and label else {})
 
 
 def _put_other(data: dict[str, Any], p: _Property) -> None:
@@ -214,8 +233,7 @@ def _put_other(data: dict[str, Any], p: _Property) -> None:
         tags = [tag.strip() for tag in _split(p.value, ",") if tag.strip()]
         data["tags"] = [*data.get("tags", []), *tags][:_MAX_TAGS]
         return
-    text = ", ".join(part for part in _split(p.value, ";") if part) if p.name == "org" else ""
-    text = text or _plain(p.value)
+    text = _joined(p.value) if p.name == "org" else _plain(p.value)
     key = _NAMES.get(p.name, p.name)
     if not text.strip():
         return
@@ -227,6 +245,11 @@ def _put_other(data: dict[str, Any], p: _Property) -> None:
         if numbered not in data:
             data[numbered] = text
             return
+
+
+def _joined(value: str) -> str:
+    """Return the parts of a value as one text."""
+    return ", ".join(part for part in _split(value, ";") if part) or _plain(value)
 
 
 def _ranked(properties: list[_Property], name: str) -> list[_Property]:

@@ -656,7 +656,7 @@ function loadMappings(accountId) {
 /** The fields that a column can be, with `field` selected. */
 function columnOptions(heading, field, fields) {
   const custom = `custom.${heading}`;
-  const names = field?.startsWith("custom.") && field !== custom ? [...fields, field] : fields;
+  const names = field && field !== custom && !fields.includes(field) ? [...fields, field] : fields;
   return selectOptions(
     [
       [IGNORED_COLUMN, t.imports.leaveOut],
