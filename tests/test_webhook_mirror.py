@@ -7,7 +7,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,10 +30,13 @@ from tests.support import (
 # The columns in an event. The mirror has its own `_id` and timestamps.
 COLUMNS = (
     "email,phone,first_name,last_name,accepts_marketing,notes,tags,custom,shipping_address,"
-    "billing_address"
+    "billing_address,emails,phones,addresses"
 )
 CONFLICTS = {"errors_dup_email", "errors_customer_not_found", "errors_restore_conflict"}
 RESTORE = "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { id } } }"
+UPDATE = """mutation($i: ID!, $n: InputUpdateCustomer!) {
+  updateCustomer(id: $i, node: $n) { id } }"""
+ACCOUNT = ("--account", "shop", "--database-url")
 WRITES = 1_000
 WAIT_SECONDS = 120
 # The retry time makes the first retry after a second.
@@ -90,6 +93,26 @@ class Writer:
     def email(self) -> str:
         return f"u{self.draw.randrange(120)}@example.com"
 
+    def lists(self, email: str) -> dict[str, Any]:
+        """Return lists of emails, phones or addresses, or the default addresses."""
+        draw = self.draw
+        streets = [{"line1": "1 Rue", "city": "Fès"}, {"city": "Paris"}, {"country": "MA"}]
+        books = [
+            [{"address": street, "label": draw.choice(["", "old"])} for street in chosen]
+            for chosen in (streets[:1], streets, [])
+        ]
+        for book in books[: draw.randrange(3)]:
+            book[-1]["default_shipping"] = True
+        values: dict[str, Any] = {
+            "emails": [{"email": email, "default": True}, {"email": self.email(), "label": "b"}],
+            "phones": [
+                {"phone": "+1 555", "label": draw.choice(["", "desk"])},
+                {"phone": "+3 777"},
+            ],
+            "addresses": draw.choice(books),
+        }
+        return {name: values[name] for name in draw.sample(sorted(values), draw.randrange(3))}
+
     def node(self) -> dict[str, Any]:
         draw = self.draw
         address = {"line1": draw.choice(["1 Rue", None]), "city": draw.choice(["Fès", "Paris"])}
@@ -123,11 +146,12 @@ class Writer:
             self.write_ignoring_conflicts(
                 "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }", n=node
             )
+        elif kind < 0.4:
+            email = self.email()
+            self.write_ignoring_conflicts(UPDATE, i=chosen, n={"email": email} | self.lists(email))
         elif kind < 0.65:
             node = self.node() | ({"email": self.email()} if draw.random() < 0.3 else {})
-            update = """mutation($i: ID!, $n: InputUpdateCustomer!) {
-              updateCustomer(id: $i, node: $n) { id } }"""
-            self.write_ignoring_conflicts(update, i=chosen, n=node)
+            self.write_ignoring_conflicts(UPDATE, i=chosen, n=node)
         elif kind < 0.75:
             self.write_ignoring_conflicts(
                 "mutation($i: [ID!]!) { deleteCustomers(items: $i) }", i=[chosen]
@@ -155,26 +179,109 @@ class Writer:
         assert keys <= CONFLICTS, response
 
 
-@pytest.mark.slow
-def test_a_server_mirrors_another_by_webhooks(
-    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = servers
-    for server in servers:
+def connect(first: Server, second: Server, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the second server mirror an account of the first one. Return a token of each."""
+    for server in (first, second):
         created = run_regulars("account", "create", "shop", "--database-url", server.database_url)
         assert created.returncode == 0, created.stderr
     scopes = ("customers", "orders:write", "webhooks")
-    tokens = [create_token(server, "shop", scopes=scopes) for server in servers]
-    options = ("--account", "shop", "--database-url")
-    secret = run_regulars("webhook-secret", "show", *options, first.database_url).stdout.strip()
+    tokens = [create_token(server, "shop", scopes=scopes) for server in (first, second)]
+    secret = run_regulars("webhook-secret", "show", *ACCOUNT, first.database_url).stdout.strip()
     monkeypatch.setattr(sys, "stdin", io.StringIO(secret.splitlines()[0] + "\n"))
-    result = run_regulars("inbox", "secret", *options, second.database_url)
+    result = run_regulars("inbox", "secret", *ACCOUNT, second.database_url)
     assert result.returncode == 0, result.stderr
     with Client(first, tokens[0]) as client:
         for type_ in ("signup", "updated", "deleted", "restored"):
             url = f"{second.url}/in/shop/contact/{type_}"
             node = {"type": f"contact/{type_}", "url": url}
             client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=node)
+    return tokens
+
+
+def wait_for(check: Callable[[], bool]) -> None:
+    """Wait until a check is true."""
+    deadline = time.monotonic() + 60
+    while not check():
+        assert time.monotonic() < deadline, "the mirror is not the same after 60 s"
+        time.sleep(0.1)
+
+
+BY_EMAIL = """query($e: String!) { customer(by: {email: $e}) { email phone shipping_address { line1 } emails { email label default
+  verified_at(format: "ISO") } phones { phone label default } addresses { label default_shipping default_billing
+  address { line1 city company } } } }"""
+
+
+def test_lists_are_mirrored_by_webhooks(
+    servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = connect(*servers, monkeypatch)
+    with Client(servers[0], tokens[0]) as client, Client(servers[1], tokens[1]) as mirror:
+
+        def expect_equal(*emails: str) -> None:
+            def same() -> bool:
+                there = [
+                    each.run(BY_EMAIL, e=email) for email in emails for each in (client, mirror)
+                ]
+                return all(
+                    a == b and a["data"]["customer"]
+                    for a, b in zip(there[::2], there[1::2], strict=True)
+                )
+
+            wait_for(same)
+
+        first = client.create(
+            "ana@x.test",
+            emails=[
+                {"email": "ana@x.test", "label": "work", "default": True},
+                {"email": "home@x.test", "verified_at": "2026-01-02T03:04:05.000Z"},
+            ],
+            phones=[{"phone": "+351912345678", "label": "mobile"}, {"phone": "225550123"}],
+            addresses=[
+                {
+                    "address": {"line1": "Rua 8", "company": "Acme"},
+                    "default_shipping": True,
+                    "label": "Old",
+                },
+                {"address": {"line1": "Calle 1"}, "default_billing": True},
+                {"address": {"city": "Paris"}, "label": "Boat"},
+            ],
+        )["id"]
+        expect_equal("ana@x.test")
+        # Replaced, with another default, and then without anything more than defaults.
+        lists = {
+            "emails": [{"email": "home@x.test", "default": True}, {"email": "ana@x.test"}],
+            "phones": [{"phone": "225550123"}],
+            "addresses": [
+                {"address": {"city": "Paris"}},
+                {"address": {"line1": "Rua 9"}, "default_billing": True},
+            ],
+        }
+        client.data(UPDATE, i=first, n=lists)
+        expect_equal("home@x.test")
+        # An email moves to another customer, who is created before the first one is changed there.
+        client.data(UPDATE, i=first, n={"emails": [{"email": "home@x.test"}], "addresses": []})
+        client.create("ben@x.test", emails=[{"email": "ana@x.test", "label": "taken over"}])
+        expect_equal("home@x.test", "ben@x.test")
+        # Only a default: an event changes it, and leaves a list of the mirror as the sender has it.
+        client.data(UPDATE, i=first, n={"shipping_address": {"line1": "Weg 5"}, "phone": "1"})
+        expect_equal("home@x.test")
+    assert (
+        json.loads(
+            run_regulars("inbox", "list", "--json", *ACCOUNT, servers[1].database_url).stdout
+        )
+        == []
+    )
+    for server in servers:
+        assert run_regulars("verify", "--database-url", server.database_url).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_server_mirrors_another_by_webhooks(
+    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = servers
+    tokens = connect(first, second, monkeypatch)
+    with Client(first, tokens[0]) as client:
 
         def write(seed: int) -> None:
             with Client(first, tokens[0]) as client:
@@ -184,7 +291,7 @@ def test_a_server_mirrors_another_by_webhooks(
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
-        inbox_command = ("inbox", "list", "--json", *options, second.database_url)
+        inbox_command = ("inbox", "list", "--json", *ACCOUNT, second.database_url)
 
         def expect_equal_customers() -> None:
             source_rows = export_rows(first, tmp_path)

@@ -69,8 +69,8 @@ class SetRow(NamedTuple):
     `shop_id_key`. Those in `values` identify the customer and are added; with `mirrored` they
     replace those that it has. `no_email` is the message if a new customer needs an email and the
     row has none.
-    `contacts` are further emails, phones and addresses, which identify no customer. `own_id` is the `_id` of a
-    customer without an email in our export.
+    `contacts` are further emails, phones and addresses, which identify no customer. `own_id` is the
+    `_id` of a customer without an email in our export.
     `problems` reject the row. `path` is the path of the row in the input. `warnings` describe
     values that were changed or could not be read. `new_customer` is what
     `values` would create, if it was computed in advance. `version` is the one that an existing

@@ -29,8 +29,8 @@ def with_contacts(
     unit: CustomerUnitOfWork, row: SetRow, stored: Row | None, values: Values
 ) -> tuple[Values, tuple[str, ...]]:
     """Return the values of a row with its further emails, phones and addresses, which are added to
-    those of the customer. An email of another customer, and what the customer has no room for, is kept in
-    `custom`; then `emails.taken`, `emails.surplus` and the like are returned, too."""
+    those of the customer. An email of another customer, and what the customer has no room for, is
+    kept in `custom`; then `emails.taken`, `emails.surplus` and the like are returned, too."""
     kept_fields: list[str] = []
     for contacts in row.contacts:
         change: Book | Change | None
@@ -79,8 +79,9 @@ def _merge(
 def _merge_book(
     unit: CustomerUnitOfWork, book: BookRow, stored: Row | None, values: Values
 ) -> tuple[Book | None, dict[str, str], list[str]]:
-    """Return the address book after a row, or None if the row adds nothing to it. A default address that is new gets the
-    label of the row. The first further address is the default of a customer without one."""
+    """Return the address book after a row, or None if the row adds nothing to it. A default address
+    that is new gets the label of the row. The first further address is the default of a customer
+    without one."""
     before = stored or dict.fromkeys((*FLAGS, BOOK))
     defaults = {
         name: addresses.dump(addresses.merge(addresses.load(before[name]), values[name]))

@@ -20,6 +20,8 @@ from regulars.customers.commands import (
     Reference,
     customer_ids,
     email_keys,
+    has_lists,
+    keys_of_lists,
     named_shop_ids,
     settings_of_new,
 )
@@ -29,6 +31,9 @@ from regulars.store import LookupKeys
 from regulars.store.large_work import is_large
 
 SHOP_ID_LENGTH = 255
+# Another Regulars makes these attempts within 13 minutes. An earlier event may arrive meanwhile.
+# After that, the event is applied as it is.
+_EARLY_ATTEMPTS = 4
 
 
 class ShopIds(NamedTuple):
@@ -96,7 +101,8 @@ class RecordContact(SmallCommand):
     and its custom fields replaced. `delivery` is present if another Regulars sent the event.
     `sender_customer_id` is the `_id` in the event. `mirrored_customer_id` is the same id if the
     account mirrors the sender: then it identifies the customer here. `restored_ids` are customers
-    that may have the shop id in the trash.
+    that may have the shop id in the trash. `lists` are the emails, phones and addresses that
+    another Regulars sent.
     """
 
     values: Values
@@ -110,6 +116,13 @@ class RecordContact(SmallCommand):
     sender_customer_id: int | None = None
     mirrored_customer_id: int | None = None
     restored_ids: frozenset[int] = frozenset()
+    lists: Values = field(default_factory=dict)
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the sender will repeat the event soon, so that an earlier one can arrive
+        first."""
+        return self.delivery is not None and self.delivery.attempt <= _EARLY_ATTEMPTS
 
     @property
     def shop_id(self) -> str | None:
@@ -118,15 +131,16 @@ class RecordContact(SmallCommand):
 
     @property
     def is_large(self) -> bool:
-        return bool(self.restored_ids) or is_large(self.values)
+        return bool(self.restored_ids) or is_large(self.values) or is_large(self.lists)
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
             restored_ids=self.restored_ids,
-            email_keys=email_keys(self.values),
+            email_keys=email_keys(self.values).union(keys_of_lists(self.lists)),
             phone_terms=frozenset([person_phone_term(self.values)]) - {""},
             account_settings=settings_of_new(self.values),
+            table_versions=has_lists(self.lists),
             shop_ids=self.shop_ids.all_ids,
             **record_lookups(self.idempotency_record),
         )

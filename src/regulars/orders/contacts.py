@@ -5,6 +5,7 @@ A customer is matched by the id of the shop, then by email.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,6 +19,7 @@ from regulars.customers.identification import last_identifier, of_email
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import replacement_patch, with_values
 from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
+from regulars.orders.contact_lists import with_lists
 from regulars.orders.identification import owner_without_email
 from regulars.orders.rules import create_customer, fill_values
 from regulars.orders.shop_ids import CUSTOMER
@@ -31,10 +33,6 @@ from regulars.trash.rules import restore
 from regulars.trash.table import trash
 
 _NO_EMAIL = "No customer has this shop id, and a new customer needs an email. Send the email."
-
-# Another Regulars makes these attempts within 13 minutes. An earlier event may arrive meanwhile.
-# After that, the event is applied as it is.
-_EARLY_ATTEMPTS = 4
 
 
 def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
@@ -119,7 +117,7 @@ def _restore(unit: CustomerUnitOfWork, command: RecordContact, trashed: _Trashed
         return _record(unit, command)
     except Rejected as error:
         unit.roll_back(savepoint)
-        if _is_retried(command) and any(isinstance(p, RestoreConflict) for p in error.problems):
+        if command.is_early and any(isinstance(p, RestoreConflict) for p in error.problems):
             raise Rejected(HeldEmail(("node", "email"))) from error
         raise
 
@@ -139,7 +137,7 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     holder = unit.holder(values.get("email_key", ""))
     problems = list(command.problems)
     if holder not in (None, customer_id):
-        if _is_retried(command) and (
+        if command.is_early and (
             customer_id is not None or unit.shop_ids.has_customer(holder or 0)
         ):
             raise Rejected(HeldEmail(("node", "email")))
@@ -149,15 +147,17 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         problems.append(MissingEmail(_NO_EMAIL, ("node", "email")))
     stored = unit.customer(customer_id if customer_id is not None else holder or 0)
     if stored is not None and customer_id is None and values["email_key"] != stored["email_key"]:
-        # It was found by another email than its default, which stays.
+        # It was found by another email than its default, which stays, as do its lists.
         values = {k: v for k, v in values.items() if k not in ("email", "email_key")}
+        command = replace(command, lists={})
     if stored is None:
         stored, problems = owner_without_email(
             unit, values, shop_id, problems, is_mirrored=command.delivery is not None
         )
     else:
         problems = of_email(unit, problems, stored)
-    if problems:
+    values, of_lists = with_lists(unit, command, stored, values)
+    if problems := [*problems, *of_lists]:
         raise Rejected(*problems)
     ids = unit.shop_ids.added(stored["external_ids"] if stored else None, shop_id, CUSTOMER)
     if ids is not None and (stored is None or ids != stored["external_ids"]):
@@ -184,11 +184,6 @@ def _is_late(unit: CustomerUnitOfWork, command: RecordContact) -> bool:
     if delivery is None or not (command.should_fill_empty or delivery.attempt > 1):
         return False
     return delivery.event < unit.shop_ids.last_event(command.shop_id)
-
-
-def _is_retried(command: RecordContact) -> bool:
-    """Whether the sender will repeat the event soon, so that an earlier one can arrive first."""
-    return command.delivery is not None and command.delivery.attempt <= _EARLY_ATTEMPTS
 
 
 def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:

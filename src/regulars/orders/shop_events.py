@@ -30,6 +30,7 @@ from regulars.orders.commands import (
     RestoreContact,
     ShopIds,
 )
+from regulars.orders.contact_lists import read_lists
 from regulars.orders.shop_input import (
     clean_address,
     clean_address_patch,
@@ -294,15 +295,17 @@ def _parse_contact(
     if not raw.get("email") and not is_removed:
         raw.pop("email", None)
     values, problems = clean_values(raw, ("node",))
+    lists, list_problems = read_lists(node) if delivery else ({}, [])
     ids = (ShopIds(read_shop_id(node)), delivery, read_regulars_id(node))
     return command(
         values,
         at,
         should_fill_empty,
-        [*problems, *address_problems],
+        [*problems, *address_problems, *list_problems],
         idempotency_record,
         origin,
         *ids,
+        lists=lists,
     )
 
 

@@ -161,7 +161,8 @@ def parse_card(lines: list[str]) -> dict[str, Any]:
 
 
 def _label_of(p: _Property, custom_labels: Mapping[str, str]) -> str:
-    """Return the label of an email, a phone or an address: that of Apple for its group, else its type."""
+    """Return the label of an email, a phone or an address: that of Apple for its group, else its
+    type."""
     if p.group and (label := custom_labels.get(p.group)):
         return label.removeprefix("_$!<").removesuffix(">!$_")
     return next((label for type_, label in _LABELS.items() if type_ in p.types), "")
