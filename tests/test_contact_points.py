@@ -371,6 +371,23 @@ def test_a_dry_run_changes_nothing(client: Client) -> None:
     client.create("b@x.test")
 
 
+def test_rows_of_two_customers_with_one_email_are_no_duplicates(client: Client) -> None:
+    ids = [client.create(email)["id"] for email in ("a@x.test", "b@x.test")]
+    both = [{"id": id_, "email": "n@x.test"} for id_ in ids]
+    further = [
+        {"email": f"{name}@x.test", "emails": entries(f"{name}@x.test", "m@x.test")}
+        for name in ("n", "b")
+    ]
+    for nodes, place in ((both, ["email"]), (further, ["emails", 1, "email"])):
+        rows = client.data(SET, nodes=nodes, policy="REJECT_ROW")["setCustomers"]["rows"]
+        assert [row["outcome"] for row in rows] == ["UPDATED", "REJECTED"]
+        ((error),) = rows[1]["errors"]
+        assert error["key"] == "errors_dup_email"
+        assert error["input_path"] == ["nodes", 1, *place]
+    assert emails(client, "1") == ["n@x.test", "m@x.test"]
+    assert emails(client, "2") == ["b@x.test"]
+
+
 def test_rows_find_customers_by_any_email(client: Client) -> None:
     client.create("a@x.test", emails=entries("b@x.test"))
     rows = client.data(

@@ -357,7 +357,9 @@ def test_a_vcard_becomes_a_record() -> None:
         "billing_address.country": "Spain",
         "notes": "One, two\nthree\\four",
         "tags": ["vip", "go,ld"],
-        "org": "Acme, Sales",
+        "billing_address.company": "Acme, Sales",
+        "billing_address.label": "work",
+        "shipping_address.label": "home",
         "birthday": "1990-05-02",
         "updated_at": "2024-01-02T03:04:05Z",
     }

@@ -60,23 +60,30 @@ _EMAIL = ("email", "email_key")
 
 @dataclass(slots=True)
 class _FirstRows:
-    """The first row of each customer in a command, by `_id`, email and external id."""
+    """The first row of each customer in a command, by `_id`, email and external id. `numbers` are
+    the `_id`s of the customers of rows."""
 
     rows: dict[int | str | ExternalId, int] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
 
     def first(self, number: int | None, values: Values, index: int) -> int | None:
-        """Return the index of an earlier row of the customer, or None, and remember this row."""
+        """Return the index of an earlier row of the customer, or None, and remember this row. Rows
+        of different customers can have the same email or external id, which is another problem."""
         names: list[int | str | ExternalId] = [number] if number else []
         names += email_keys(values)
         names += values.get("external_ids") or ()
-        before = next((self.rows[name] for name in names if name in self.rows), None)
+        earlier = (self.rows[name] for name in names if name in self.rows)
+        before = next((n for n in earlier if number in (None, self.numbers.get(n, number))), None)
         for name in names:
             self.rows.setdefault(name, index)
+        if number:
+            self.numbers[index] = number
         return before
 
     def note(self, number: int, index: int) -> None:
         """Remember a row that has created a customer."""
         self.rows.setdefault(number, index)
+        self.numbers[index] = number
 
 
 def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
