@@ -446,3 +446,35 @@ def test_an_export_has_labels_and_defaults(tmp_path: Path) -> None:
         assert again.run("import", str(target), "--match", "_id", "--json").returncode == 0
     for first, second_content in contents:
         assert first == second_content
+
+
+def test_long_lists_cost_what_they_have(client: Client) -> None:
+    """A list is estimated at 10 entries for each customer; further ones are charged afterwards."""
+    client.create(
+        "p@x.test",
+        emails=[{"email": f"{name}@x.test"} for name in ("p", *range(19))],
+        phones=[{"phone": f"+3519000000{n:02}"} for n in range(20)],
+        addresses=[{"address": {"line1": f"Street {n}"}} for n in range(100)],
+    )
+    for n in range(3):
+        client.create(f"plain{n}@x.test")
+
+    def cost(selection: str, root: str = "node(id: 1)") -> tuple[int, int]:
+        inner = (
+            f"... on Customer {{ {selection} }}"
+            if root.startswith("node")
+            else f"edges {{ node {{ {selection} }} }}"
+        )
+        client.http.headers["Regulars-Cost"] = "1"
+        body = client.run(f"{{ {root} {{ {inner} }} }}")
+        assert "errors" not in body, body
+        figures = body["extensions"]["cost"]
+        return figures["requested"], figures["actual"]
+
+    assert cost("emails { email }") == (11, 21)
+    assert cost("phones { phone }") == (11, 21)
+    assert cost("addresses { label }") == (11, 101)
+    assert cost("addresses { address { city } }") == (21, 201)
+    # The lists of all customers of a page are estimated together.
+    assert cost("emails { email }", "customers(first: 4)") == (45, 45)
+    assert cost("addresses { label }", "customers(first: 4)") == (45, 105)

@@ -76,12 +76,15 @@ class Nested:
 
     `is_page` is true for the rows of a page whose size is an argument of the root field, or of the
     `Related` field above. `can_be_large` is true if the columns can have kilobytes.
+    `count(*columns)` returns the number of rows in all lists. Without it, lists cost as many points
+    as is estimated.
     """
 
     columns: tuple[str, ...]
     extract: ColumnFunction | None = None
     is_page: bool = False
     can_be_large: bool = False
+    count: Callable[..., int] | None = None
 
     def __post_init__(self) -> None:
         _check_columns(self.columns, self.extract)

@@ -78,8 +78,9 @@ def _estimate_count(plan: NestedPlan) -> int:
 class OpenList(NamedTuple):
     """A field that is a list of estimated length, or has such lists below it.
 
-    `column_refs` and `extract` find its objects in a row. `points` is the cost of each object if
-    the field itself is such a list, else 0. `inner` are the open lists of its objects.
+    `column_refs` and `extract` find its objects in a row, and `count` only their number. `points`
+    is the cost of each object if the field itself is such a list, else 0. `inner` are the open
+    lists of its objects.
     """
 
     column_refs: ColumnRefs
@@ -87,6 +88,7 @@ class OpenList(NamedTuple):
     is_list: bool
     points: int
     inner: Sequence[OpenList]
+    count: Callable[..., int] | None = None
 
 
 def find_open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
@@ -98,11 +100,19 @@ def find_open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
             lists += find_open_lists(nested.object)
         elif isinstance(nested, NestedPlan):
             inner = find_open_lists(nested.object)
-            is_open = nested.is_related and nested.is_list and nested.size is None
+            has_count = nested.is_related or nested.count is not None
+            is_open = has_count and nested.is_list and nested.size is None
             points = 1 + _object_weight(nested.object).fixed if is_open else 0
             if points or inner:
                 lists.append(
-                    OpenList(nested.column_refs, nested.extract, nested.is_list, points, inner)
+                    OpenList(
+                        nested.column_refs,
+                        nested.extract,
+                        nested.is_list,
+                        points,
+                        inner,
+                        nested.count,
+                    )
                 )
     return lists
 
@@ -112,6 +122,10 @@ def compute_surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
     points = 0
     for open_list in lists:
         columns = [[row[column_ref] for row in rows] for column_ref in open_list.column_refs]
+        if open_list.count is not None and not open_list.inner:
+            surplus = open_list.count(*columns) - LIST_SIZE * len(rows)
+            points += open_list.points * max(0, surplus)
+            continue
         cells = columns[0] if open_list.extract is None else open_list.extract(*columns)
         present = [cell for cell in cells if cell is not None]
         if open_list.points:

@@ -67,7 +67,7 @@ class NestedPlan:
     `extract(*columns)` returns a column of rows, or of lists of rows; without `extract` that is the
     only column. `is_page` is true for the rows of a page. `size` is the number of rows on the page
     inside the object, or the maximum length of the list; None if it is unknown. `can_be_large` is
-    true if a column can have kilobytes.
+    true if a column can have kilobytes. `count(*columns)` returns the number of rows in all lists.
     """
 
     column_refs: ColumnRefs
@@ -79,6 +79,7 @@ class NestedPlan:
     size: int | None = None
     can_be_large: bool = False
     is_related: bool = False
+    count: Callable[..., int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class Compiler:
                 self._object(target, nodes, layout.nested(name, has_dict_rows)),
                 is_page=binding.is_page,
                 can_be_large=binding.can_be_large,
+                count=binding.count,
             )
         return FieldPlan(key, nodes, is_nullable, nested)
 

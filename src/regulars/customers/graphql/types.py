@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,7 +69,24 @@ def _contact_points(name: str) -> Nested:
         points = contact_points.load(stored, value)
         return [contact_row(kind, customer_id, points, e) for e in points.default_first()]
 
-    return Nested(("customer_id", kind.default, name), PerRow(rows), can_be_large=True)
+    def count(_ids: Sequence[int], values: Sequence[str], stored: Sequence[str | None]) -> int:
+        return sum(
+            len(contact_points.load(text, value).entries) if text else bool(value)
+            for value, text in zip(values, stored, strict=True)
+        )
+
+    columns = ("customer_id", kind.default, name)
+    return Nested(columns, PerRow(rows), can_be_large=True, count=count)
+
+
+def _count_addresses(_ids: Sequence[int], *columns: Sequence[str | None]) -> int:
+    """Return the number of entries in the address books of customers."""
+    return sum(
+        len(address_book.api_rows(0, shipping, billing, book))
+        if book
+        else bool(shipping) + bool(billing and billing != shipping)
+        for shipping, billing, book in zip(*columns, strict=True)
+    )
 
 
 def contact_row(
@@ -112,6 +129,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
         ("customer_id", SHIPPING, BILLING, field.name),
         PerRow(address_book.api_rows),
         can_be_large=True,
+        count=_count_addresses,
     ),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
