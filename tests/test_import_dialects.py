@@ -40,6 +40,18 @@ from tests.test_import_files import Table
         ("a,b,\nx,1\ny,2,\n", [["x", "1"], ["y", "2"]]),
         ("sep=;\r\na;b\r\nx,1;2\r\n", [["x,1", "2"]]),
         ('"sep=;"\na;b\nx,1;2\n', [["x,1", "2"]]),
+        ("email^name\na@x^Ana, M\n", [["a@x", "Ana, M"]]),
+        (
+            "email:name:city\na@x:Ana:Porto\nb@x:Ben:Fès\n",
+            [["a@x", "Ana", "Porto"], ["b@x", "Ben", "Fès"]],
+        ),
+        # No delimiters: some rows have other numbers of them, or the headings are none.
+        (
+            "email:name:city\na@x:Ana:Porto\nb@x\nc@x\n",
+            [["a@x:Ana:Porto"], ["b@x"], ["c@x"]],
+        ),
+        ("email\na@x\nb@x^2\n", [["a@x"], ["b@x^2"]]),
+        ("Time 10:30:00\n10:31:00\n", [["10:31:00"]]),
     ],
 )
 def test_a_dialect_is_recognised(text: str, cells: list[list[str]]) -> None:

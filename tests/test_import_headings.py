@@ -24,6 +24,7 @@ from regulars.transfer.column_choice import Chooser
 from regulars.transfer.column_profile import ColumnProfile
 from regulars.transfer.columns import Column, is_own_export, recognised
 from regulars.transfer.consent import is_subscription_state, read_consent
+from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import DEFAULT_COLUMNS
 from regulars.transfer.heading_dictionary import comparable
@@ -317,6 +318,16 @@ def test_a_column_of_companies_is_no_address_without_the_others() -> None:
     assert columns["Company"] == "shipping_address.company"
 
 
+def test_a_district_is_a_state_in_portugal_alone() -> None:
+    headings = "email,Morada,Distrito,Concelho"
+    found = fields(headings, "a@x.test,Rua 8,Viana do Castelo,Caminha", "b@x.test,Rua 9,Évora,Mora")
+    assert found["Distrito"] == "shipping_address.state"
+    found = fields("email,Dirección,Distrito", "a@x.test,Av. 1,Miraflores", "b@x.test,Av. 2,Lince")
+    assert found["Distrito"] == "shipping_address.area"
+    found = fields("email,Rua,Distrito,Estado", "a@x.test,Rua 8,Porto,SP")
+    assert found["Distrito"] == "shipping_address.area"
+
+
 def test_a_code_of_a_country_is_preferred_to_its_name() -> None:
     headings = "email,City,Country,Country Code"
     full = fields(headings, "a@x.test,NY,United States,US")
@@ -572,9 +583,10 @@ def test_no_column_is_lost_and_no_field_has_two(headings: list[str], data: st.Da
     )
     names = ["email", *headings]
     profiles = profiles_of([["a@x.test", *row] for row in rows], len(names))
-    columns = assign_columns(names, profiles, {}, "custom")
+    has_lists = data.draw(st.booleans())
+    columns = assign_columns(names, profiles, {}, "custom", has_lists=has_lists)
     assert [c.position for c in columns] == list(range(len(names)))
-    plain = [c.field for c in columns if c.field and c.reader is None]
+    plain = [c.field for c in columns if c.field and c.reader is None and c.field not in KIND_OF]
     assert len(set(plain)) == len(plain)
     for column, name, profile in zip(columns, names, profiles, strict=True):
         left_out = is_secret(column.heading) or name.strip() == "regulars_problem"

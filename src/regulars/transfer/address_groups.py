@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
-from regulars.transfer.column_profile import ColumnProfile, has_letters, is_mostly_place
+from regulars.transfer.column_profile import (
+    ColumnProfile,
+    has_letters,
+    is_mostly_district,
+    is_mostly_place,
+)
 from regulars.transfer.composed_fields import PARTS_OF_STREETS, ZIP_CITY
 from regulars.transfer.heading_dictionary import words
 from regulars.transfer.heading_stems import country_share
@@ -59,6 +64,8 @@ def part_of(candidate: Candidate, columns: Sequence[Candidate]) -> str:
         return "city"  # `Kraj` is a country in Polish, and a place in Slovenian
     if part == "city" and "zip" not in others and is_mostly_place(candidate.profile):
         return ZIP_CITY
+    if part == "area" and "state" not in others and is_mostly_district(candidate.profile):
+        return "state"
     if part == SUBURB:
         return "area" if has_city else "city"
     if part == "name" and len(others & {"first_name", "last_name"}) == 1:

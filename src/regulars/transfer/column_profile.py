@@ -116,6 +116,11 @@ def is_mostly_place(profile: ColumnProfile) -> bool:
     return share(profile, is_place) > 0.6
 
 
+def is_mostly_district(profile: ColumnProfile) -> bool:
+    """Return whether most values are districts of Portugal."""
+    return share(profile, lambda value: comparable(value) in value_words().districts) > 0.6
+
+
 def has_circles_and_crosses(profile: ColumnProfile) -> bool:
     """Return whether the values are `O` for yes and `X` for no, as in Korea and Japan. Elsewhere an
     `X` alone marks a box as checked."""

@@ -17,6 +17,9 @@ from regulars.transfer.columns import recognised
 # Characters of a cell. A longer one has a quote that is never closed.
 LONGEST_CELL = 1024 * 1024
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+# Delimiters of a file whose headings have none of the others, with the fewest headings: colons are
+# in times and addresses of the web, too.
+_RARE_DELIMITERS = {"^": 2, ":": 3}
 _CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
 _SEPARATOR = "sep="  # a first line that sets the delimiter in some spreadsheets
 _MAX_SAMPLE_WIDTHS = 100
@@ -126,7 +129,22 @@ def _best(text: str) -> tuple[CsvDialect, _Rows]:
         score = (sum(width == widths[0] for width in widths) / len(rows), widths[0])
         if score > best:
             best, chosen = score, (dialect, rows)
-    return chosen
+    return chosen if best[1] else _rare(text) or chosen
+
+
+def _rare(text: str) -> tuple[CsvDialect, _Rows] | None:
+    """Return the dialect with a rare delimiter that gives each row as many cells as the first line,
+    which has the heading of the email."""
+    for delimiter, min_width in _RARE_DELIMITERS.items():
+        dialect, rows = _with_delimiter(text, delimiter)
+        headings = rows[0][1] if rows else []
+        if (
+            len(headings) >= min_width
+            and all(len(cells) == len(headings) for _, cells in rows)
+            and any(recognised(cell) == "email" for cell in headings if len(cell) < 100)
+        ):
+            return dialect, rows
+    return None
 
 
 def _with_delimiter(text: str, delimiter: str) -> tuple[CsvDialect, _Rows]:

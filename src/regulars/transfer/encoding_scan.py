@@ -42,8 +42,14 @@ _CELL_ENDS = re.compile(r'[,;\t|"\r\n]')
 _ASCII = bytes(range(128))
 # No byte of them is part of a character of more bytes in any encoding of `detect`.
 _SEPARATORS = bytes.maketrans(b',;\t"\r', b"\n\n\n\n\n")
-# Escape sequences that select a Japanese or Korean character set (RFC 1468, RFC 1557).
-_ESCAPES = ((re.compile(rb"\x1b\$[@B]"), "iso2022_jp"), (re.compile(rb"\x1b\$\)C"), "iso2022_kr"))
+# Sequences that select a Japanese or Korean character set (RFC 1468, RFC 1557), and those around
+# Chinese text (RFC 1843), which is pairs of characters.
+_ESCAPES = (
+    (re.compile(rb"\x1b\$[@B]"), "iso2022_jp"),
+    (re.compile(rb"\x1b\$\)C"), "iso2022_kr"),
+    (re.compile(rb"~\{(?:[!-w][!-~])+~\}"), "hz"),
+)
+_MARKS = (b"\x1b$", b"~{")
 _JSON = re.compile(rb"\s*(?:\{|\[\s*\{)")
 
 
@@ -108,7 +114,7 @@ class EncodingScan:
             before = len(self._decoder.getstate()[0])
             text = self._decoder.decode(chunk)
             if len(text) == len(chunk) and not before and text.isascii():
-                if b"\x1b$" in chunk and self._escaped is None:
+                if self._escaped is None and any(mark in chunk for mark in _MARKS):
                     self._escaped = _escaped(chunk)
                 self._tail = None
                 return
@@ -185,8 +191,8 @@ def _escaped(chunk: bytes) -> tuple[bytes, str] | None:
     """Return the first lines with escape sequences, and their encoding, if they can be decoded."""
     for pattern, encoding in _ESCAPES:
         if pattern.search(chunk):
-            lines = [line for line in chunk.splitlines() if b"\x1b$" in line][1:4]
-            data = b"\n".join(lines or [line for line in chunk.splitlines() if b"\x1b$" in line])
+            lines = [line for line in chunk.splitlines() if pattern.search(line)]
+            data = b"\n".join(lines[1:4] or lines)
             try:
                 data.decode(encoding)
             except UnicodeError:
@@ -197,7 +203,7 @@ def _escaped(chunk: bytes) -> tuple[bytes, str] | None:
 
 def _escaped_cells(data: bytes) -> Iterator[bytes]:
     """Split lines at delimiters outside of escape sequences."""
-    for match in re.finditer(rb"(?:\x1b\$[@B].*?\x1b\([BJ]|[^,;\t\n])+", data, re.DOTALL):
+    for match in re.finditer(rb"(?:\x1b\$[@B].*?\x1b\([BJ]|~\{.*?~\}|[^,;\t\n])+", data, re.DOTALL):
         yield match.group()
 
 

@@ -69,9 +69,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class ValueWords:
-    """Comparable values of the states of an account."""
+    """Comparable values of the states of an account, and of the districts of Portugal."""
 
     account_states: frozenset[str]
+    districts: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
