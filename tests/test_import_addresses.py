@@ -284,9 +284,10 @@ _ADDRESSES = st.dictionaries(
         max_size=4,
     ),
     roles=st.integers(0, 3),
+    changes=st.integers(0, 2),
 )
 def test_exports_come_back_to_the_same_bytes(
-    server: Server, books: list[list[tuple[dict[str, str], str]]], roles: int
+    server: Server, books: list[list[tuple[dict[str, str], str]]], roles: int, changes: int
 ) -> None:
     flags = {"default_shipping": bool(roles & 1), "default_billing": bool(roles & 2)}
     with Client(server, create_token(server, scopes=SCOPES)) as client:
@@ -295,7 +296,13 @@ def test_exports_come_back_to_the_same_bytes(
                 {"address": address, "label": label, **(flags if not n else {})}
                 for n, (address, label) in enumerate(entries)
             ]
-            client.create(f"p{number}@x.test", addresses=nodes)
+            id_ = client.create(f"p{number}@x.test", addresses=nodes)["id"]
+            # Another entry becomes the default, and the last one of all is left.
+            if changes > 0 and nodes:
+                last = {**nodes[-1], "default_shipping": True}
+                client.update(id_, addresses=[*nodes[:-1], last] if nodes[1:] else [last])
+            if changes > 1 and nodes:
+                client.update(id_, addresses=[{**nodes[-1], "label": ""}])
         exports = [export(client, form) for form in ("csv", "jsonl", "xlsx")]
     for content in exports:
         with Client(server, create_token(server, scopes=SCOPES)) as other:
@@ -303,3 +310,16 @@ def test_exports_come_back_to_the_same_bytes(
             assert [export(other, each) for each in ("csv", "jsonl")] == exports[:2]
             assert counts(run(other, content)) == (0, 0, len(books), 0)
             assert problems(server, other) == []
+
+
+def test_a_default_that_was_another_entry_comes_back_to_the_same_bytes(
+    shop: Client, server: Server
+) -> None:
+    """It has an id of its own, which is not exported."""
+    id_ = shop.create("ana@x.test", addresses=[{"address": PORTO}, {"address": MADRID}])["id"]
+    shop.update(id_, addresses=[{"address": MADRID, "default_shipping": True}])
+    content = export(shop, "csv")
+    with Client(server, create_token(server, scopes=SCOPES)) as other:
+        assert counts(run(other, content)) == (1, 0, 0, 0)
+        assert export(other, "csv") == content
+        assert book(other) == [("shipping", "", MADRID)]

@@ -130,21 +130,24 @@ def _addresses(field: kinds.Address) -> dict[str, ExportColumn]:
 
 
 def _books(*columns: Values) -> Values:
-    """Return the address books that have more than default addresses, without ids."""
+    """Return the address books that have more than default addresses without labels. They have no
+    ids."""
+    return [_book(row) if row[-1] else None for row in zip(*columns, strict=True)]
+
+
+def _book(row: Sequence[Any]) -> Any:
     names = (*address_book.FLAGS, address_book.BOOK)
+    entries = address_book.load(dict(zip(names, row, strict=True)))
+    if all(entry.is_default and not entry.label for entry in entries):
+        return None  # a default address that was another entry has an id
     return [
-        [
-            {
-                "label": entry.label,
-                "default_shipping": entry.default_shipping,
-                "default_billing": entry.default_billing,
-                "address": entry.address,
-            }
-            for entry in address_book.load(dict(zip(names, row, strict=True)))
-        ]
-        if row[-1]
-        else None
-        for row in zip(*columns, strict=True)
+        {
+            "label": entry.label,
+            "default_shipping": entry.default_shipping,
+            "default_billing": entry.default_billing,
+            "address": entry.address,
+        }
+        for entry in entries
     ]
 
 
