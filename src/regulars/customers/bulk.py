@@ -21,6 +21,7 @@ from regulars.customers.commands import (
     Reference,
     customer_ids,
     email_keys,
+    has_email,
     has_lists,
     named_shop_ids,
 )
@@ -193,7 +194,7 @@ def phone_term(row: SetRow) -> str:
     """Return the search term of the phone that identifies the customer of a row; empty if the row
     has another identifier, or no phone."""
     values = row.values
-    if row.customer is not None or email_keys(values) or values.get("external_ids"):
+    if row.customer is not None or has_email(values) or values.get("external_ids"):
         return ""
     return phone_of(row)
 
@@ -207,7 +208,7 @@ def phone_of(row: SetRow) -> str:
 def contact_term(row: SetRow) -> str:
     """Return the search term of the customer without an email who has the phone and the full name
     of a row; empty if the row has an email or neither of them."""
-    if email_keys(row.values):
+    if has_email(row.values):
         return ""
     contact = {name: row.values.get(name) or "" for name in _CONTACT}
     return search_document.contact_term(contact)

@@ -80,6 +80,11 @@ def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
     return keys.union(keys_of_lists(values)) if "emails" in values else keys
 
 
+def has_email(values: Mapping[str, Any]) -> bool:
+    """Returns whether the values of a customer have an email, the default or another one."""
+    return bool(values.get("email_key")) or bool(keys_of_lists(values))
+
+
 def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
     """Returns the keys of the emails in a list of emails."""
     change = values.get(EMAILS.name)

@@ -9,7 +9,7 @@ import orjson
 
 from regulars.core.external_ids import MAX_IDS, load, written
 from regulars.customers.bulk import NO_EMAIL_CONSENT, SURPLUS_TAGS, SetCustomers, SetRow
-from regulars.customers.commands import email_keys
+from regulars.customers.commands import has_email
 from regulars.customers.field_rules import Values
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import MAX_TAGS
@@ -54,7 +54,7 @@ def without_consent(stored: Row | None, values: Values) -> tuple[Values, tuple[s
     """Return the values of a row without the consent of a customer who has no email, and the field
     that is left out."""
     email = values.get("email", stored["email"] if stored else "")
-    if email or email_keys(values) or not values.get(_CONSENT):
+    if email or has_email(values) or not values.get(_CONSENT):
         return values, ()
     return {name: value for name, value in values.items() if name != _CONSENT}, (NO_EMAIL_CONSENT,)
 

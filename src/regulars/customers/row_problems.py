@@ -16,7 +16,7 @@ from regulars.core.errors import (
 from regulars.core.external_ids import ExternalId, ExternalIds
 from regulars.core.ids import MAX_BROUGHT_ID
 from regulars.customers.bulk import SetRow
-from regulars.customers.commands import email_keys
+from regulars.customers.commands import email_keys, has_email
 from regulars.customers.contact_rules import contact_problems
 from regulars.customers.external_ids import global_ids, surplus_ids
 from regulars.customers.field_rules import Values
@@ -105,7 +105,7 @@ def creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
         return [CustomerNotFound([row.customer.id_text], (*row.path, "id"))]
     if problems := contact_problems(unit, row.values, None, row.path):
         return problems
-    if email_keys(row.values):
+    if has_email(row.values):
         return []
     if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
         return [MissingEmail(row.no_email or _NO_EMAIL, (*row.path, "email"))]

@@ -34,7 +34,7 @@ from regulars.customers.bulk import (
     Step,
     counted,
 )
-from regulars.customers.commands import email_keys, keys_of_lists
+from regulars.customers.commands import email_keys, has_email, keys_of_lists
 from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
@@ -146,11 +146,12 @@ def _set(
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
-    term = command.phone_term(row)
+    uses_phone = command.phone_is_first or command.phone_identifies
+    term = command.phone_term(row) if uses_phone else ""
     has_phone = command.phone_is_first and bool(term and unit.with_facet(term))
     stored = None if has_phone else _find(unit, row)
     problems = list(row.problems)
-    if contacts and not has_phone and not email_keys(row.values):
+    if contacts and not has_phone and not has_email(row.values):
         row, stored, match_problems = contacts.match(row, stored)
         problems += match_problems
     identifies = has_phone or command.phone_identifies
@@ -221,16 +222,18 @@ def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     """Return the customer whom the first of a row's identifiers names."""
     if row.customer is not None:
         return unit.find(row.customer)
-    holder = next(iter(holders(unit, row.values)), None) or _holder_of_email(unit, row)
+    holder = next(iter(holders(unit, row.values)), None) if row.values.get("external_ids") else None
+    holder = holder or _holder_of_email(unit, row.values)
     return None if holder is None else unit.customer(holder)
 
 
-def _holder_of_email(unit: CustomerUnitOfWork, row: SetRow) -> int | None:
+def _holder_of_email(unit: CustomerUnitOfWork, values: Values) -> int | None:
     """Return the `_id` of the customer with an email of a row: the default, or else the first of
     its list that a customer has."""
-    keys = [row.values.get("email_key", ""), *keys_of_lists(row.values)]
-    found = (holder for key in keys if (holder := unit.holder(key)) is not None)
-    return next(found, None)
+    holder = unit.holder(values.get("email_key", ""))
+    if holder is None and "emails" in values:
+        holder = next(filter(None, map(unit.holder, keys_of_lists(values))), None)
+    return holder
 
 
 def _with_stored_default(unit: CustomerUnitOfWork, row: SetRow, stored: Row | None) -> SetRow:
