@@ -417,3 +417,75 @@ def test_invalid_parts_of_an_address_are_ignored(shop: Shop) -> None:
     for part in ({"country": "Nowhere"}, {"city": "x" * 5_000}):
         shop.expect_understood("contact/updated", {"id": "cus_1", "shipping_address": part})
     assert shop.customer(FIELDS) == before
+
+
+LISTS: dict[str, Any] = {
+    "emails": [
+        {"email": "ana@example.com", "label": "work", "default": True, "verified_at": None},
+        {"email": "second@example.com", "label": "", "default": False, "verified_at": None},
+    ],
+    "phones": [{"phone": "1", "label": "desk", "default": True}],
+    "addresses": [
+        {
+            "id": "QWRkcmVzczoy",
+            "label": "Home",
+            "default_shipping": True,
+            "default_billing": False,
+            "address": {
+                "id": "QWRkcmVzczoy",
+                **ADDRESS,
+                "company": "Acme",
+                "__typename": "Address",
+            },
+        }
+    ],
+}
+LABELS = """... on Customer { email emails { email label } phones { phone label }
+  addresses { label address { city company } } }"""
+
+
+def test_lists_of_another_regulars_replace_those_of_the_customer(shop: Shop) -> None:
+    expect_event_understood(shop, "contact/signup", {**WHOLE, **LISTS}, 1)
+    expected = {
+        "email": "ana@example.com",
+        "emails": [
+            {"email": "ana@example.com", "label": "work"},
+            {"email": "second@example.com", "label": ""},
+        ],
+        "phones": [{"phone": "1", "label": "desk"}],
+        "addresses": [{"label": "Home", "address": {"city": ADDRESS["city"], "company": "Acme"}}],
+    }
+    assert shop.client.node("1", LABELS) == expected
+    # A shop has no such lists, and neither has a signup that comes again.
+    shop.expect_understood("contact/updated", {**WHOLE, "emails": [{"email": "x@example.com"}]})
+    node = {**WHOLE, "emails": LISTS["emails"][:1], "phones": [], "addresses": []}
+    expect_event_understood(shop, "contact/signup", node, 2)
+    assert shop.client.node("1", LABELS)["emails"] == expected["emails"]
+    # An email of the list that another customer has is awaited, and then refused.
+    shop.client.create("other@example.com")
+    taken = [*LISTS["emails"][:1], {"email": "other@example.com"}]
+    answer = send_event(shop, "contact/updated", {**WHOLE, "emails": taken}, 3)
+    assert answer.status_code == 409
+    answer = send_event(shop, "contact/updated", {**WHOLE, "emails": taken}, 4, attempt=5)
+    assert not answer.json()["data"]["understood"]
+    assert "Another customer has this email." in str(shop.list_inbox())
+    assert shop.client.node("1", LABELS)["emails"] == expected["emails"]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"emails": {"email": "a@example.com"}},
+        {"emails": ["a@example.com"]},
+        {"emails": [{"email": 1}]},
+        {"phones": [{"phone": "1", "default": "yes"}]},
+        {"addresses": [{"label": "x"}]},
+        {"addresses": [{"address": {"city": 1}}]},
+    ],
+)
+def test_lists_of_another_form_are_stored_in_the_inbox(shop: Shop, lists: Any) -> None:
+    answer = send_event(shop, "contact/updated", {**WHOLE, **lists}, 1)
+    assert not answer.json()["data"]["understood"]
+    (event,) = shop.list_inbox()
+    assert f"{next(iter(lists))} is not a list of entries." in str(event)
+    assert shop.list_kinds() == []

@@ -97,7 +97,7 @@ class Writer:
         """Return lists of emails, phones or addresses, or the default addresses."""
         draw = self.draw
         streets = [{"line1": "1 Rue", "city": "Fès"}, {"city": "Paris"}, {"country": "MA"}]
-        books = [
+        books: list[list[dict[str, Any]]] = [
             [{"address": street, "label": draw.choice(["", "old"])} for street in chosen]
             for chosen in (streets[:1], streets, [])
         ]

@@ -78,7 +78,7 @@ def _estimate_count(plan: NestedPlan) -> int:
 class OpenList(NamedTuple):
     """A field that is a list of estimated length, or has such lists below it.
 
-    `column_refs` and `extract` find its objects in a row, and `count` only their number. `points`
+    `column_refs` and `extract` find its objects in a row, and `total` only their number. `points`
     is the cost of each object if the field itself is such a list, else 0. `inner` are the open
     lists of its objects.
     """
@@ -88,7 +88,7 @@ class OpenList(NamedTuple):
     is_list: bool
     points: int
     inner: Sequence[OpenList]
-    count: Callable[..., int] | None = None
+    total: Callable[..., int] | None = None
 
 
 def find_open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
@@ -122,8 +122,8 @@ def compute_surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
     points = 0
     for open_list in lists:
         columns = [[row[column_ref] for row in rows] for column_ref in open_list.column_refs]
-        if open_list.count is not None and not open_list.inner:
-            surplus = open_list.count(*columns) - LIST_SIZE * len(rows)
+        if open_list.total is not None and not open_list.inner:
+            surplus = open_list.total(*columns) - LIST_SIZE * len(rows)
             points += open_list.points * max(0, surplus)
             continue
         cells = columns[0] if open_list.extract is None else open_list.extract(*columns)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from regulars.core.commands import Values
 from regulars.core.errors import HeldEmail, Problem, Rejected
 from regulars.core.fields import Addresses, ContactPoints, names_of
 from regulars.customers.address_book import FLAGS
 from regulars.customers.addresses import PARTS
 from regulars.customers.commands import keys_of_lists
 from regulars.customers.contact_rules import contact_problems
-from regulars.customers.field_rules import Values
 from regulars.customers.fields import FIELDS
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import clean_values
@@ -48,8 +48,8 @@ def _has_types(entry: Mapping[str, Any], types: Mapping[str, Any]) -> bool:
 
 
 def _parts(name: str, address: Any) -> dict[str, str]:
-    parts = {p: address.get(p) for p in PARTS} if isinstance(address, dict) else {"line1": 0}
-    if not all(text is None or isinstance(text, str) for text in parts.values()):
+    parts = {p: address.get(p) for p in PARTS} if isinstance(address, dict) else None
+    if parts is None or not all(text is None or isinstance(text, str) for text in parts.values()):
         raise UnparseableEvent(f"{name} is not a list of entries.")
     return {part: text for part, text in parts.items() if text}
 
