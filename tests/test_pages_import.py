@@ -311,6 +311,30 @@ def test_other_kinds_of_files_have_columns_to_change(
     assert edge["node"] == {"notes": "Al"}
 
 
+def test_a_further_address_has_a_field_for_each_part(person: Person) -> None:
+    content = "Email,Address 1 - Street,Address 1 - City,Address 2 - Label,Address 2 - Street,Address 2 - City\n"
+    page = person.open("/imports")
+    choose(page, "a.csv", f"{content}a@x.test,Rua 8,Porto,Work,Calle 1,Madrid\n".encode())
+    part = page.get_by_label("Field of the column Address 2 - City")
+    expect(part).to_have_value("addresses.2.city")
+    expect(part.locator("option:checked")).to_have_text("Address (2): City")
+    expect(page.get_by_role("row").filter(has_text="Address 2 - Street")).to_contain_text("Calle 1")
+    # Another choice in a row keeps the field.
+    page.get_by_label("Field of the column Address 2 - Label").select_option("Notes")
+    expect(page.get_by_label("Field of the column Address 2 - Label")).to_have_value("notes")
+    expect(part).to_have_value("addresses.2.city")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    (edge,) = person.client.page("notes addresses { label address { city } }")["edges"]
+    assert edge["node"] == {
+        "notes": "Work",
+        "addresses": [
+            {"label": "", "address": {"city": "Porto"}},
+            {"label": "", "address": {"city": "Madrid"}},
+        ],
+    }
+
+
 def test_a_file_of_forty_columns_fits_a_narrow_screen(browser: Browser, server: Server) -> None:
     headings = ["Email", "First name", *(f"A long heading of column {n}" for n in range(38))]
     cells = ["a@example.com", "Ana", *(f"value {n} " * 8 for n in range(38))]

@@ -72,6 +72,11 @@ function fieldName(path) {
   if (!part) return fields[name] ?? humanize(name);
   if (name === "order") return `Order: ${order[part] ?? part}`;
   if (name === "custom") return `Custom: ${part}`;
+  if (name === "addresses") {
+    const last = rest.pop();
+    const entry = rest.join(".");
+    return `Address (${fields[entry] ?? entry}): ${address[last] ?? humanize(last)}`;
+  }
   return `${fields[name] ?? name}: ${address[part] ?? part}`;
 }
 
