@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from tests.receiver import Receiver
-from tests.support import Client, Server, create_token, run_regulars, run_server
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    run_regulars,
+    run_server,
+)
 from tests.test_import_contacts import export
 from tests.test_mirroring import Mirror
 from tests.test_mirroring import mirror as mirror
@@ -142,3 +148,36 @@ def test_copies_to_another_database(shop: Client, server: Server, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["different"] == 0
     assert run_regulars("verify", "--database-url", target).returncode == 0
+
+
+def test_another_server_gets_the_defaults(mirror: Mirror) -> None:
+    """A server of the same API without lists. Its customers change the defaults alone."""
+    lists = ("emails", "phones", "addresses", "company")
+
+    def without_lists(_request: dict[str, Any], answer: Any) -> Any:
+        for type_ in ("customer", "address"):
+            fields = ((answer.get("data") or {}).get(type_) or {}).get("fields")
+            if fields:
+                fields[:] = [field for field in fields if field["name"] not in lists]
+        return answer
+
+    mirror.proxy.transform_response = without_lists
+    before = create(mirror.local)
+    assert mirror.push()["created"] == 1
+    remote = mirror.remote.node("1", ALL)
+    assert [entry["email"] for entry in remote["emails"]] == [before["email"]]
+    assert [entry["phone"] for entry in remote["phones"]] == [before["phone"]]
+    addresses = [entry["address"] for entry in before["addresses"][:2]]
+    assert [entry["address"] for entry in remote["addresses"]] == [
+        {**address, "company": ""} for address in addresses
+    ]
+    assert mirror.push()["unchanged"] == 1
+    mirror.remote.update("1", phone="+351911111111", shipping_address={"line1": "Moved"})
+    assert mirror.pull("--match", "email")["updated"] == 1
+    pulled = mirror.local.node("1", ALL)
+    assert pulled["phone"] == pulled["phones"][0]["phone"] == "+351911111111"
+    assert pulled["shipping_address"] == {"line1": "Moved"}
+    assert pulled["addresses"][0]["address"]["company"] == "Acme"
+    assert [len(pulled[name]) for name in ("emails", "phones", "addresses")] == [20, 20, 100]
+    assert pulled["emails"] == before["emails"]
+    assert pulled["addresses"][1:] == before["addresses"][1:]
