@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from regulars.store.migrate import run_in_transaction
 from regulars.store.url import parse_url
+from regulars.transfer.import_options import Options
+from regulars.transfer.records import Record
+from regulars.transfer.row_parser import RowParser
 from tests.support import (
     Client,
     Server,
@@ -204,6 +207,28 @@ def test_addresses_beyond_the_maximum_are_kept(shop: Client) -> None:
     assert len(customer["addresses"]) == 100
     assert customer["custom"] == {"import: Address 2": "Calle 1, Madrid, 28001, ES"}
     assert counts(run(shop, NUMBERED)) == (0, 0, 1, 0)
+
+
+def test_a_row_of_too_many_addresses_keeps_the_others(shop: Client) -> None:
+    addresses = {f"address_{n}": {"line1": f"Street {n}", "city": "Fès"} for n in range(2, 122)}
+    content = orjson.dumps({"email": "a@x.test", **addresses}).decode()
+    details = run(shop, content)
+    assert counts(details) == (1, 0, 0, 0)
+    assert "The customer has 100 addresses, which is the maximum." in str(details["warnings"])
+    customer = shop.node("1", BOOK)
+    lines = {entry["address"]["line1"] for entry in customer["addresses"]}
+    text = str(customer["custom"])
+    assert len(lines) == 100
+    assert all(f"Street {n}" in lines or f"Street {n}" in text for n in range(2, 122))
+    assert counts(run(shop, content)) == (0, 0, 1, 0)
+    # Names that the first pass over the file has not seen.
+    record = Record(1, data={"email": "a@x.test", **addresses})
+    row = RowParser([], {}, Options(has_lists=True)).row(record)
+    (book_row,) = row.contacts
+    (warning,) = row.warnings
+    assert len(book_row.entries) == 100
+    assert "A customer can have 100 addresses; the row has more." in warning.message
+    assert "Street 121, Fès" in row.values["custom"]["import: addresses"]
 
 
 def test_invalid_parts_are_kept_or_reject_a_row(shop: Client) -> None:

@@ -9,6 +9,7 @@ from regulars.core.text import sanitize
 from regulars.customers import addresses
 from regulars.customers.address_book import BOOK, FLAGS, MAX_ENTRIES, MAX_LABEL
 from regulars.customers.addresses import Address
+from regulars.customers.bulk import RowWarning
 from regulars.customers.contact_changes import BookRow, GivenAddress
 from regulars.transfer.columns import IMPORTED, Column
 from regulars.transfer.composed_fields import (
@@ -20,6 +21,7 @@ from regulars.transfer.composed_fields import (
 from regulars.transfer.contact_cells import clean_label
 from regulars.transfer.entry_fields import LABEL, entry_field
 from regulars.transfer.parsed_row import Heading, ParsedRow
+from regulars.transfer.sanitizing import KEPT
 
 
 class AddressReader:
@@ -68,6 +70,10 @@ class AddressReader:
         roles = tuple((role, labels[role]) for role in FLAGS if labels.get(role))
         if not given and not (roles and self._has_entries):
             return ()
+        if surplus := given[MAX_ENTRIES:]:
+            kept = row.keep(BOOK, "; ".join(addresses.on_one_line(one.address) for one in surplus))
+            message = f"A customer can have {MAX_ENTRIES} addresses; the row has more. {kept}"
+            row.warnings.append(RowWarning(KEPT, BOOK, message))
         return (BookRow(BOOK, tuple(given[:MAX_ENTRIES]), roles),)
 
     def _address(self, row: ParsedRow, group: str, heading: Heading) -> Address | None:
