@@ -2,7 +2,7 @@
 
 A query is a tree of tuples, as `("and", left, right)` or `("key", "tag", "=", "vip", prefix)`.
 `format_query` writes it in the search language, and `matches` checks one customer. The model uses
-no code of Regulars.
+no code of Regulars, only its list of common words.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from regulars.customers.search.address_words import COMMON
+
 Query = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCustomer:
-    """A customer of the model. `phone_forms` are the digits that match its phone."""
+    """A customer of the model. `phone_forms` are the digits that match its phones, and `numbers`
+    those with whose endings they match."""
 
     number: int
     node: dict[str, Any]
@@ -28,6 +31,8 @@ class ModelCustomer:
     expenses: Decimal = Decimal(0)
     orders_count: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    has_valid_phone: bool = False
 
 
 def fold(text: str) -> str:
@@ -97,6 +102,39 @@ def contains_words(texts: list[str], wanted_words: list[str], prefix: bool) -> b
     return False
 
 
+def is_common(word: str) -> bool:
+    """Returns whether a word of a street finds nothing alone."""
+    is_short = len(word) <= 2 and not is_single_character_word(word[0])
+    return is_short or word in COMMON or word[0].isdecimal()
+
+
+def may_begin_common(text: str) -> bool:
+    """Returns whether a common word may begin with a text."""
+    return is_common(text) or any(word.startswith(text) for word in COMMON)
+
+
+def in_address(
+    customer: ModelCustomer, wanted_words: list[str], prefix: bool, among_others: bool = False
+) -> bool:
+    """Returns whether an address contains the words in sequence. In a street, one of them must not
+    be common, unless they are among others."""
+    streets, others = [], []
+    for name in ("shipping_address", "billing_address"):
+        address = customer.node.get(name) or {}
+        streets.append(f"{address.get('line1', '')} {address.get('line2', '')}")
+        others += [address[k] for k in ("city", "area", "state", "zip", "company") if k in address]
+    if contains_words(others, wanted_words, prefix):
+        return True
+    for street in streets:
+        all_words = words(street)
+        for start in range(len(all_words) - len(wanted_words) + 1):
+            piece = all_words[start : start + len(wanted_words)]
+            is_there = contains_words([" ".join(piece)], wanted_words, prefix)
+            if is_there and (among_others or not all(map(is_common, piece))):
+                return True
+    return False
+
+
 def flatten(value: Any, path: str = "custom") -> list[tuple[str, str]]:
     """Returns the values of custom fields with their paths."""
     if isinstance(value, dict):
@@ -128,6 +166,8 @@ def values(customer: ModelCustomer, key: str) -> list[str]:
         return [text for path, text in flatten(node.get("custom") or {}) if path == fold(key)]
     if key == "tag":
         return [fold_spaces(tag) for tag in node.get("tags", [])]
+    if key == "address":
+        return ["x"] if node.get("shipping_address") or node.get("billing_address") else []
     if key == "external_id":
         ids = node.get("external_ids", [])
         return [fold_spaces(f"{external['source']}:{external['id']}") for external in ids]
@@ -198,11 +238,14 @@ def has_value(customer: ModelCustomer, key: str) -> bool:
     return any(values(customer, key)) if key != "phone" else bool(node["phones_count"])
 
 
-def matches(customer: ModelCustomer, query: Query) -> bool:
-    """Returns whether a customer matches a query."""
+def matches(customer: ModelCustomer, query: Query, has_other: bool = False) -> bool:
+    """Returns whether a customer matches a query. `has_other` says that a word which is not common
+    is beside it."""
     match query:
         case ("and", *parts):
-            return all(matches(customer, part) for part in parts)
+            texts = [words(part[1]) for part in parts if part[0] == "word"]
+            has_other = any(len(text) > 1 or not may_begin_common(text[0]) for text in texts)
+            return all(matches(customer, part, has_other) for part in parts)
         case ("or", *parts):
             return any(matches(customer, part) for part in parts)
         case ("not", part):
@@ -218,8 +261,21 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
             digits = "".join(c for c in text if c.isdecimal())
             if contains_words(texts, wanted_words, prefix=True):
                 return True
+            is_among_others = has_other and len(wanted_words) == 1
+            if in_address(customer, wanted_words, True, is_among_others):
+                return True
             phone_like = all(c.isdecimal() or c in " +-.()" for c in text)
+            if (
+                phone_like
+                and len(digits) >= 4
+                and any(n.endswith(digits) for n in customer.numbers)
+            ):
+                return True
             return phone_like and any(form.startswith(digits) for form in customer.phone_forms)
+        case ("key", "address", "=", text, prefix):
+            return in_address(customer, words(text), prefix)
+        case ("key", "valid", "=", "phone", False):
+            return customer.has_valid_phone
         case ("key", "notes", "=", text, prefix):
             return contains_words([customer.node.get("notes") or ""], words(text), prefix)
         case ("key", "phone", "=", text, prefix):

@@ -61,7 +61,8 @@ def test_settings_are_shown_and_changed_with_a_command(server: Server, owner: Cl
         values: dict[str, Any] = json.loads(result.stdout)
         return values
 
-    assert settings() == {"trash_days": 30, "identify_by": "email"}
+    defaults = {"trash_days": 30, "identify_by": "email", "default_country": None}
+    assert settings() == defaults
     assert settings("--set", "trash_days=90")["trash_days"] == 90
     assert owner.data(READ)["accountSettings"] == {"trash_days": 90}
     assert settings("--unset", "trash_days")["trash_days"] == 30

@@ -106,10 +106,12 @@ def test_the_owner_changes_the_settings(person: Person) -> None:
             expect(dialog.get_by_label("Days in the trash")).to_be_focused()
         dialog.get_by_label("Days in the trash").fill("9")
         dialog.get_by_label("Each customer needs").select_option("an email or a phone")
+        dialog.get_by_label("Country of phone numbers").select_option("Morocco")
         dialog.get_by_role("button", name="Save").click()
         expect(page.get_by_text("The settings were saved.").first).to_be_visible()
-    read = "{ accountSettings { identify_by trash_days } }"
+    read = "{ accountSettings { identify_by trash_days default_country } }"
     assert person.client.data(read)["accountSettings"] == {
         "identify_by": "email_or_phone",
+        "default_country": "MA",
         "trash_days": 9,
     }

@@ -19,6 +19,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
 from regulars.customers.commands import Activity, CreateCustomer, Reference, UpdateCustomer
+from regulars.customers.phone_numbers import read_number
 from regulars.customers.search import finding
 from regulars.customers.values import clean_values
 from regulars.directory.database import store_for
@@ -109,6 +110,10 @@ PLACES = (
     },
     {"country": "JP", "city": "横浜", "zip": "220-0012"},
     {"line1": "1 Main Street"},
+    {"line1": "12 Rue des Orangers", "line2": "Apt 5b", "city": "Los Angeles", "area": "Maârif"},
+    {"line1": "Straße 12", "city": "Rio de Janeiro", "country": "BR"},
+    {"line1": "東京都港区 1-2", "city": "港区"},
+    {"line1": "!!!"},
     {"city": "new  york"},
 )
 CUSTOM: tuple[Any, ...] = (
@@ -165,11 +170,25 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
         assert not problems, (node, [problem.message for problem in problems])
         updated_at = max([created_at, *timestamps])
         spent = sum(totals, Decimal(0))
+        texts = [phone, *(text for text, _ in others)]
         customer = ModelCustomer(
-            number, node, phone_forms, created_at, updated_at, spent, len(totals)
+            number,
+            node,
+            phone_forms,
+            created_at,
+            updated_at,
+            spent,
+            len(totals),
+            numbers=tuple(n for text, forms in PHONES if text in texts for n in whole(text, forms)),
+            has_valid_phone=any(read_number(text).valid for text in texts),
         )
         customers.append((customer, CreateCustomer(values, created_at, problems, Activity(orders))))
     return customers
+
+
+def whole(text: str, forms: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the whole numbers of a phone: all forms if it has several numbers, or the first."""
+    return forms if "/" in text else forms[:1]
 
 
 def more_emails(number: int) -> list[str]:
@@ -273,6 +292,8 @@ PIECES = sorted(
     {piece for pair in NAMES for name in pair for piece in (name, name[:2], name[1:3]) if piece.strip("%_ '")}
     | {"yassir ennazk", "jose", "NUNEZ", "example.com", "shop.test", "ennazk yassir", "b.co", "5", "12"}
     | {"0612", "+212 612", "06 12 34", "415-555", "cash", "grunkohl", "Club", "電話", "电", "田", "nobody", "maria", "María Núñez", "山 田", "ㄱ", "기", "\u1100"}
+    | {"rue", "des", "orangers", "12 rue des orangers", "12 rue", "rue des oran", "main st", "str", "los angeles"}
+    | {"angeles", "de jan", "rio de janeiro", "12", "港区", "東京", "maarif", "5b", "acme", "42000", "5678", "0100", "766"}
     | {"paid in", "in cash", "near", "DROP TABLE customers", 'a" OR 1=1 --', "a* NEAR b", "a_b", "100%", "x'y"}
 )  # fmt: skip
 PIECES = [piece for piece in PIECES if any(c.isalnum() or c in "🌸👩💻" for c in piece)]
@@ -311,7 +332,7 @@ KEYS = (
     "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
     "city", "zip", "company", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
     "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty", "external_id",
-    "emails_count", "phones_count",
+    "emails_count", "phones_count", "address",
 )  # fmt: skip
 LEAVES: st.SearchStrategy[Query] = st.one_of(
     sample_from(PIECES).map(lambda text: ("word", text)),
@@ -323,6 +344,8 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     text_key("external_id", "Stripe:cus_É4", "stripe:CUS_e4", "woo:9 9", "stripe:one:two:8", "erp:1"),
     text_key("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
     text_key("state", "NY"),
+    text_key("address", "12 Rue des Orangers", "rue", "Main Street", "Rio de Janeiro", "港区", "straße 12", "220-0012"),
+    fixed_key("valid", "phone"),
     text_key("zip", "42000", "220-0012"),
     text_key("company", "acme & sohne", "Acme", "other"),
     fixed_key("country", "FR", "us", "France", "JP", "DE").map(

@@ -23,6 +23,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.accounts.sessions import Sessions
 from regulars.api.errors import UNAVAILABLE, describe
 from regulars.configuration import build_engine, directory_limits, request_limits
+from regulars.customers.rebuild_worker import RebuildWorker
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
 from regulars.environment import load_settings
@@ -94,6 +95,7 @@ class Application:
         )
         self.draining = Draining(settings.drain_seconds)
         self._housekeeping = Housekeeping(self._store, settings.inbox_days)
+        self._rebuild_worker = RebuildWorker(self._store)
         self._replicas = replicas_for(
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
@@ -256,6 +258,7 @@ class Application:
         self.draining.install()
         tasks = [
             asyncio.create_task(self._housekeeping.run()),
+            asyncio.create_task(self._rebuild_worker.run()),
             asyncio.create_task(self._sample_metrics()),
             asyncio.create_task(self._figures.run()),
         ]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from regulars.core.account_settings import DEFAULT_COUNTRY, load
 from regulars.core.errors import RegularsError
 from regulars.core.scopes import granted
 
@@ -20,12 +21,14 @@ class AccountDisabled(RegularsError):
 
 
 class Grant(NamedTuple):
-    """The permissions of a token: an account and scopes."""
+    """The permissions of a token: an account and scopes. `default_country` is the country of phones
+    without a country code in the account."""
 
     account_id: int
     token_id: str
     name: str
     scopes: frozenset[str]
+    default_country: str = ""
 
 
 class TokenCache:
@@ -77,7 +80,8 @@ def grant_of(row: Mapping[str, Any], now: int) -> Grant | None:
     if row["disabled_at"] is not None:
         raise AccountDisabled("The account is disabled.")
     scopes = granted(row["scopes"].split())
-    return Grant(row["account_id"], row["token_id"], row["name"], scopes)
+    country = load(row["settings"])[DEFAULT_COUNTRY.name] if row["settings"] else None
+    return Grant(row["account_id"], row["token_id"], row["name"], scopes, country or "")
 
 
 def hash_token(token: str) -> bytes:

@@ -39,13 +39,15 @@ class Context:
     """The context of a request: its account, scopes, token id, request id and origin. `asked` is
     the time of the request, and `now` the time of all parts of the response, in milliseconds since
     1970. For a repeated write, `now` is the time of the first response. `change` is the number of
-    the account's last change, if it was read with the rows. `extensions` are those of the response,
+    the account's last change, if it was read with the rows. `default_country` is the country of
+    phones without a country code. `extensions` are those of the response,
     and `extension_bytes` the size of their texts in UTF-8. `draft` is what the field would write,
     in a dry run."""
 
     __slots__ = (
         "account_id",
         "change",
+        "default_country",
         "directory",
         "draft",
         "extension_bytes",
@@ -69,6 +71,7 @@ class Context:
         idempotency: IdempotencyContext | None = None,
         origin: Origin = COMMAND_LINE,
         token_id: str = "",
+        default_country: str = "",
     ) -> None:
         self.account_id = account_id
         self.directory = directory
@@ -79,6 +82,7 @@ class Context:
         self.idempotency = idempotency
         self.origin = origin
         self.token_id = token_id
+        self.default_country = default_country
         self.change: int | None = None
         self.extensions: dict[str, Any] = {}
         self.extension_bytes = 0

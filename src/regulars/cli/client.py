@@ -86,6 +86,7 @@ class DatabaseClient:
     ) -> Response:
         import secrets
 
+        from regulars.accounts.settings import load_settings
         from regulars.api.context import Context
         from regulars.core.clock import now_ms
         from regulars.graphql import ExecutionResult, InvalidDocument
@@ -99,7 +100,14 @@ class DatabaseClient:
                 raise cost_limit(prepared.cost, self._max_cost)
         except InvalidDocument as error:
             return ExecutionResult(None, error.errors, is_executed=False).to_response()
-        context = Context(self._account_id, self._directory, secrets.token_hex(8), now_ms())
+        settings = await load_settings(self._store, self._account_id)
+        context = Context(
+            self._account_id,
+            self._directory,
+            secrets.token_hex(8),
+            now_ms(),
+            default_country=settings["default_country"] or "",
+        )
         result = await self._engine.execute(prepared, context)
         return result.to_response(context.extensions)
 

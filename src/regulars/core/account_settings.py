@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import iso3166
 import orjson
 
+from regulars.core.countries import find_country, like_country
 from regulars.core.errors import InvalidInput, Problem
 
 
@@ -63,8 +65,33 @@ class Choice:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class Country:
+    """A setting whose value is an ISO 3166-1 code of two letters, or None for no country."""
+
+    name: str
+    default: None = None
+
+    def problem(self, value: str) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if value in iso3166.countries_by_alpha2:
+            return None
+        near = find_country(value) or like_country(value)
+        hint = f" Did you mean {near}?" if near else ""
+        code = "an ISO 3166-1 code of two letters, such as FR"
+        return f"`{self.name}` is {value[:50]!r}. Use {code}.{hint}"
+
+    def parse(self, text: str) -> str:
+        """Return the value of a text. Raises ValueError with the problem."""
+        if problem := self.problem(text):
+            raise ValueError(problem)
+        return text
+
+
 TRASH_DAYS = WholeNumber("trash_days", default=30, minimum=0, maximum=3_650)
 EMAIL, EMAIL_OR_PHONE, ANYTHING = "email", "email_or_phone", "anything"
+# Letters are the digits above 9 of a number with base 36.
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 IDENTIFY_BY = Choice("identify_by", (EMAIL, EMAIL_OR_PHONE, ANYTHING))
 # The fields of which a customer needs one.
 IDENTIFIERS: Mapping[str, tuple[str, ...]] = {
@@ -72,8 +99,9 @@ IDENTIFIERS: Mapping[str, tuple[str, ...]] = {
     EMAIL_OR_PHONE: ("email", "phone"),
     ANYTHING: ("email", "phone", "first_name", "last_name", "external_ids"),
 }
-SETTINGS: Mapping[str, WholeNumber | Choice] = {
-    setting.name: setting for setting in (TRASH_DAYS, IDENTIFY_BY)
+DEFAULT_COUNTRY = Country("default_country")
+SETTINGS: Mapping[str, WholeNumber | Choice | Country] = {
+    setting.name: setting for setting in (TRASH_DAYS, IDENTIFY_BY, DEFAULT_COUNTRY)
 }
 
 
@@ -81,6 +109,16 @@ def load(text: str | None) -> dict[str, Any]:
     """Return the value of each setting of an account. `text` is its stored JSON object, or None."""
     stored = orjson.loads(text) if text else {}
     return {name: stored.get(name, setting.default) for name, setting in SETTINGS.items()}
+
+
+def country_number(country: str | None) -> int:
+    """Return a country code as the number that the counters of an account have; 0 without one."""
+    return int(country, 36) if country else 0
+
+
+def country_of(number: int) -> str:
+    """Return the country code of a number of `country_number`, or an empty text."""
+    return "".join(_DIGITS[digit] for digit in divmod(number, 36)) if number else ""
 
 
 def merge(text: str | None, values: Mapping[str, Any]) -> str:

@@ -31,6 +31,11 @@ class Change(NamedTuple):
         """The forms in which the values are compared that the customer then has."""
         return [] if self.mode == REMOVE else [entry.key for entry in self.entries if entry.key]
 
+    def keyed_by(self, kind: Kind) -> Change:
+        """Return the change with the keys of a kind. An invalid entry has none."""
+        entries = [e._replace(key=kind.key(e.value)) if e.key else e for e in self.entries]
+        return Change(self.mode, tuple(entries))
+
     @property
     def removes(self) -> bool:
         """Whether the customer may have no contact point of the kind afterwards."""
@@ -69,12 +74,18 @@ class BookRow(NamedTuple):
     labels: tuple[tuple[str, str], ...]
 
 
-def change(kind: Kind, row: Row, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def change(
+    kind: Kind, row: Row, values: Mapping[str, Any], country: str = ""
+) -> tuple[dict[str, Any], list[str]]:
     """Return the columns of a kind after new values of the default and of the list, and what is
     wrong with the values. Without a list before and after, only the column of the default changes,
-    unless it gets empty."""
+    unless it gets empty. Phones without a country code are numbers of `country`."""
     points, problems = kind.points(row), list[str]()
     list_change: Change | None = values.get(kind.name)
+    local_kind = kind.in_country(country)
+    if local_kind is not kind:
+        kind = local_kind
+        list_change = list_change and list_change.keyed_by(kind)
     value: str | None = values.get(kind.default)
     if list_change is None:
         points = _with_default(kind, points, value or "")

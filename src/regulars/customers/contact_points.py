@@ -12,8 +12,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -77,11 +77,11 @@ def email_key(email: str) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def phone_key(phone: str) -> str:
-    """Return the form in which the phones of a customer are compared: with a country code the
-    number in its international form, else the digits; the extension; a text without digits as a
-    whole."""
-    forms = phones.forms(phone)
+def phone_key(phone: str, country: str = "") -> str:
+    """Return the form in which the phones of a customer are compared: with a country code, or with
+    a `country` that completes it, the number in its international form, else the digits; the
+    extension; a text without digits as a whole."""
+    forms = phones.forms(phones.completed(phone, country))
     if not forms:
         return "".join(fold(phone).split())
     number = phones.without_extension(phone)
@@ -102,6 +102,12 @@ class Kind:
     key: Callable[[str], str]
     key_column: str = ""
     is_verified: bool = False
+
+    def in_country(self, country: str) -> Kind:
+        """Return the kind with numbers of `country`, if it is not empty."""
+        if not country or self.key is not phone_key:
+            return self
+        return replace(self, key=partial(phone_key, country=country))
 
     def points(self, row: Row) -> ContactPoints:
         """Return the contact points of a customer's row."""

@@ -27,7 +27,7 @@ class Contacts:
     def add(self, row: Row) -> None:
         """Add a customer, if it has no email."""
         if not row["email"]:
-            for term in search_document.contact_terms(row):
+            for term in search_document.contact_terms(row, self._unit.default_country):
                 self._ids.setdefault(term, {})[row["customer_id"]] = None
 
     def match(self, row: SetRow, stored: Row | None) -> tuple[SetRow, Row | None, list[Problem]]:
@@ -35,7 +35,7 @@ class Contacts:
         one with an id of the row. An `_id` of an export names no other person: the row is then
         returned as that of a new customer."""
         unit = self._unit
-        is_known = stored is not None and _is_same(row, stored)
+        is_known = stored is not None and _is_same(row, stored, unit.default_country)
         if row.own_id is not None and not is_known and needs_no_email(unit):
             row, stored = row._replace(customer=None, take=row.own_id), None
         if row.customer is not None or stored is not None:
@@ -58,14 +58,17 @@ class Contacts:
                 "external id or an email to the row, or remove the duplicates."
             )
             return row, matches[0], [Ambiguous(message, ids, (*row.path, "phone"))]
-        return (_without_contact(row, matches[0]), matches[0], []) if matches else (row, None, [])
+        if not matches:
+            return row, None, []
+        return _without_contact(row, matches[0], unit.default_country), matches[0], []
 
 
-def _without_contact(row: SetRow, stored: Row) -> SetRow:
+def _without_contact(row: SetRow, stored: Row, country: str) -> SetRow:
     """Return a row without the phone and the name of the customer who was found by them: they stay
     as they are stored. Other parts of a name would be mixed with those of the row."""
     left_out = ["first_name", "last_name"]
-    if set(phones.forms(row.values.get("phone") or "")) <= search_document.phone_forms(stored):
+    numbers = set(phones.forms(row.values.get("phone") or "", country))
+    if numbers <= search_document.phone_forms(stored, country):
         left_out.append("phone")
     return row._replace(values={k: v for k, v in row.values.items() if k not in left_out})
 
@@ -81,7 +84,7 @@ def _is_other(row: SetRow, stored: Row) -> bool:
     return bool(others) and others.isdisjoint(ids)
 
 
-def _is_same(row: SetRow, stored: Row) -> bool:
+def _is_same(row: SetRow, stored: Row, country: str) -> bool:
     """Whether a row and the customer with its `_id` have a name, a phone or an external id in
     common, or the row has none of them."""
     if not (contact_term(row) or row.shop_ids):
@@ -92,5 +95,5 @@ def _is_same(row: SetRow, stored: Row) -> bool:
     name = fold(full_name(values.get("first_name") or "", values.get("last_name") or ""))
     if name and name == fold(full_name(stored["first_name"], stored["last_name"])):
         return True
-    numbers = set(phones.forms(values.get("phone") or ""))
-    return not numbers.isdisjoint(search_document.phone_forms(stored))
+    numbers = set(phones.forms(values.get("phone") or "", country))
+    return not numbers.isdisjoint(search_document.phone_forms(stored, country))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.customers import address_changes, rules, tags, upsert
+from regulars.customers import address_changes, rebuild, rules, tags, upsert
 from regulars.customers.bulk import ChangeTags, SetCustomers
 from regulars.customers.commands import (
     ChangeExternalIds,
@@ -16,6 +16,7 @@ from regulars.customers.commands import (
     UpdateAddress,
     UpdateCustomer,
 )
+from regulars.customers.rebuild import RebuildTerms
 from regulars.customers.unit_of_work import TABLE_VERSIONS, USED_IDS
 from regulars.store import LoadedRows, queries, tables
 from regulars.store.entity import Entity, Load, Lookup, Updates, blank, delete_rows
@@ -23,7 +24,7 @@ from regulars.store.entity import Entity, Load, Lookup, Updates, blank, delete_r
 CUSTOMERS = Entity(
     tables.customers,
     counter="customers",
-    more_counters=("addresses",),
+    more_counters=("addresses", "default_country", "rebuild_from"),
     lookups=(
         Lookup("customer_ids", tables.customers.c.customer_id),
         Lookup(
@@ -48,6 +49,7 @@ CUSTOMERS = Entity(
         CreateAddress: address_changes.create_address,
         UpdateAddress: address_changes.update_address,
         DeleteAddresses: address_changes.delete_addresses,
+        RebuildTerms: rebuild.rebuild_terms,
     },
     long_texts=("words", "notes_words"),
 )

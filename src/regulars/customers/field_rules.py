@@ -250,6 +250,7 @@ EMPTY: Row = {
     **{column: value for f in FIELDS for column, value in _EMPTY[type(f)](f).items()},
     "words": "",
     "notes_words": "",
+    "address_words": "",
     "facets": "",
 }
 TIMESTAMPS = names_of(FIELDS, fields.Timestamp)

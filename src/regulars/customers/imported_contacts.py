@@ -49,7 +49,7 @@ def with_contacts(
 def _merge(
     unit: CustomerUnitOfWork, contacts: ContactRow, stored: Row | None, values: Values
 ) -> tuple[Change, dict[str, str], list[str]]:
-    kind = KINDS[contacts.kind]
+    kind = KINDS[contacts.kind].in_country(unit.default_country)
     points = kind.points(stored) if stored else ContactPoints()
     default = values.get(kind.default)
     default_key = kind.key(default) if default else ""
@@ -59,11 +59,12 @@ def _merge(
     added: list[Given] = []
     kept: dict[str, list[str]] = {}
     reasons: dict[str, None] = {}
-    for entry, key in zip(contacts.entries, contacts.keys, strict=True):
+    entries = Change(MERGE, contacts.entries).keyed_by(kind).entries
+    for entry, key in zip(entries, contacts.keys, strict=True):
         if entry.key in present:
             added.append(entry)
             continue
-        is_taken = kind is EMAILS and unit.holder(entry.key) not in (None, number)
+        is_taken = kind.name == EMAILS.name and unit.holder(entry.key) not in (None, number)
         if is_taken or len(present) >= kind.max_count or not unit.accepts_lists:
             kept.setdefault(key, []).append(entry.value)
             reasons[f"{kind.name}.{TAKEN if is_taken else SURPLUS}"] = None

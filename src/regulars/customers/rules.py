@@ -23,6 +23,7 @@ from regulars.customers.commands import (
     DeleteCustomers,
     Reference,
     UpdateCustomer,
+    has_lists,
 )
 from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.external_ids import surplus_ids, taken_ids
@@ -33,7 +34,7 @@ from regulars.customers.identification import (
 )
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.customers.values import with_values
+from regulars.customers.values import new_row, with_values
 from regulars.orders.values import is_counted, order_row, with_order
 from regulars.store import Row
 from regulars.store.tables import leads, orders
@@ -42,7 +43,10 @@ from regulars.trash.moving import delete_customers
 
 def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     """Return the row of the new customer. Raises Rejected."""
-    row = command.row
+    row, country = command.row, unit.default_country
+    if country and any(has_lists(command.values)):
+        # Two phones of the list may be the same number of the country.
+        row, _ = with_values(new_row(command.at), command.values, ("node",), country)
     problems = new_problems(unit, command.problems, row, command.values, ("node",))
     problems += contact_problems(unit, command.values, None, ("node",))
     problems += book_problems(unit, None, row, ("node", BOOK))
@@ -54,7 +58,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     if problems:
         raise Rejected(*problems)
     new_customer = _with_activity(unit, unit.as_new(row), command.activity)
-    unit.put_customer(new_customer)
+    new_customer = unit.put_customer(new_customer)
     unit.record(history.CREATED, new_customer["customer_id"], command)
     return new_customer
 
@@ -93,7 +97,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
         missing = CustomerNotFound([command.customer.id_text], ("id",))
         raise Rejected(missing, *command.problems)
     values, path = command.values, command.path
-    updated, value_problems = with_values(row, values, path)
+    updated, value_problems = with_values(row, values, path, unit.default_country)
     problems: list[Problem] = [*version_conflicts(unit, [command.customer], command.version)]
     problems += changed_problems(unit, command.problems, row, updated, values, path)
     problems += contact_problems(unit, values, row["customer_id"], path)

@@ -110,6 +110,11 @@ class CustomerUnitOfWork(UnitOfWork):
         identify_by: str = self.settings[account_settings.IDENTIFY_BY.name]
         return identify_by
 
+    @property
+    def default_country(self) -> str:
+        """The country of phones without a country code, or an empty text."""
+        return account_settings.country_of(self.counters["default_country"])
+
     def as_new(self, row: Row, customer_id: int | None = None) -> Row:
         """Return the row of a new customer with its keys: a free `_id`, or the next one."""
         number = self.next_id("customers") if customer_id is None else customer_id
@@ -126,8 +131,11 @@ class CustomerUnitOfWork(UnitOfWork):
         row = {**row, BOOK: book}
         return {**row, **search_document.derive_columns(row, (BOOK,))}
 
-    def put_customer(self, row: Row) -> None:
-        """Add a customer or replace its row."""
+    def put_customer(self, row: Row) -> Row:
+        """Add a customer or replace its row, and return the row with search terms of the account's
+        settings."""
+        if self.counters["default_country"]:
+            row = search_document.with_country(row, self.default_country)
         customers = self.rows[tables.customers]
         before = customers.get(row["customer_id"])
         self.work += search_document.work_of(before, row)
@@ -136,6 +144,7 @@ class CustomerUnitOfWork(UnitOfWork):
         if row["emails"] is not None or (before and before["emails"] is not None):
             self._save_additional_emails(before, row)
         customers.put(row)
+        return row
 
     def _save_additional_emails(self, before: Row | None, row: Row) -> None:
         """Save the emails of a customer that are not its default."""
@@ -164,15 +173,13 @@ class CustomerUnitOfWork(UnitOfWork):
         if at is not None:
             saved_row["updated_at"] = max(at, row["created_at"])
         fields = history.dump(history.difference(row, saved_row))
-        self.put_customer(saved_row)
+        saved_row = self.put_customer(saved_row)
         self.record(history.UPDATED, row["customer_id"], command, fields)
         return saved_row
 
     def touch(self, row: Row, command: Command) -> Row:
         """Replace a customer's row, and set its time of the last change to that of the command."""
-        saved_row = _touched(row, command)
-        self.put_customer(saved_row)
-        return saved_row
+        return self.put_customer(_touched(row, command))
 
     def record(
         self,

@@ -198,7 +198,7 @@ def _set(
         problems += version_problems(row, stored)
         if row.timestamps and not row.mirrored and row.timestamps[0] != stored["created_at"]:
             kept_fields += ("created_at",)
-        new_values, value_problems = with_values(stored, values, row.path)
+        new_values, value_problems = with_values(stored, values, row.path, unit.default_country)
         problems = changed_problems(unit, problems, stored, new_values, checked_values, row.path)
     problems += value_problems
     problems += book_problems(unit, stored, new_values, (*row.path, BOOK))
@@ -279,7 +279,7 @@ def _new_customer(
     created, updated = (at, at) if row.timestamps is None else row.timestamps
     empty = {**new_row(created), "updated_at": max(created, updated)}
     if row.new_customer is None or not is_as_parsed:
-        return with_values(empty, values, row.path)
+        return with_values(empty, values, row.path, unit.default_country)
     columns, terms = row.new_customer
     customer = {**empty, **columns}
     unit.know_terms(customer, terms)
@@ -290,8 +290,7 @@ def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCust
     customer_id = (
         unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
     )
-    created = unit.as_new(values, customer_id)
-    unit.put_customer(created)
+    created = unit.put_customer(unit.as_new(values, customer_id))
     unit.record(history.CREATED, created["customer_id"], command)
     return created
 

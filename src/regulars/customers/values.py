@@ -115,9 +115,12 @@ def replacement_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> di
     return patch
 
 
-def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
+def with_values(
+    row: Row, values: Values, path: InputPath, country: str = ""
+) -> tuple[Row, list[Problem]]:
     """Returns the row with clean values applied, and the problems of the result. A customer without
-    an email accepts no marketing."""
+    an email accepts no marketing. Phones of a list without a country code are numbers of `country`,
+    if it is not empty."""
     changed = {**row, **values}
     problems: list[Problem] = []
     names: Set[str] = values.keys()
@@ -126,7 +129,7 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         if name in values or (
             default in values and (row[name] is not None or (row[default] and not values[default]))
         ):
-            columns, messages = contact_changes.change(kind, row, values)
+            columns, messages = contact_changes.change(kind, row, values, country)
             changed |= columns
             names = names | columns.keys()
             problems += [InvalidInput(message, (*path, kind.name)) for message in messages]

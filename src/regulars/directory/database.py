@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regulars.core.account_settings import country_of
 from regulars.core.packages import all_tables
 from regulars.customers.field_rules import EMPTY, folded_columns
 from regulars.customers.search import search_document
@@ -67,8 +68,9 @@ def distribute(address: DatabaseUrl) -> list[str]:
     return migrate.distribute(address, all_tables())
 
 
-def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
+def _derive(row: Mapping[str, Any], country: int) -> tuple[dict[str, str], set[str]]:
     # Tables of an earlier version have no columns of newer fields, so no customer has a value.
     customer = {**EMPTY, **row}
-    columns = {**folded_columns(customer), **search_document.derive_columns(customer)}
+    derived = search_document.derive_columns(customer, country=country_of(country))
+    columns = {**folded_columns(customer), **derived}
     return columns, search_document.terms_of({**customer, **columns})

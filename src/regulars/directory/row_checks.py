@@ -165,8 +165,9 @@ def _is_book(row: Row) -> bool:
     )
 
 
-def check_customer(row: Row) -> Iterator[str]:
-    """Yield the values of a customer's row that the rules would not store."""
+def check_customer(row: Row, counter_row: Row | None = None) -> Iterator[str]:
+    """Yield the values of a customer's row that the rules would not store. `counter_row` has the
+    counters of its account; without it, the account has no default country."""
     if any(wrong_values("customers", row)):
         yield "a value has the wrong type or range"
         return
@@ -194,7 +195,12 @@ def check_customer(row: Row) -> Iterator[str]:
         yield "the version or the timestamps are impossible"
     if wrong_lists:
         return  # nothing can be derived of them
-    expected = {**folded_columns(row), **search_document.derive_columns(row)}
+    expected = folded_columns(row)
+    if counter_row is None:
+        expected |= search_document.derive_columns(row)
+    elif not 0 < counter_row["rebuild_from"] <= row["customer_id"]:
+        country = account_settings.country_of(counter_row["default_country"])
+        expected |= search_document.derive_columns(row, country=country)
     different = [name for name, value in expected.items() if row[name] != value]
     if different:
         yield f"derived values are wrong: {', '.join(different)}"

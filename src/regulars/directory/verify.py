@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.core import external_ids
+from regulars.core import account_settings, external_ids
 from regulars.core.packages import all_tables, parts
 from regulars.customers import address_book
 from regulars.customers.search import search_document
@@ -114,11 +114,13 @@ class _Verifier:
         self._read_names: set[str] = set()
         # The external ids in the rows of an account's customers and orders.
         self._identification: dict[int, IdentificationCheck] = {}
+        self._settings: dict[int, dict[str, Any]] = {}
         self._external_ids: set[tuple[str, int, external_ids.ExternalId]] = set()
 
     def run(self) -> None:
         for row in self._all(accounts):
             self._identification[row["account_id"]] = IdentificationCheck(row["settings"])
+            self._settings[row["account_id"]] = account_settings.load(row["settings"])
         account_ids = self._identification.keys()
         self._report.add(self._credentials(account_ids))
         for account_id in sorted(account_ids):
@@ -284,6 +286,9 @@ class _Verifier:
         """Yield the problems of an account's customers, orders, leads and history."""
         totals: dict[int, list[int]] = {}
         account = f"account {account_id}"
+        country = self._settings[account_id][account_settings.DEFAULT_COUNTRY.name]
+        if counter_row["default_country"] != account_settings.country_number(country):
+            yield f"{account}: the counters have another `default_country` than the settings"
         for row in self._all(orders, account_id):
             yield from check_order(account, row, counter_row["orders"])
             self._add_external_ids("Order", row["order_id"], row)
@@ -312,7 +317,7 @@ class _Verifier:
             if customer_id > counter_row["customers"]:
                 yield f"{label}: the id was never assigned"
             yield from change_log.of_present(customer_id)
-            row_problems = list(check_customer(row))
+            row_problems = list(check_customer(row, counter_row))
             if not row_problems:
                 yield from (f"{label}: {problem}" for problem in emails.read(row))
             for number in [] if row_problems else address_book.own_ids(row[address_book.BOOK]):

@@ -196,6 +196,7 @@ class Executor:
             grant.scopes,
             token_id=grant.token_id,
             origin=Origin("token", grant.name, request_id),
+            default_country=grant.default_country,
         )
         key = headers.get(b"idempotency-key")
         known_change = source.last_written_change(grant.account_id)

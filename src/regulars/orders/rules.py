@@ -240,8 +240,7 @@ def create_customer(unit: CustomerUnitOfWork, values: Values, command: Command) 
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
         raise Rejected(*problems)
-    customer = unit.as_new(row)
-    unit.put_customer(customer)
+    customer = unit.put_customer(unit.as_new(row))
     unit.record(history.CREATED, customer["customer_id"], command)
     return customer
 

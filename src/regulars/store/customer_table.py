@@ -51,6 +51,7 @@ customers = table(
     *(column for field in FIELDS for column in _COLUMNS[type(field)](field)),
     derived("words"),
     derived("notes_words"),
+    derived("address_words"),
     derived("facets"),
 )
 

@@ -45,6 +45,10 @@ counters = table(
     sa.Column("webhooks", Number, nullable=False, server_default="0"),
     # Those that are no default addresses. Their `_id`s are below 0.
     sa.Column("addresses", Number, nullable=False, server_default="0"),
+    # The setting of this name as a number, because every write needs it; 0 for none. Customers from
+    # the `_id` `rebuild_from` on have search terms of another setting; 0 if none has.
+    sa.Column("default_country", Number, nullable=False, server_default="0"),
+    sa.Column("rebuild_from", Number, nullable=False, server_default="0"),
 )
 
 

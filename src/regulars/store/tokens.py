@@ -20,13 +20,14 @@ TOKEN_COLUMNS = (
     "scopes",
     "last_used_at",
 )
-GRANT_COLUMNS = (*TOKEN_COLUMNS, "disabled_at")
+GRANT_COLUMNS = (*TOKEN_COLUMNS, "disabled_at", "settings")
 # The columns of an account, in the order of `Account`.
 _ACCOUNT_COLUMNS = ("account_id", "name", "created_at", "disabled_at")
 
 
 def _grant_columns() -> list[sa.Column[Any]]:
-    return [*(tokens.c[name] for name in TOKEN_COLUMNS), accounts.c.disabled_at]
+    of_account = (accounts.c.disabled_at, accounts.c.settings)
+    return [*(tokens.c[name] for name in TOKEN_COLUMNS), *of_account]
 
 
 def _tokens_with_accounts() -> sa.Join:

@@ -2,11 +2,12 @@
 
 import { runMutation, runQuery } from "./api.js";
 import { h } from "./dom.js";
+import { countries } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 import { button, formField, openFormDialog, runAction, selectOptions, toast } from "./ui.js";
 
-const FIELDS = "identify_by trash_days";
+const FIELDS = "identify_by trash_days default_country";
 const READ = `{ accountSettings { ${FIELDS} } }`;
 const CHANGE = `mutation($node: InputAccountSettings!) { updateAccountSettings(node: $node) { ${FIELDS} } }`;
 
@@ -23,6 +24,11 @@ const edit = (control) =>
         h("select", null, selectOptions(t.account.identifications, current.identify_by)),
         { hint: t.account.identifyByHint },
       ),
+      default_country: formField(
+        t.account.defaultCountry,
+        h("select", null, selectOptions([["", t.account.noCountry], ...countries()], current.default_country ?? "")),
+        { hint: t.account.defaultCountryHint },
+      ),
       trash_days: formField(
         t.account.trashDays,
         h("input", { type: "text", inputmode: "numeric", autocomplete: "off", value: current.trash_days }),
@@ -37,7 +43,12 @@ const edit = (control) =>
         fields.trash_days.input.focus();
         return undefined;
       }
-      return runMutation(CHANGE, { node: { identify_by: fields.identify_by.input.value, trash_days: Number(days) } });
+      const node = {
+        identify_by: fields.identify_by.input.value,
+        default_country: fields.default_country.input.value || null,
+        trash_days: Number(days),
+      };
+      return runMutation(CHANGE, { node });
     });
     if (saved) toast(t.account.saved);
   });

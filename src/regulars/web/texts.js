@@ -481,6 +481,10 @@ export const t = {
       ["anything", "a name, an email, a phone or an external id"],
     ],
     identifyByHint: "Customers that you have already are not changed.",
+    defaultCountry: "Country of phone numbers",
+    noCountry: "None",
+    defaultCountryHint:
+      "For numbers without a country code. Customers are found by every form of their numbers; after a change, that takes a few minutes.",
     trashDays: "Days in the trash",
     trashDaysHint: "Deleted customers can be restored for so long, up to 3,650 days. With 0, they are deleted at once.",
     trashDaysInvalid: "Enter a whole number, such as 30.",

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from regulars.api.connections import connection_types
+from regulars.api.context import Context
 from regulars.api.related import list_of
 from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.core import fields as kinds
@@ -31,7 +32,7 @@ from regulars.graphql import (
     TypeBinding,
     Value,
 )
-from regulars.graphql.bindings import ColumnFunction
+from regulars.graphql.bindings import Arguments, ColumnFunction
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.relations import LEADS, ORDERS
 
@@ -184,7 +185,14 @@ EMAIL_ADDRESS = TypeBinding(
 
 def _number(name: str) -> Value:
     """Return a field that is computed from a phone number."""
-    return Value(("phone",), PerRow(lambda phone: getattr(read_number(phone), name)), cost=1)
+
+    def prepare(_arguments: Arguments) -> ColumnFunction:
+        def render(env: Context, phones: Sequence[str]) -> list[Any]:
+            return [getattr(read_number(phone, env.default_country), name) for phone in phones]
+
+        return render
+
+    return Value(("phone",), prepare=prepare, cost=1)
 
 
 PHONE_NUMBER = TypeBinding(

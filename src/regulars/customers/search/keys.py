@@ -19,7 +19,14 @@ from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.lexer import KeyValue, syntax_error
-from regulars.customers.search.matching import in_notes, line, order_number
+from regulars.customers.search.matching import (
+    has_address,
+    has_valid_phone,
+    in_address,
+    in_notes,
+    line,
+    order_number,
+)
 from regulars.customers.search.search_document import (
     ADDRESS_KEYS,
     NOTES,
@@ -140,6 +147,15 @@ def _consent(term: KeyValue) -> Condition:
 
 def _order(term: KeyValue) -> Condition:
     return order_number(term.value.text, term.value.prefix)
+
+
+def _valid(term: KeyValue) -> Condition:
+    if term.value.text.lower() != "phone":
+        message = f"`{term.key}:` supports only `{term.key}:phone`, not {term.value.shown}."
+        raise syntax_error(
+            message, term.value.position, "phone", nearest(term.value.text, ("phone",))
+        )
+    return has_valid_phone()
 
 
 # Values that have an order.
@@ -356,10 +372,12 @@ _KEY_ORDER = (
 _FILLED: Mapping[str, Condition] = {
     name: line(f"{name}.", prefix=True) if name in _JSON else _SEARCHED[name].filled
     for name in in_order(_HAS_ORDER, (*_SEARCHED, *_JSON))
-}
+} | {"address": has_address()}
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
     ORDER: Key(_order, "an order number", prefix=True),
+    "address": Key(lambda term: in_address(term.value), "words", prefix=True),
+    "valid": Key(_valid, "phone", values=("phone",)),
     SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }

@@ -28,6 +28,9 @@ MAX_TERMS = 50
 MAX_DEPTH = 10
 # With the terms of the segments that the query uses.
 MAX_EXPANDED_TERMS = 500
+# In longer queries, words without a key do not search addresses: an index is used for a limited
+# number of ranges (`conditions.MAX_RANGES`).
+MAX_ADDRESS_TERMS = 25
 
 ORDER_BY, ORDER_DIR = "order_by", "order_dir"
 # The keys of the order and their values.
@@ -114,21 +117,35 @@ def parse_text(
     Rejected, as `parse` does."""
     parser = _Parser(query, expand, max_terms, has_order)
     search = parser.search()
+    if parser.has_many_terms:
+        parser = _Parser(query, expand, max_terms, has_order, in_addresses=False)
+        search = parser.search()
     return ParsedText(search, parser.expanded_terms, parser.references)
 
 
 class _Part(NamedTuple):
-    """A parsed term, and its text if it can be a part of a phone number."""
+    """A parsed term, and its text if it can be a part of a phone number. `is_word` says that it is
+    a value without a key; `among_others` is its condition beside other words, if that differs."""
 
     condition: Condition
     number: str | None = None
+    is_word: bool = False
+    among_others: Condition | None = None
 
 
 class _Parser:
     """Parses one query by recursive descent."""
 
-    def __init__(self, query: str, expand: Expand, max_terms: int, has_order: bool) -> None:
+    def __init__(
+        self,
+        query: str,
+        expand: Expand,
+        max_terms: int,
+        has_order: bool,
+        in_addresses: bool = True,
+    ) -> None:
         self._text = Text(query)
+        self._in_addresses = in_addresses
         self._expand = expand
         self._max_terms = max_terms
         self._has_order = has_order
@@ -137,6 +154,11 @@ class _Parser:
         self.expanded_terms = 0
         self.references: list[SegmentReference] = []
         self._order_values: dict[str, str] = {}
+
+    @property
+    def has_many_terms(self) -> bool:
+        """Whether the query has more terms than those whose words search addresses."""
+        return self._terms > MAX_ADDRESS_TERMS
 
     def search(self) -> Search:
         """Parse the whole query."""
@@ -198,6 +220,7 @@ class _Parser:
             raise self._missing_term("AND")
         if len(groups) == 1 and len(groups[0]) == 1:
             return groups[0][0]
+        groups = _with_common_words(groups)
         conditions = [condition for group in groups for condition in _join_phone_numbers(group)]
         return _Part(And(tuple(conditions))) if conditions else None
 
@@ -265,7 +288,8 @@ class _Parser:
         elif term.bare and term.text in keys.WITHIN:
             condition = keys.WITHIN[term.text]
         else:
-            return _Part(matching.free(term), _number(term))
+            condition, among_others = matching.free(term, self._in_addresses)
+            return _Part(condition, _number(term), True, among_others)
         return _Part(condition)
 
     def _segment(self, term: KeyValue) -> Condition:
@@ -308,6 +332,17 @@ class _Parser:
                 message, term.value.position, f"one of {', '.join(allowed)}", suggestion
             )
         self._order_values[term.key] = value
+
+
+def _with_common_words(groups: Sequence[Sequence[_Part]]) -> list[list[_Part]]:
+    """Return groups of terms whose common words of streets match, too, if there is another word: no
+    index has the common ones."""
+    parts = [part for group in groups for part in group]
+    if not any(part.is_word and part.among_others is None for part in parts):
+        return [list(group) for group in groups]
+    return [
+        [p._replace(condition=p.among_others or p.condition) for p in group] for group in groups
+    ]
 
 
 def _number(value: Value) -> str | None:

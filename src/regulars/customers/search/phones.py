@@ -33,7 +33,7 @@ def digits(text: str) -> str:
     return "".join(str(int(character)) for character in text if character.isdecimal())
 
 
-def forms(phone: str) -> list[str]:
+def forms(phone: str, country: str = "") -> list[str]:
     """The digits by which a number is known, the international form first where it has one.
 
     A number with its country code (`+212 612 345678`, `00212…`) is known by code and number
@@ -43,17 +43,59 @@ def forms(phone: str) -> list[str]:
 
     An extension, `tel:` and invisible characters are left out. A text of two or three numbers is
     known by those of each. Mobile numbers of Mexico, Argentina and Brazil are known with and
-    without the digit that is dialled in some cases only.
+    without the digit that is dialled in some cases only. With a `country`, a possible number of it
+    without a code is known as with its code, too.
     """
     if _PLAIN.fullmatch(phone):
-        return _forms_of_one(phone)
+        return _forms_of_one(phone, country)
+    parts = _parts(phone)
+    if len(parts) == 1:
+        return _forms_of_one(parts[0], country)
+    return list(dict.fromkeys(form for part in parts for form in _forms_of_one(part, country)))
+
+
+def is_plain(phone: str) -> bool:
+    """Return whether a text is a single number without letters."""
+    return _PLAIN.fullmatch(phone) is not None
+
+
+def numbers(phone: str, country: str = "") -> list[str]:
+    """Return the digits of each number of a phone, from the country's code on if it is known."""
+    return [known_by[0] for part in _parts(phone) if (known_by := _forms_of_one(part, country))]
+
+
+def _parts(phone: str) -> list[str]:
+    """Return the numbers in a text, without extensions."""
     text = without_extension(phone)
     if text.isascii() and not _SEPARATOR.search(text):
-        return _forms_of_one(text)
+        return [text]
     parts = [without_extension(part) for part in _SEPARATOR.split(text)]
     if not 2 <= len(parts) <= _MAX_NUMBERS or min(map(_digit_count, parts)) < _WHOLE_NUMBER:
-        return _forms_of_one(text)
-    return list(dict.fromkeys(form for part in parts for form in _forms_of_one(part)))
+        return [text]
+    return parts
+
+
+def is_local(phone: str) -> bool:
+    """Return whether a phone number has digits and no country code, so that a country could
+    complete it."""
+    text = phone.lstrip(" (")
+    return bool(text) and not text.startswith(("+", "00")) and bool(digits(text))
+
+
+@lru_cache(maxsize=10_000)
+def international_digits(phone: str, country: str) -> str:
+    """Return the digits of a number of a country, which is an ISO 3166-1 code, from its country
+    code on. Empty for a text that cannot be a number of the country, or has a country code."""
+    import phonenumbers  # it takes 13 ms
+
+    try:
+        number = phonenumbers.parse(phone, country)
+    except phonenumbers.NumberParseException:
+        return ""
+    if not phonenumbers.is_possible_number(number):
+        return ""
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return str(e164).removeprefix("+")
 
 
 def without_extension(phone: str) -> str:
@@ -74,15 +116,27 @@ def _digit_count(text: str) -> int:
     return len(digits(text))
 
 
-def _forms_of_one(phone: str) -> list[str]:
+def completed(phone: str, country: str) -> str:
+    """Return a number without a country code with that of a country; any other text, and all with
+    an empty country, unchanged."""
+    if not country or not is_local(phone):
+        return phone
+    number = international_digits(without_extension(phone), country)
+    return f"+{number}" if number else phone
+
+
+def _forms_of_one(phone: str, country: str = "") -> list[str]:
     number = digits(phone)
     if not number:
         return []
     international = _international(phone, number)
     if not international:
+        completed = international_digits(phone, country) if country else ""
+        if completed:
+            return list(dict.fromkeys([*_forms_of_one(f"+{completed}"), number]))
         return [number]
     # No code is longer than three digits.
-    code, trunk = _country_code(international[:3])
+    code, trunk = country_code(international[:3])
     if not code:
         return [international]
     number = international[len(code) :]
@@ -130,7 +184,7 @@ def _international(phone: str, number: str) -> str:
 
 
 @lru_cache(maxsize=2_000)
-def _country_code(digits: str) -> tuple[str, str]:
+def country_code(digits: str) -> tuple[str, str]:
     """The country's code that a number begins with, and what is dialled before a number within the
     country: 0 in most, 8 in Russia, nothing in Spain. Empty for no code, which none begins with."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata  # it takes 13 ms

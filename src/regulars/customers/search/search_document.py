@@ -1,8 +1,9 @@
 """The search document of a customer: derived columns, and the terms that index them.
 
-`words` has a line for each text whose words are searched, `notes_words` the same for the notes, and
-`facets` a line `key:value` for each value that is matched as a whole. A name or email has a facet
-only if the search and the order of lists fold it differently. The terms are the facets,
+`words` has a line for each text whose words are searched, `notes_words` and `address_words` the
+same for the notes and the addresses, and `facets` a line `key:value` for each value that is matched
+as a whole. A name or email has a facet only if the search and the order of lists fold it
+differently. The terms are the facets,
 `notes:WORD`, and `w:WORD` for each word that does not begin a text with its own index. Most names
 and emails are found by the indexes of the list's orders, which saves writing a row for each term.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -24,7 +25,8 @@ from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, w
 from regulars.customers import address_book
 from regulars.customers.contact_points import KINDS, PHONES, Kind
 from regulars.customers.fields import FIELDS
-from regulars.customers.search import phones
+from regulars.customers.phone_numbers import is_valid
+from regulars.customers.search import address_words, phones
 from regulars.customers.search.words import (
     WORD_LENGTH,
     as_folded,
@@ -62,6 +64,8 @@ _WORD_TEXTS = tuple(
     if not any(name in sources for sources in _FULL_NAMES)
 )
 NOTES = f"{_LONG_TEXT}:"
+# The facets of the last digits of phones. No filter of the search has this key.
+ENDING = "ending:"
 
 # Texts with an index of their own, by which a word at their beginning is found: these columns, and
 # the facets of these keys.
@@ -79,7 +83,7 @@ _MARK = "\0"
 
 # The columns that determine a customer's terms. `BEGINNINGS` are among them: a word that now begins
 # such a text loses its term, even if the words are unchanged.
-TERMS_OF = ("words", "notes_words", "facets", *BEGINNINGS)
+TERMS_OF = ("words", "notes_words", "facets", address_words.COLUMN, *BEGINNINGS)
 
 # The maximum length of a facet in code points, when stored and when searched: PostgreSQL indexes up
 # to 2,704 bytes, and a code point takes up to 4.
@@ -101,6 +105,7 @@ _SOURCES = {
         *_LISTS,
     ),
     "notes_words": (_LONG_TEXT,),
+    address_words.COLUMN: (*_ADDRESSES, *_BOOKS),
     "facets": (
         *_PHONES,
         *_TAG_COLUMNS,
@@ -114,9 +119,14 @@ _SOURCES = {
         *_LISTS,
     ),
 }
-# Sources that are not counted as work: a facet states whether there are notes, and few names have
-# facets.
-_UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT, *_SORTED_NAMES)}
+# Sources that are not counted as work: a facet states whether there are notes, few names have
+# facets, and addresses are counted for their facets.
+_UNREAD_SOURCES = {
+    "words": (),
+    "notes_words": (),
+    "facets": (_LONG_TEXT, *_SORTED_NAMES),
+    address_words.COLUMN: (*_ADDRESSES, *_BOOKS),
+}
 _read_sources = itemgetter(
     *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
 )
@@ -189,16 +199,27 @@ def contact_term(row: Row, phone: str | None = None) -> str:
     return f"contact:{contact}"[:FACET_LENGTH] if contact != " " else ""
 
 
-def contact_terms(row: Row) -> list[str]:
-    """Return the facets of a customer without an email, one for each phone."""
+def contact_terms(row: Row, country: str = "") -> list[str]:
+    """Return the facets of a customer without an email, one for each phone, and with a `country`
+    one for each that it completes."""
     points = PHONES.points(row)
     texts = [entry.value for entry in points.default_first()] or [""]
+    texts += [done for text in texts if (done := phones.completed(text, country)) != text]
     return list(dict.fromkeys(filter(None, (contact_term(row, phone) for phone in texts))))
 
 
-def phone_forms(row: Row) -> set[str]:
+def phone_forms(row: Row, country: str = "") -> set[str]:
     """Return all forms of all phones of a customer."""
-    return {form for entry in PHONES.points(row).entries for form in phones.forms(entry.value)}
+    values = [entry.value for entry in PHONES.points(row).entries]
+    return {form for phone in values for form in phones.forms(phone, country)}
+
+
+def with_country(row: Row, country: str) -> Row:
+    """Return a row whose derived columns have its phones without a country code as numbers of
+    `country`, an ISO 3166-1 code."""
+    if not any(phones.is_local(entry.value) for entry in PHONES.points(row).entries):
+        return row
+    return {**row, **derive_columns(row, (*_PHONES, *_LISTS), country)}
 
 
 def _normalize(block: str) -> str:
@@ -238,8 +259,11 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else 2 * len(text)
 
 
-def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, str]:
-    """Return the derived columns of a customer's row that depend on the columns `changed`."""
+def derive_columns(
+    row: Row, changed: Collection[str] = SOURCES, country: str = ""
+) -> dict[str, str]:
+    """Return the derived columns of a customer's row that depend on the columns `changed`. Phones
+    without a country code are numbers of `country`, if it is not empty."""
     # Loops: a comprehension takes as long as three rounds of one.
     dependent = _dependent_columns(tuple(changed))
     columns = {}
@@ -249,7 +273,7 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
         is_short = len(text) <= _MAX_CACHED_TAGS
         tags.append((key, _short_tags(text) if is_short else orjson.loads(text)))
     phone_forms: list[tuple[str, Sequence[str]]] = [
-        (name, phones.forms(row[name]) if row[name] else ()) for name in _PHONES
+        (name, phones.forms(row[name], country) if row[name] else ()) for name in _PHONES
     ]
     other_emails: Sequence[str] = ()
     for list_name in _LISTS:
@@ -260,7 +284,7 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
                 other_emails = others
             else:
                 phone_forms = [
-                    (name, _joined_forms(forms, others) if name == kind.default else forms)
+                    (name, _joined_forms(forms, others, country) if name == kind.default else forms)
                     for name, forms in phone_forms
                 ]
     if "words" in dependent:
@@ -286,15 +310,26 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
         notes = row[_LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
     if "facets" in dependent:
-        columns["facets"] = _facets(row, tags, phone_forms)
+        addresses = _addresses(row)
+        columns["facets"] = _facets(row, tags, phone_forms, addresses, country)
+        if address_words.COLUMN in dependent:
+            columns[address_words.COLUMN] = address_words.lines_of(addresses) if addresses else ""
     return columns
 
 
-def _joined_forms(forms: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+def _addresses(row: Row) -> list[Mapping[str, Any]]:
+    """Return the addresses of a row."""
+    addresses = [orjson.loads(row[name]) for name in _ADDRESSES if row[name]]
+    for name in _BOOKS:
+        if row[name]:
+            addresses += address_book.further(row[name])
+    return addresses
+
+
+def _joined_forms(forms: Sequence[str], others: Sequence[str], country: str) -> Sequence[str]:
     """Return forms of a phone with those of others."""
-    return list(
-        dict.fromkeys([*forms, *(form for phone in others for form in phones.forms(phone))])
-    )
+    further = (form for phone in others for form in phones.forms(phone, country))
+    return list(dict.fromkeys([*forms, *further]))
 
 
 @lru_cache(maxsize=1_000)
@@ -313,6 +348,8 @@ def _facets(
     row: Row,
     tags: Sequence[tuple[str, Sequence[str]]],
     phone_forms: Sequence[tuple[str, Sequence[str]]],
+    addresses: Sequence[Mapping[str, Any]],
+    country: str,
 ) -> str:
     facets = []
     for name, forms in phone_forms:
@@ -323,10 +360,8 @@ def _facets(
         for tag in values:
             raw_facets[f"{key}:{tag}"] = None
     if any(_other_facet_sources(row)):
-        addresses = [orjson.loads(row[name]) for name in _ADDRESSES if row[name]]
         for name in _BOOKS:
             if row[name]:
-                addresses += address_book.further(row[name])
                 raw_facets |= dict.fromkeys(map(address_term, address_book.own_ids(row[name])))
         for parts in addresses:
             for key in ADDRESS_KEYS:
@@ -345,7 +380,9 @@ def _facets(
     if raw_facets:
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
     for name, forms in phone_forms:
-        if row[name] and not forms:
+        if forms:
+            facets += _endings(row, forms, country)
+        elif row[name]:
             facets.append(f"{name}:")
     texts = "".join(_sorted_names(row))
     if not texts.isascii() or "`" in texts:
@@ -353,11 +390,28 @@ def _facets(
     if row[_LONG_TEXT]:
         facets.append(NOTES)
     if not row[_EMAIL]:
-        facets += contact_terms(row)
+        facets += contact_terms(row, country)
     for list_name in _LISTS:
         if row[list_name] is not None:
             facets += _list_facets(KINDS[list_name], row)
     return "\n" + "\n".join(facets) + "\n" if facets else ""
+
+
+def _endings(row: Row, forms: Sequence[str], country: str) -> list[str]:
+    """Return the facets of the endings of phones: `ending:`, `+` for a valid number and `-` for
+    another one, and its digits from the last one on."""
+    if row[PHONES.name] is None:
+        phone = row[PHONES.default]
+        if phones.is_plain(phone):
+            return [f"{ENDING}{'+' if is_valid(phone, country) else '-'}{forms[0][::-1]}"]
+        values = [phone]
+    else:
+        values = [entry.value for entry in PHONES.points(row).entries]
+    facets = []
+    for phone in values:
+        sign = "+" if is_valid(phone, country) else "-"
+        facets += [ENDING + sign + number[::-1] for number in phones.numbers(phone, country)]
+    return facets
 
 
 def _list_facets(kind: Kind, row: Row) -> Iterator[str]:
@@ -420,6 +474,8 @@ def terms_of(row: Row) -> set[str]:
         result = {WORD + term for term in word_terms if not as_folded(term) or not begins(term)}
     if notes:
         result |= {NOTES + term for term in note_terms}
+    if in_addresses := row[address_words.COLUMN]:
+        result.update(address_words.terms_of(in_addresses, facets))
     if facets:
         result.update(facets.split("\n"))
         result.discard("")

@@ -12,8 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-# Returns the derived columns of a customer's row, and its terms.
-Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
+# Returns the derived columns of a customer's row, and its terms, by the `default_country` of the
+# counters of its account.
+Derive = Callable[[Mapping[str, Any], int], tuple[Mapping[str, str], Iterable[str]]]
 
 # The released migrations that need a rebuild: 0003 added the columns, and facets have other rules
 # since 0004.
@@ -36,8 +37,12 @@ def rebuild(connection: sa.Connection, derive: Derive) -> None:
     terms = sa.Table("terms", metadata, autoload_with=connection)
     keys = (customers.c.account_id, customers.c.customer_id)
     update = customers.update().where(*(key == sa.bindparam(f"of_{key.name}") for key in keys))
+    countries = _countries(connection)
     for rows in _batches(connection, customers):
-        derived = [(row["account_id"], row["customer_id"], *derive(row)) for row in rows]
+        derived = [
+            (row["account_id"], row["customer_id"], *derive(row, countries(row["account_id"])))
+            for row in rows
+        ]
         columns = [name for name in derived[0][2] if name in customers.c]
         connection.execute(
             update.values({name: sa.bindparam(f"new_{name}") for name in columns}),
@@ -53,6 +58,18 @@ def rebuild(connection: sa.Connection, derive: Derive) -> None:
         entries = sorted((a, term, c) for a, c, _, of_row in derived for term in of_row)
         names = ("account_id", "term", "customer_id")
         connection.execute(terms.insert(), [dict(zip(names, row, strict=True)) for row in entries])
+
+
+def _countries(connection: sa.Connection) -> Callable[[int], int]:
+    """Return a function from an account to its `default_country`, and end the rebuilds that are in
+    progress. Tables of earlier versions have no such column."""
+    counters = sa.Table("counters", sa.MetaData(), autoload_with=connection)
+    if "default_country" not in counters.c:
+        return lambda _account_id: 0
+    connection.execute(counters.update().values(rebuild_from=0))
+    rows = connection.execute(sa.select(counters.c.account_id, counters.c.default_country))
+    by_account = {row.account_id: row.default_country for row in rows}
+    return lambda account_id: by_account.get(account_id, 0)
 
 
 def _batches(connection: sa.Connection, customers: sa.Table) -> Iterator[list[dict[str, Any]]]:

@@ -1,0 +1,122 @@
+"""The words of addresses: what a word finds in a street, a city, a postal code, a state or a
+company.
+
+They are lines of words, as `words.lines` makes them, streets first. In streets, a mark is before
+each common word: numbers, short words, and words such as `rue`. Common words have no term, because
+half of the words of a street are common, and each term of a customer costs a create 1 %. So they
+are compared, but find nothing alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from regulars.customers.search.words import alone, as_folded, lines, terms
+
+COLUMN = "address_words"
+# The beginning of the terms of words in addresses.
+TERM_PREFIX = "a:"
+# The parts whose values are facets: the beginning of a value finds it without a term.
+FACET_PARTS = ("city", "state", "zip", "company")
+_OTHER_PARTS = (*FACET_PARTS, "area")
+_STARTS = tuple(f"\n{part}:" for part in FACET_PARTS)
+MARK = "~"
+# Shorter words of streets are common, unless they are characters of a script without spaces.
+_SHORT = 2
+COMMON = frozenset(
+    """
+    street road avenue ave lane drive court place square boulevard blvd way close crescent terrace
+    highway hwy parkway pkwy north south east west apt apartment suite ste unit floor room building
+    bldg house box the rue des chemin route allee quai impasse cours batiment bat appartement etage
+    residence strasse str weg platz gasse ring der den dem die das haus und calle avenida plaza
+    paseo carrer carretera piso puerta del las los via viale piazza corso largo vicolo della dei
+    rua travessa praca estrada andar bloco straat laan plein gata gatan vagen vej gade ulica ulice
+    улица проспект дом квартира корпус cad sok mah شارع
+    """.split()
+)
+# Longer facets are searched by bisection of their lines.
+_LONG_LENGTH = 4_096
+
+
+def is_common(word: str) -> bool:
+    """Return whether a word of a street has no term."""
+    return word in COMMON or word[0].isdecimal() or (len(word) <= _SHORT and not alone(word[0]))
+
+
+def may_begin_common(text: str) -> bool:
+    """Return whether a common word may begin with a text."""
+    return is_common(text) or any(word.startswith(text) for word in COMMON)
+
+
+def marked(words: Iterable[str]) -> str:
+    """Return words of a street as they are stored, with single spaces."""
+    return " ".join([MARK + word if is_common(word) else word for word in words])
+
+
+def lines_of(addresses: Sequence[Mapping[str, Any]]) -> str:
+    """Return the words of addresses. They are not empty if there is an address."""
+    # Loops: a comprehension takes as long as three rounds of one.
+    streets: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for address in addresses:
+        street = address.get("line1", "")
+        if "line2" in address:
+            street = f"{street} {address['line2']}"
+        if street:
+            streets[street] = None
+        for part in _OTHER_PARTS:
+            if part in address:
+                others[address[part]] = None
+    texts = [*streets, *others]
+    if not texts:
+        return " "
+    for index, text in enumerate(texts):
+        if "\n" in text:
+            texts[index] = text.replace("\n", " ")
+    if not streets:
+        return lines(texts)
+    *head, rest = lines(texts).split("\n", len(streets))
+    if not others:
+        head.append(rest)
+    street_lines = "\n".join([f" {marked(line.split())} " for line in head])
+    return f"{street_lines}\n{rest}" if others else street_lines
+
+
+def terms_of(stored_lines: str, facets: str) -> list[str]:
+    """Return the terms of stored lines: those that begin no facet of an address. An address has at
+    least a term or a facet."""
+    result: list[str] = []
+    if len(facets) > _LONG_LENGTH:
+        values = sorted(_values(facets))
+        for term in terms(stored_lines):
+            if term[0] != MARK and not (as_folded(term) and _begins_one(values, term)):
+                result.append(TERM_PREFIX + term)
+    else:
+        for term in terms(stored_lines):
+            if term[0] == MARK:
+                continue
+            if term.isascii() or as_folded(term):
+                for start in _STARTS:
+                    if start + term in facets:
+                        break
+                else:
+                    result.append(TERM_PREFIX + term)
+            else:
+                result.append(TERM_PREFIX + term)
+    if not result and not any(start in facets for start in (*_STARTS, "\ncountry:")):
+        result.append(TERM_PREFIX)
+    return result
+
+
+def _values(facets: str) -> Iterator[str]:
+    for line in facets.split("\n"):
+        part, colon, value = line.partition(":")
+        if colon and part in FACET_PARTS:
+            yield value
+
+
+def _begins_one(values: Sequence[str], term: str) -> bool:
+    index = bisect_left(values, term)
+    return index < len(values) and values[index].startswith(term)
