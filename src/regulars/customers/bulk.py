@@ -155,7 +155,7 @@ class SetCustomers(SmallCommand):
             - {""},
             taken_ids=frozenset([row.take or row.own_id for row in rows]) - {None},
             shop_ids=frozenset(_shop_ids(rows)),
-            phone_terms=frozenset(self._terms(without_default)) - {""},
+            phone_terms=phones.lookup_terms(list(self._terms(without_default))),
             account_settings=(True,) if without_default else (),
             table_versions=(True,) if with_lists else (),
             import_ids=frozenset([self.step.import_id] if self.step else []),

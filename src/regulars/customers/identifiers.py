@@ -42,7 +42,7 @@ class Identifier(NamedTuple):
             "customer_ids": frozenset(r.customer_id for r in references if r.customer_id),
             "shop_ids": named_shop_ids(*references),
             "email_keys": frozenset([self.email_key] if self.email_key else ()),
-            "phone_terms": frozenset([self.phone_term] if self.phone_term else ()),
+            "phone_terms": phones.lookup_terms([self.phone_term]),
         }
 
     def find(self, unit: CustomerUnitOfWork) -> tuple[Row | None, list[Problem]]:

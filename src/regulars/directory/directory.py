@@ -16,6 +16,7 @@ from regulars.core.relations import rows_of_each
 from regulars.customers import history
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.listing import CustomerPage, Listing
+from regulars.customers.search import phones
 from regulars.customers.search.search_document import address_term
 from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row, Store, queries
@@ -63,9 +64,12 @@ class Directory:
     async def customers_with_phone(self, account_id: int, form: str) -> list[int]:
         """Return the `_id`s of the customers with a phone, in a form of `phones.forms`: the first
         eleven."""
-        parameters = {"account_id": account_id, "term": f"phone:{form}", "limit": 11}
-        rows = await self._store.fetch(queries.customers_with_term(), parameters)
-        return [row[0] for row in rows]
+        numbers: set[int] = set()
+        for term in phones.lookup_terms([f"phone:{form}"]):
+            parameters = {"account_id": account_id, "term": term, "limit": 11}
+            rows = await self._store.fetch(queries.customers_with_term(), parameters)
+            numbers.update(row[0] for row in rows)
+        return sorted(numbers)[:11]
 
     async def customers_with_address(self, account_id: int, number: int) -> list[int]:
         """Return the `_id`s of the customers with an address that has an `_id` below 0."""

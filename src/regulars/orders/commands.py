@@ -138,7 +138,7 @@ class RecordContact(SmallCommand):
             customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
             restored_ids=self.restored_ids,
             email_keys=email_keys(self.values).union(keys_of_lists(self.lists)),
-            phone_terms=frozenset([person_phone_term(self.values)]) - {""},
+            phone_terms=phones.lookup_terms([person_phone_term(self.values)]),
             account_settings=settings_of_new(self.values),
             table_versions=has_lists(self.lists),
             shop_ids=self.shop_ids.all_ids,
@@ -206,7 +206,8 @@ def _with_identifier(
         **lookups,
         "email_keys": lookups.get("email_keys", frozenset()) | email_keys(person),
         "phone_terms": (
-            lookups.get("phone_terms", frozenset()) | ({person_phone_term(person)} - {""})
+            lookups.get("phone_terms", frozenset())
+            | phones.lookup_terms([person_phone_term(person)])
         ),
         "account_settings": frozenset(settings_of_new(person)),
         "shop_ids": lookups.get("shop_ids", frozenset()) | shop_ids,

@@ -36,6 +36,7 @@ import {
 } from "./ui.js";
 
 const SKELETON_AFTER_MS = 300;
+const SUGGESTIONS_AFTER_MS = 250;
 
 /** Loads the module of segments, which most visits do not need. */
 const loadTools = () =>
@@ -300,7 +301,7 @@ export async function show({ main, url, signal, setTitle }) {
       return segment ? emptyState("segment", t.segments.empty, t.segments.emptyText) : missingSegment();
     }
     if (listQuery.condition) {
-      return emptyState(
+      const place = emptyState(
         "search",
         t.list.noMatches,
         t.list.noMatchesText,
@@ -309,8 +310,18 @@ export async function show({ main, url, signal, setTitle }) {
           navigate(listQuery.toUrl({ text: "" }));
         }),
       );
+      if (!listQuery.segment) setTimeout(() => suggest(place), SUGGESTIONS_AFTER_MS);
+      return place;
     }
     return emptyAccount("customers", canWrite);
+  }
+
+  /** Shows other words for the search, unless the person has changed it. They are an extra: the list says
+   * without them that nobody was found. */
+  async function suggest(place) {
+    if (!place.isConnected) return;
+    const { showSuggestions } = await import("./spelling.js");
+    await showSuggestions(place, listQuery, signal).catch(() => {});
   }
 
   function pager({ hasPreviousPage, hasNextPage, startCursor, endCursor }) {

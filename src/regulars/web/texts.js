@@ -490,6 +490,11 @@ export const t = {
     trashDaysInvalid: "Enter a whole number, such as 30.",
     saved: "The settings were saved.",
   },
+  spelling: {
+    nobody: (word) => `Nobody has “${word}”`,
+    didYouMean: "Did you mean ",
+    or: " or ",
+  },
   overview: {
     customers: "Customers",
     newThisWeek: (count) => `${count} new this week`,

@@ -23,6 +23,7 @@ from regulars.customers.graphql import (
     identifiers,
     search,
     statistics,
+    suggestions,
     tags,
     types,
 )
@@ -56,6 +57,9 @@ def _roots(page_size: int) -> Mapping[str, Root]:
             needs(READ),
             identifiers.price_of_count,
             is_replica_safe=True,
+        ),
+        "searchSuggestions": Root(
+            suggestions.search_suggestions, needs(READ), suggestions.price, is_replica_safe=True
         ),
         "customerChanges": Root(history.customer_changes, needs(READ), price, is_replica_safe=True),
         "statistics": Root(
@@ -112,6 +116,7 @@ API = ApiPart(
         **history.TYPES,
         **statistics.TYPES,
         **search.TYPES,
+        **suggestions.TYPES,
         **tags.TYPES,
         **identifiers.TYPES,
         **address_rules.TYPES,

@@ -90,9 +90,11 @@ def terms_of(stored_lines: str, facets: str) -> list[str]:
     result: list[str] = []
     if len(facets) > _LONG_LENGTH:
         values = sorted(_values(facets))
-        for term in terms(stored_lines):
-            if term[0] != MARK and not (as_folded(term) and _begins_one(values, term)):
-                result.append(TERM_PREFIX + term)
+        result += [
+            TERM_PREFIX + term
+            for term in terms(stored_lines)
+            if term[0] != MARK and not (as_folded(term) and _begins_one(values, term))
+        ]
     else:
         for term in terms(stored_lines):
             if term[0] == MARK:

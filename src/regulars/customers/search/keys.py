@@ -26,6 +26,7 @@ from regulars.customers.search.matching import (
     in_notes,
     line,
     order_number,
+    phone_line,
 )
 from regulars.customers.search.search_document import (
     ADDRESS_KEYS,
@@ -111,7 +112,7 @@ def _phone(term: KeyValue) -> Condition:
     if not known_by:
         message = f"{term.value.shown} has no digits. `{term.key}:` compares digits."
         raise syntax_error(message, term.value.position, "a phone number")
-    return line(f"{term.key}:{known_by[0]}", term.value.prefix)
+    return phone_line(term.key, known_by[0], term.value.prefix)
 
 
 def _email(term: KeyValue) -> Condition:

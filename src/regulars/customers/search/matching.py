@@ -62,7 +62,7 @@ def free(value: Value, in_addresses: bool = True) -> FreeValue:
     parts: list[Condition] = [_phrase(f" {' '.join(word_list)}", _TEXTS, word_list, pieces)]
     number = phone_digits(value.text)
     if number:
-        parts += _numbers(number) if word_list != [number] else _endings(number)
+        parts += _numbers(number)
     if _ORDER.fullmatch(value.text):
         parts.append(order_number(value.text))
     if not in_addresses:
@@ -145,8 +145,17 @@ def number_in_parts(texts: Sequence[str]) -> Condition | None:
 
 def _numbers(known_by: str) -> tuple[Predicate, ...]:
     """Return the conditions that a phone number begins or ends with digits."""
-    begins = (line(f"{key}:{known_by}", prefix=True) for key in PHONE_KEYS)
+    begins = (phone_line(key, known_by, prefix=True) for key in PHONE_KEYS)
     return (*begins, *_endings(known_by))
+
+
+def phone_line(key: str, known_by: str, prefix: bool) -> Predicate:
+    """Return the condition that digits, or all that begin with a prefix, are a form of a phone. A
+    form without 0 has no term of its own (`search_document.terms_of`)."""
+    text = line(f"{key}:{known_by}", prefix)
+    compare = beginning if prefix else equal
+    by_terms = tuple(compare(TERM, f"{key}:{zero}{known_by}") for zero in ("", "0"))
+    return Predicate(text.condition, (by_terms,))
 
 
 def _endings(known_by: str) -> tuple[Predicate, ...]:
@@ -188,8 +197,6 @@ def _beginnings(piece: str, goes_on: bool) -> Union:
     if not as_folded(piece):
         return tuple(by_terms)
     by_terms += [beginning(TERM, f"{key}:{piece}") for key in TAG_KEYS]
-    if piece.isascii() and piece.isdecimal():
-        by_terms += [beginning(TERM, f"{key}:{piece}") for key in PHONE_KEYS]
     return (*by_terms, *(beginning(column, piece) for column in BEGINNINGS))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from regulars.core.text import without_invisible
@@ -57,6 +57,13 @@ def forms(phone: str, country: str = "") -> list[str]:
 def is_plain(phone: str) -> bool:
     """Return whether a text is a single number without letters."""
     return _PLAIN.fullmatch(phone) is not None
+
+
+def lookup_terms(facets: Collection[str]) -> frozenset[str]:
+    """Return the terms by which customers with one of the facets are looked up: the term of a phone
+    is that of its form with 0, if it has one (`search_document.terms_of`)."""
+    with_zero = (f"phone:0{facet[6:]}" for facet in facets if facet.startswith("phone:"))
+    return frozenset([*facets, *with_zero]) - {""}
 
 
 def numbers(phone: str, country: str = "") -> list[str]:

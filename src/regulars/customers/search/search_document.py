@@ -76,7 +76,10 @@ BEGINNINGS = tuple(field.folded_column for field in _SORTED_TEXTS)
 _beginnings = itemgetter(*BEGINNINGS)
 TAG_KEYS = tuple(key for key, _ in _TAGS)
 PHONE_KEYS = _PHONES
-_BEGINNING_FACETS = tuple(f"\n{key}:" for key in (*TAG_KEYS, *PHONE_KEYS))
+_BEGINNING_FACETS = tuple(f"\n{key}:" for key in TAG_KEYS)
+
+(_PHONE,) = (f"{name}:" for name in PHONE_KEYS)
+_NATIONAL = f"{_PHONE}0"
 
 # No stored text has this character.
 _MARK = "\0"
@@ -99,7 +102,6 @@ _SORTED_FULL_NAMES = tuple(
 _SOURCES = {
     "words": (
         *_WORD_TEXTS,
-        *_PHONES,
         *(name for sources in _FULL_NAMES for name in sources),
         *_TAG_COLUMNS,
         *_LISTS,
@@ -300,12 +302,7 @@ def derive_columns(
         for _, values in tags:
             texts += values
         texts = list(filter(None, texts))
-        text = lines(texts) if texts else ""
-        # The forms of a phone number are complete words.
-        for _, forms in phone_forms:
-            if forms:
-                text += "\n " + " \n ".join(forms) + " "
-        columns["words"] = text
+        columns["words"] = lines(texts) if texts else ""
     if "notes_words" in dependent:
         notes = row[_LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
@@ -354,7 +351,9 @@ def _facets(
     facets = []
     for name, forms in phone_forms:
         for form in forms:
-            facets.append(f"{name}:{form}")  # noqa: PERF401  # see `derive_columns`
+            facets.append(f"{name}:{form}")
+            if form[0] == "0" and form[1:] not in forms and form != "0":
+                facets.append(f"{name}:{form[1:]}")
     raw_facets: dict[str, None] = {}
     for key, values in tags:
         for tag in values:
@@ -477,14 +476,19 @@ def terms_of(row: Row) -> set[str]:
     if in_addresses := row[address_words.COLUMN]:
         result.update(address_words.terms_of(in_addresses, facets))
     if facets:
-        result.update(facets.split("\n"))
+        facet_terms = facets.split("\n")
+        result.update(facet_terms)
         result.discard("")
+        for facet in facet_terms:
+            # What is known by a number with 0 is known without it, too: one term is enough.
+            if facet.startswith(_NATIONAL):
+                result.discard(f"{_PHONE}{facet[len(_NATIONAL) :]}")
     return result
 
 
 def _beginning_test(row: Row) -> Callable[[str], bool]:
     """Return a function that tests whether a term begins a text with its own index: a name, the
-    email, a tag or a phone."""
+    email or a tag."""
     if len(row["facets"]) > _LONG_LENGTH:
         texts = sorted(_indexed_texts(row))
 
@@ -511,7 +515,7 @@ def _indexed_texts(row: Row) -> set[str]:
     texts = {row[name] for name in BEGINNINGS}
     for line in row["facets"].split("\n"):
         key, colon, value = line.partition(":")
-        if colon and (key in TAG_KEYS or key in PHONE_KEYS):
+        if colon and key in TAG_KEYS:
             texts.add(value)
     return texts
 
