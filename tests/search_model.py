@@ -243,8 +243,8 @@ def matches(customer: ModelCustomer, query: Query, has_other: bool = False) -> b
     is beside it."""
     match query:
         case ("and", *parts):
-            texts = [words(part[1]) for part in parts if part[0] == "word"]
-            has_other = any(len(text) > 1 or not may_begin_common(text[0]) for text in texts)
+            values_ = [words(part[1]) for part in parts if part[0] == "word"]
+            has_other = any(len(each) > 1 or not may_begin_common(each[0]) for each in values_)
             return all(matches(customer, part, has_other) for part in parts)
         case ("or", *parts):
             return any(matches(customer, part) for part in parts)

@@ -212,9 +212,9 @@ def test_the_country_is_set_and_refused(server: Server, client: Client) -> None:
     database = ("--account", account, "--database-url", server.database_url)
     set_ = run_regulars("account", "settings", "--set", "default_country=MA", *database)
     assert json.loads(set_.stdout)["default_country"] == "MA"
-    wrong = run_regulars("account", "settings", "--set", "default_country=Marokko", *database)
-    assert wrong.returncode != 0
-    assert "Did you mean MA?" in wrong.stderr
+    refused = run_regulars("account", "settings", "--set", "default_country=Marokko", *database)
+    assert refused.returncode != 0
+    assert "Did you mean MA?" in refused.stderr
     unset = run_regulars("account", "settings", "--unset", "default_country", *database)
     assert json.loads(unset.stdout)["default_country"] is None
 

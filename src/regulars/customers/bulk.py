@@ -28,7 +28,7 @@ from regulars.customers.commands import (
 from regulars.customers.contact_changes import BookRow, ContactRow
 from regulars.customers.contact_points import EMAILS
 from regulars.customers.field_rules import Values
-from regulars.customers.search import phones, search_document
+from regulars.customers.search import phone_facets, phones
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
 
@@ -211,7 +211,7 @@ def contact_term(row: SetRow) -> str:
     if has_email(row.values):
         return ""
     contact = {name: row.values.get(name) or "" for name in _CONTACT}
-    return search_document.contact_term(contact)
+    return phone_facets.contact_term(contact)
 
 
 def _shop_ids(rows: Iterable[SetRow]) -> Iterable[str]:

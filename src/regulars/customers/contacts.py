@@ -8,7 +8,7 @@ from regulars.core.text import fold, full_name
 from regulars.customers.bulk import SetRow, contact_term
 from regulars.customers.external_ids import MAX_AMBIGUOUS, global_ids
 from regulars.customers.identification import needs_no_email
-from regulars.customers.search import phones, search_document
+from regulars.customers.search import phone_facets, phones
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.shop_ids import CUSTOMER
 from regulars.store import Row
@@ -27,7 +27,7 @@ class Contacts:
     def add(self, row: Row) -> None:
         """Add a customer, if it has no email."""
         if not row["email"]:
-            for term in search_document.contact_terms(row, self._unit.default_country):
+            for term in phone_facets.contact_terms(row, self._unit.default_country):
                 self._ids.setdefault(term, {})[row["customer_id"]] = None
 
     def match(self, row: SetRow, stored: Row | None) -> tuple[SetRow, Row | None, list[Problem]]:
@@ -68,7 +68,7 @@ def _without_contact(row: SetRow, stored: Row, country: str) -> SetRow:
     as they are stored. Other parts of a name would be mixed with those of the row."""
     left_out = ["first_name", "last_name"]
     numbers = set(phones.forms(row.values.get("phone") or "", country))
-    if numbers <= search_document.phone_forms(stored, country):
+    if numbers <= phone_facets.phone_forms(stored, country):
         left_out.append("phone")
     return row._replace(values={k: v for k, v in row.values.items() if k not in left_out})
 
@@ -96,4 +96,4 @@ def _is_same(row: SetRow, stored: Row, country: str) -> bool:
     if name and name == fold(full_name(stored["first_name"], stored["last_name"])):
         return True
     numbers = set(phones.forms(values.get("phone") or "", country))
-    return not numbers.isdisjoint(search_document.phone_forms(stored, country))
+    return not numbers.isdisjoint(phone_facets.phone_forms(stored, country))

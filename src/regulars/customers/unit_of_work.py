@@ -173,9 +173,9 @@ class CustomerUnitOfWork(UnitOfWork):
         if at is not None:
             saved_row["updated_at"] = max(at, row["created_at"])
         fields = history.dump(history.difference(row, saved_row))
-        saved_row = self.put_customer(saved_row)
+        put_row = self.put_customer(saved_row)
         self.record(history.UPDATED, row["customer_id"], command, fields)
-        return saved_row
+        return put_row
 
     def touch(self, row: Row, command: Command) -> Row:
         """Replace a customer's row, and set its time of the last change to that of the command."""

@@ -43,7 +43,7 @@ def known_words(prefixes: tuple[str, ...], columns: tuple[str, ...]) -> Query:
     word at the beginning of one of the columns of customers. A few index lookups for each."""
     # The alias of a function of PostgreSQL names its column, too; the column of SQLite is `value`.
     value = elements("words").table_valued("value", name="value").c.value
-    one = sa.literal_column("1")
+    one: sa.ColumnElement[int] = sa.literal_column("1")
     found: list[sa.ColumnElement[bool]] = []
     for prefix in prefixes:
         is_term = terms.c.term == sa.literal_column(f"'{prefix}'").concat(value)

@@ -17,7 +17,7 @@ from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
 from regulars.customers.listing import CustomerPage, Listing
 from regulars.customers.search.parser import Order, Search
-from regulars.customers.search.search_document import contact_term
+from regulars.customers.search.phone_facets import contact_term
 from regulars.customers.values import new_row, replacement_patch
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE

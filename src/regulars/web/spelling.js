@@ -19,7 +19,7 @@ export async function showSuggestions(place, listQuery, signal) {
     ` (${formatNumber(customers.count)}${customers.precision === "at_least" ? "+" : ""})`,
   ]);
   const separated = links.flatMap((link, index) => (index ? [t.spelling.or, ...link] : link));
-  replace(place.querySelector("h2"), t.spelling.nobody(word));
+  replace(place.querySelector("h2"), t.spelling.noCustomer(word));
   replace(place.querySelector("p"), t.spelling.didYouMean, ...separated, "?");
   announce(place.querySelector("p").textContent);
 }

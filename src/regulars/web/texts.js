@@ -491,7 +491,7 @@ export const t = {
     saved: "The settings were saved.",
   },
   spelling: {
-    nobody: (word) => `Nobody has “${word}”`,
+    noCustomer: (word) => `No customer has “${word}”`,
     didYouMean: "Did you mean ",
     or: " or ",
   },

@@ -13,7 +13,8 @@ from regulars.api.guards import price_of_page
 from regulars.core.paging import Cursor, encode, load, page_of
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.search.parser import check_text
-from regulars.customers.search.search_document import FACET_LENGTH, TAG_KEYS, make_facet
+from regulars.customers.search.search_document import TAG_KEYS, make_facet
+from regulars.customers.search.words import FACET_LENGTH
 from regulars.graphql import Arguments, Layouts, Resolve, TypeBinding, Value
 from regulars.store import statistics
 from regulars.store.conditions import TERM, beginning

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from regulars.customers.search import address_words, phones
 from regulars.customers.search.lexer import Value, syntax_error
+from regulars.customers.search.phone_facets import ENDING
 from regulars.customers.search.search_document import (
     BEGINNINGS,
-    ENDING,
     NOTES,
     PHONE_KEYS,
     TAG_KEYS,
@@ -45,8 +45,8 @@ _ORDER = re.compile(rf"[{_ORDER_SIGNS}]?[\w./-]*\d[\w./-]*")
 
 
 class FreeValue(NamedTuple):
-    """The condition of a value without a key. `among_others` is the one beside other terms that an
-    index finds: then it may also be a common word of a street. None if it is no such word."""
+    """The condition of a value without a key. `among_others` is the one together with other words:
+    then it may also be a common word of a street. None if it is no such word."""
 
     condition: Condition
     among_others: Condition | None = None

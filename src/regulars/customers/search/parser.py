@@ -125,7 +125,7 @@ def parse_text(
 
 class _Part(NamedTuple):
     """A parsed term, and its text if it can be a part of a phone number. `is_word` says that it is
-    a value without a key; `among_others` is its condition beside other words, if that differs."""
+    a value without a key; `among_others` is its condition with other words, if that differs."""
 
     condition: Condition
     number: str | None = None

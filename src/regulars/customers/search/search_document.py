@@ -25,9 +25,10 @@ from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, w
 from regulars.customers import address_book
 from regulars.customers.contact_points import KINDS, PHONES, Kind
 from regulars.customers.fields import FIELDS
-from regulars.customers.phone_numbers import is_valid
 from regulars.customers.search import address_words, phones
+from regulars.customers.search.phone_facets import contact_terms, ending_facets
 from regulars.customers.search.words import (
+    FACET_LENGTH,
     WORD_LENGTH,
     as_folded,
     has_lone_characters,
@@ -64,8 +65,6 @@ _WORD_TEXTS = tuple(
     if not any(name in sources for sources in _FULL_NAMES)
 )
 NOTES = f"{_LONG_TEXT}:"
-# The facets of the last digits of phones. No filter of the search has this key.
-ENDING = "ending:"
 
 # Texts with an index of their own, by which a word at their beginning is found: these columns, and
 # the facets of these keys.
@@ -87,10 +86,6 @@ _MARK = "\0"
 # The columns that determine a customer's terms. `BEGINNINGS` are among them: a word that now begins
 # such a text loses its term, even if the words are unchanged.
 TERMS_OF = ("words", "notes_words", "facets", address_words.COLUMN, *BEGINNINGS)
-
-# The maximum length of a facet in code points, when stored and when searched: PostgreSQL indexes up
-# to 2,704 bytes, and a code point takes up to 4.
-FACET_LENGTH = 512
 
 _TAG_COLUMNS = tuple(name for _, name in _TAGS)
 _SORTED_NAMES = names_of(_SORTED_TEXTS)
@@ -189,31 +184,6 @@ def _is_folded_differently(character: str) -> bool:
     """Whether the search and the order of lists fold a character, and so each text with it,
     differently."""
     return folded_letters(character) != fold(character)
-
-
-def contact_term(row: Row, phone: str | None = None) -> str:
-    """Return the facet of a customer without an email, by which imports find it again: its phone,
-    or another one, and its full name. Empty without both. No filter of the search has this key."""
-    phone = row["phone"] if phone is None else phone
-    # A text without digits is compared as a whole. The first space is before the name.
-    phone_forms = phones.forms(phone) or ["".join(fold(phone).split())]
-    contact = f"{phone_forms[0]} {fold(full_name(row['first_name'], row['last_name']))}"
-    return f"contact:{contact}"[:FACET_LENGTH] if contact != " " else ""
-
-
-def contact_terms(row: Row, country: str = "") -> list[str]:
-    """Return the facets of a customer without an email, one for each phone, and with a `country`
-    one for each that it completes."""
-    points = PHONES.points(row)
-    texts = [entry.value for entry in points.default_first()] or [""]
-    texts += [done for text in texts if (done := phones.completed(text, country)) != text]
-    return list(dict.fromkeys(filter(None, (contact_term(row, phone) for phone in texts))))
-
-
-def phone_forms(row: Row, country: str = "") -> set[str]:
-    """Return all forms of all phones of a customer."""
-    values = [entry.value for entry in PHONES.points(row).entries]
-    return {form for phone in values for form in phones.forms(phone, country)}
 
 
 def with_country(row: Row, country: str) -> Row:
@@ -380,7 +350,7 @@ def _facets(
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
     for name, forms in phone_forms:
         if forms:
-            facets += _endings(row, forms, country)
+            facets += ending_facets(row, forms, country)
         elif row[name]:
             facets.append(f"{name}:")
     texts = "".join(_sorted_names(row))
@@ -394,23 +364,6 @@ def _facets(
         if row[list_name] is not None:
             facets += _list_facets(KINDS[list_name], row)
     return "\n" + "\n".join(facets) + "\n" if facets else ""
-
-
-def _endings(row: Row, forms: Sequence[str], country: str) -> list[str]:
-    """Return the facets of the endings of phones: `ending:`, `+` for a valid number and `-` for
-    another one, and its digits from the last one on."""
-    if row[PHONES.name] is None:
-        phone = row[PHONES.default]
-        if phones.is_plain(phone):
-            return [f"{ENDING}{'+' if is_valid(phone, country) else '-'}{forms[0][::-1]}"]
-        values = [phone]
-    else:
-        values = [entry.value for entry in PHONES.points(row).entries]
-    facets = []
-    for phone in values:
-        sign = "+" if is_valid(phone, country) else "-"
-        facets += [ENDING + sign + number[::-1] for number in phones.numbers(phone, country)]
-    return facets
 
 
 def _list_facets(kind: Kind, row: Row) -> Iterator[str]:

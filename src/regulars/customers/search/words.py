@@ -21,6 +21,10 @@ from regulars.core.text import folded_letters
 # What is longer is cut, in what is kept as in what is looked for: a key of an index is limited.
 WORD_LENGTH = 64
 
+# The maximum length of a facet in code points, when stored and when searched: PostgreSQL indexes up
+# to 2,704 bytes, and a code point takes up to 4.
+FACET_LENGTH = 512
+
 _ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
 _WORD = regex.compile(
     rf"(?V1)[{_ALONE}]|[[\p{{L}}\p{{N}}]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_ALONE}]]*|\p{{So}}"
