@@ -17,7 +17,7 @@ from regulars.customers.address_book import BOOK, numbered
 from regulars.customers.commands import Reference
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.emails import key_without_email
-from regulars.customers.search import search_document
+from regulars.customers.search import phones, search_document
 from regulars.orders.shop_ids import CUSTOMER, ShopIdMap
 from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 
@@ -75,8 +75,9 @@ class CustomerUnitOfWork(UnitOfWork):
 
     def with_facet(self, facet: str) -> list[Row]:
         """Return the customers of the batch that have a facet, in the order of their ids."""
+        facet_lines = [f"\n{each}\n" for each in phones.lookup_terms([facet])]
         rows = self.rows[tables.customers].all()
-        found = [row for row in rows if f"\n{facet}\n" in row["facets"]]
+        found = [row for row in rows if any(each in row["facets"] for each in facet_lines)]
         return sorted(found, key=itemgetter("customer_id"))
 
     def with_facets(self, facets: Set[str]) -> dict[str, Row]:

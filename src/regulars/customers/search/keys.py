@@ -26,7 +26,7 @@ from regulars.customers.search.matching import (
     in_notes,
     line,
     order_number,
-    phone_line,
+    phone_lines,
 )
 from regulars.customers.search.search_document import (
     ADDRESS_KEYS,
@@ -112,7 +112,7 @@ def _phone(term: KeyValue) -> Condition:
     if not known_by:
         message = f"{term.value.shown} has no digits. `{term.key}:` compares digits."
         raise syntax_error(message, term.value.position, "a phone number")
-    return phone_line(term.key, known_by[0], term.value.prefix)
+    return Or(phone_lines(term.key, known_by[0], term.value.prefix))
 
 
 def _email(term: KeyValue) -> Condition:

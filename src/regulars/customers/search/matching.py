@@ -145,17 +145,14 @@ def number_in_parts(texts: Sequence[str]) -> Condition | None:
 
 def _numbers(known_by: str) -> tuple[Predicate, ...]:
     """Return the conditions that a phone number begins or ends with digits."""
-    begins = (phone_line(key, known_by, prefix=True) for key in PHONE_KEYS)
+    begins = (each for key in PHONE_KEYS for each in phone_lines(key, known_by, prefix=True))
     return (*begins, *_endings(known_by))
 
 
-def phone_line(key: str, known_by: str, prefix: bool) -> Predicate:
-    """Return the condition that digits, or all that begin with a prefix, are a form of a phone. A
-    form without 0 has no term of its own (`search_document.terms_of`)."""
-    text = line(f"{key}:{known_by}", prefix)
-    compare = beginning if prefix else equal
-    by_terms = tuple(compare(TERM, f"{key}:{zero}{known_by}") for zero in ("", "0"))
-    return Predicate(text.condition, (by_terms,))
+def phone_lines(key: str, known_by: str, prefix: bool) -> tuple[Predicate, Predicate]:
+    """Return the conditions that a form of a phone has these digits, or begins with them. A form
+    with a 0 at its beginning matches without it, too."""
+    return line(f"{key}:{known_by}", prefix), line(f"{key}:0{known_by}", prefix)
 
 
 def _endings(known_by: str) -> tuple[Predicate, ...]:

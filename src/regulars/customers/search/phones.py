@@ -60,8 +60,8 @@ def is_plain(phone: str) -> bool:
 
 
 def lookup_terms(facets: Collection[str]) -> frozenset[str]:
-    """Return the terms by which customers with one of the facets are looked up: the term of a phone
-    is that of its form with 0, if it has one (`search_document.terms_of`)."""
+    """Return the terms one of which a customer has for each of the facets of phones, and other
+    facets: a form without 0 has none if there is one with 0."""
     with_zero = (f"phone:0{facet[6:]}" for facet in facets if facet.startswith("phone:"))
     return frozenset([*facets, *with_zero]) - {""}
 

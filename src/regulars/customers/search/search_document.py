@@ -77,9 +77,6 @@ TAG_KEYS = tuple(key for key, _ in _TAGS)
 PHONE_KEYS = _PHONES
 _BEGINNING_FACETS = tuple(f"\n{key}:" for key in TAG_KEYS)
 
-(_PHONE,) = (f"{name}:" for name in PHONE_KEYS)
-_NATIONAL = f"{_PHONE}0"
-
 # No stored text has this character.
 _MARK = "\0"
 
@@ -321,9 +318,8 @@ def _facets(
     facets = []
     for name, forms in phone_forms:
         for form in forms:
-            facets.append(f"{name}:{form}")
-            if form[0] == "0" and form[1:] not in forms and form != "0":
-                facets.append(f"{name}:{form[1:]}")
+            if f"0{form}" not in forms:  # a search looks for that, too
+                facets.append(f"{name}:{form}")  # noqa: PERF401  # see `derive_columns`
     raw_facets: dict[str, None] = {}
     for key, values in tags:
         for tag in values:
@@ -429,13 +425,8 @@ def terms_of(row: Row) -> set[str]:
     if in_addresses := row[address_words.COLUMN]:
         result.update(address_words.terms_of(in_addresses, facets))
     if facets:
-        facet_terms = facets.split("\n")
-        result.update(facet_terms)
+        result.update(facets.split("\n"))
         result.discard("")
-        for facet in facet_terms:
-            # What is known by a number with 0 is known without it, too: one term is enough.
-            if facet.startswith(_NATIONAL):
-                result.discard(f"{_PHONE}{facet[len(_NATIONAL) :]}")
     return result
 
 
