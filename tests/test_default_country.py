@@ -4,19 +4,23 @@ of the search terms after a change."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import pytest
-import sqlalchemy as sa
 
+from regulars.accounts.accounts import Accounts
+from regulars.accounts.settings import change_settings
+from regulars.api.context import Context
+from regulars.api.schema import engine
+from regulars.customers.commands import CreateCustomer
 from regulars.customers.phone_numbers import read_number
 from regulars.customers.rebuild import RebuildTerms
 from regulars.customers.rebuild_worker import RebuildWorker
 from regulars.customers.search import phones
+from regulars.directory.directory import Directory
 from regulars.directory.verify import verify
 from regulars.store import Store, parse_url
-from regulars.store.migrate import run_in_transaction
 from tests.support import (
     Client,
     Server,
@@ -28,6 +32,8 @@ from tests.support import (
 )
 
 pytestmark = pytest.mark.both_databases
+
+T = TypeVar("T")
 
 SETTINGS = """mutation($c: String) {
   updateAccountSettings(node: {default_country: $c}) { default_country } }"""
@@ -62,7 +68,7 @@ def set_country(client: Client, country: str | None) -> None:
 
 
 def rebuild(server: Server) -> None:
-    """Rebuilds the search terms of all accounts, as the worker does after some seconds."""
+    """Rebuilds the search terms of all accounts, as the worker does within some seconds."""
 
     async def work(store: Store) -> None:
         await RebuildWorker(store).rebuild_all()
@@ -104,6 +110,7 @@ def test_every_written_form_finds_a_number(server: Server, client: Client, is_be
     if not is_before:
         set_country(client, "FR")
         rebuild(server)
+        wait_until(lambda: found(client, "+33612345678") == ids)
     for query in ("+33612345678", "phone:0033612345678", "phone:0612345678", "0612345678", "+3361"):
         assert found(client, query) == ids, query
     assert found(client, "phone:+442079460958") == [other]
@@ -111,55 +118,87 @@ def test_every_written_form_finds_a_number(server: Server, client: Client, is_be
     assert version == 1
     set_country(client, None)
     rebuild(server)
-    assert found(client, "+33612345678") == [ids[1]]
+    wait_until(lambda: found(client, "+33612345678") == [ids[1]])
     assert verify(parse_url(server.database_url)).problems == []
 
 
-def test_a_rebuild_is_bounded_and_resumable(server: Server, client: Client) -> None:
+class Account:
+    """An account of a database without a server, whose worker would rebuild it."""
+
+    def __init__(self, store: Store, account_id: int) -> None:
+        self.store = store
+        self.account_id = account_id
+        self.directory = Directory(store)
+        self.api = engine()
+
+    async def create(self, number: int, **node: Any) -> int:
+        """Creates a customer, and returns its `_id`."""
+        node = {"email": f"p{number}@example.com", "phone": f"06 12 34 56 {number:02}", **node}
+        command = CreateCustomer.from_node(node, 1_700_000_000_000)
+        row = await self.directory.write(self.account_id, command)
+        return int(row["customer_id"])
+
+    async def found(self, query: str) -> list[int]:
+        context = Context(self.account_id, self.directory, "test", 1_700_000_000_000)
+        execution = self.api.run(self.api.get_operation(FIND), {"q": query}, context)
+        edges = (await execution).to_response()["data"]["customers"]["edges"]
+        return sorted(edge["node"]["_id"] for edge in edges)
+
+    async def rebuild(self, start: int, ids: Sequence[int], is_last: bool) -> Any:
+        return await self.store.write(self.account_id, RebuildTerms(start, tuple(ids), is_last))
+
+
+def in_account(
+    url: str, work: Callable[[Account], Awaitable[T]], account_id: int | None = None
+) -> T:
+    """Calls `work` with an account, or a new one."""
+
+    async def run(store: Store) -> T:
+        if account_id is None:
+            return await work(Account(store, (await Accounts(store).create("phones")).account_id))
+        return await work(Account(store, account_id))
+
+    return with_store(url, run)
+
+
+def test_a_rebuild_is_bounded_and_resumable(new_database: str) -> None:
     """Each batch moves a position in the database. A batch at another position changes nothing."""
-    numbers = [create(client, n, phone=f"06 12 34 56 {n:02}")["_id"] for n in range(10, 16)]
-    set_country(client, "FR")
-    account_id = _account_id(server, client)
 
-    def run(start: int, ids: Sequence[int], is_last: bool) -> int | None:
-        async def work(store: Store) -> Any:
-            return await store.write(account_id, RebuildTerms(start, tuple(ids), is_last))
+    async def begin(account: Account) -> tuple[int, list[int]]:
+        numbers = [await account.create(n) for n in range(10, 16)]
+        await change_settings(account.store, account.account_id, {"default_country": "FR"})
+        assert await account.rebuild(7, numbers, True) is None
+        assert await account.rebuild(1, numbers[:2], False) == numbers[1] + 1
+        return account.account_id, numbers
 
-        position: int | None = with_store(server.database_url, work)
-        return position
+    account_id, numbers = in_account(new_database, begin)
+    # The other customers are to be rebuilt.
+    assert verify(parse_url(new_database)).problems == []
 
-    assert run(7, numbers, True) is None
-    assert run(1, numbers[:2], False) == numbers[1] + 1
-    assert found(client, "+336") == numbers[:2]
-    assert verify(parse_url(server.database_url)).problems == []  # the others are to be rebuilt
-    assert run(1, numbers[:2], False) is None
-    later = create(client, 20, phone="06 99 88 77 66")["_id"]
-    assert found(client, "+336") == [*numbers[:2], later]
-    rebuild(server)
-    assert found(client, "+336") == [*numbers, later]
-    assert run(1, numbers, True) is None  # it is over
+    async def resume(account: Account) -> None:
+        assert await account.found("+336") == numbers[:2]
+        assert await account.rebuild(1, numbers[:2], False) is None
+        later = await account.create(20)
+        assert await account.found("+336") == [*numbers[:2], later]
+        await RebuildWorker(account.store).rebuild_all()
+        assert await account.found("+336") == [*numbers, later]
+        assert await account.rebuild(1, numbers, True) is None  # it is over
 
-
-def test_long_customers_are_rebuilt_in_several_batches(server: Server, client: Client) -> None:
-    tags = [f"tag {n} " + "x" * 200 for n in range(60)]
-    for n in range(8):
-        create(client, n, phone=f"06 12 34 56 {n:02}", tags=tags)
-    set_country(client, "FR")
-    account_id = _account_id(server, client)
-
-    async def work(store: Store) -> Any:
-        return await store.write(account_id, RebuildTerms(1, tuple(range(1, 9)), True))
-
-    assert 1 < with_store(server.database_url, work) < 8
-    rebuild(server)
-    assert len(found(client, "+336")) == 8
+    in_account(new_database, resume, account_id)
+    assert verify(parse_url(new_database)).problems == []
 
 
-def _account_id(server: Server, client: Client) -> int:
-    name = find_account_name(server, client.token)
-    query = sa.text("SELECT account_id FROM accounts WHERE name = :name")
-    url = parse_url(server.database_url)
-    return int(run_in_transaction(url, lambda c: c.execute(query, {"name": name}).scalar_one()))
+def test_long_customers_are_rebuilt_in_several_batches(new_database: str) -> None:
+    async def work(account: Account) -> None:
+        tags = [f"tag {n} " + "x" * 200 for n in range(60)]
+        numbers = [await account.create(n, tags=tags) for n in range(8)]
+        await change_settings(account.store, account.account_id, {"default_country": "FR"})
+        position = await account.rebuild(1, numbers, True)
+        assert 1 < position <= numbers[-1]
+        await RebuildWorker(account.store).rebuild_all()
+        assert await account.found("+336") == numbers
+
+    in_account(new_database, work)
 
 
 def test_phones_of_a_list_are_compared_as_numbers_of_the_country(client: Client) -> None:

@@ -53,7 +53,7 @@ from tests.support import (
 
 pytestmark = pytest.mark.both_databases
 
-NONE = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
+NONE = {"customers": 0, "orders": 0, "leads": 0, "changes": 0, "default_country": 0}
 
 
 def create(email: str, at: int = 1, activity: Activity | None = None, **node: Any) -> Command:

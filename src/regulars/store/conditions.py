@@ -140,8 +140,10 @@ def unions(condition: Condition) -> list[Union]:
         case Or() if condition.parts:
             of_parts = [unions(part) for part in condition.parts]
             if all(of_parts):
-                union = _joined([first for first, *_ in of_parts])
-                return [union] if union else []
+                # The unions of a phrase are those of its words: one of them may be small.
+                count = max(map(len, of_parts))
+                columns = ([u[min(n, len(u) - 1)] for u in of_parts] for n in range(count))
+                return [union for column in columns if (union := _joined(column))]
     return []
 
 
