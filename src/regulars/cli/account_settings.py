@@ -32,6 +32,7 @@ _CHANGE = f"""mutation($node: InputAccountSettings!) {{
         "regulars account settings",
         "regulars account settings --account north --set trash_days=90",
         "regulars account settings --set identify_by=email_or_phone",
+        "regulars account settings --set default_country=FR",
         "regulars account settings --unset trash_days",
     ),
 )

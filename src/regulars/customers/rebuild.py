@@ -12,7 +12,7 @@ from regulars.store import LookupKeys
 # The position of a rebuild, among the counters of the account: the first `_id` that is left.
 REBUILD_FROM = "rebuild_from"
 # Characters that a batch indexes at most: the writes of clients wait for it.
-_MAX_WORK = 60_000
+_MAX_WORK = 30_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from regulars.customers.rebuild import RebuildTerms
 from regulars.store import Store, rebuilds
 
 POLL_SECONDS = 5.0
-_BATCH = 100
+_BATCH = 50
 # After each batch, the worker waits as long as the batch took: clients come first.
 _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.001, 1.0
 
