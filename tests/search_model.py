@@ -121,7 +121,7 @@ def in_address(
     streets, others = [], []
     for name in ("shipping_address", "billing_address"):
         address = customer.node.get(name) or {}
-        streets.append(f"{address.get('line1', '')} {address.get('line2', '')}")
+        streets += [address.get("line1", ""), address.get("line2", "")]
         others += [address[k] for k in ("city", "area", "state", "zip", "company") if k in address]
     if contains_words(others, wanted_words, prefix):
         return True

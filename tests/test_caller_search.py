@@ -91,7 +91,7 @@ def test_all_addresses_of_a_book_are_searched(server: Server, client: Client) ->
         {"address": {"line1": "!!!"}},
         {"address": {"country": "FR"}},
     ]
-    ids = []
+    ids: list[str] = []
     for index, entry in enumerate(entries):
         if index == 1:
             client.data(DELETE, items=ids)

@@ -20,6 +20,7 @@ COLUMN = "address_words"
 TERM_PREFIX = "a:"
 # The parts whose values are facets: the beginning of a value finds it without a term.
 FACET_PARTS = ("city", "state", "zip", "company")
+_STREET = ("line1", "line2")
 _OTHER_PARTS = (*FACET_PARTS, "area")
 _STARTS = tuple(f"\n{part}:" for part in FACET_PARTS)
 MARK = "~"
@@ -66,31 +67,29 @@ def marked(words: Iterable[str]) -> str:
 
 def lines_of(addresses: Sequence[Mapping[str, Any]]) -> str:
     """Return the words of addresses. They are not empty if there is an address."""
-    # Loops: a comprehension takes as long as three rounds of one.
-    streets: dict[str, None] = {}
-    others: dict[str, None] = {}
-    for address in addresses:
-        street = address.get("line1", "")
-        if "line2" in address:
-            street = f"{street} {address['line2']}"
-        if street:
-            streets[street] = None
-        for part in _OTHER_PARTS:
-            if part in address:
-                others[address[part]] = None
-    texts = [*streets, *others]
+    if len(addresses) == 1:  # nearly all customers
+        (address,) = addresses
+        streets = [address[part] for part in _STREET if part in address]
+        others = [address[part] for part in _OTHER_PARTS if part in address]
+    else:
+        streets = _texts(addresses, _STREET)
+        others = _texts(addresses, _OTHER_PARTS)
+    texts = streets + others
     if not texts:
         return " "
-    for index, text in enumerate(texts):
-        if "\n" in text:
-            texts[index] = text.replace("\n", " ")
+    text = lines([text.replace("\n", " ") for text in texts])
     if not streets:
-        return lines(texts)
-    *head, rest = lines(texts).split("\n", len(streets))
-    if not others:
-        head.append(rest)
-    street_lines = "\n".join([f" {marked(line.split())} " for line in head])
-    return f"{street_lines}\n{rest}" if others else street_lines
+        return text
+    rows = text.split("\n")
+    for index in range(len(streets)):
+        rows[index] = f" {marked(rows[index].split())} "
+    return "\n".join(rows)
+
+
+def _texts(addresses: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> list[str]:
+    """Return parts of addresses, each text once."""
+    texts = (address[part] for address in addresses for part in parts if part in address)
+    return list(dict.fromkeys(texts))
 
 
 def terms_of(stored_lines: str, facets: str) -> list[str]:
