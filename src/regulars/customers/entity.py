@@ -51,7 +51,7 @@ CUSTOMERS = Entity(
         DeleteAddresses: address_changes.delete_addresses,
         RebuildTerms: rebuild.rebuild_terms,
     },
-    long_texts=("words", "notes_words"),
+    long_texts=("words", "notes_words", "address_words"),
 )
 
 
