@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from regulars.customers.search import address_words
-from regulars.directory.verify import verify
-from regulars.store import parse_url
 from tests.support import Client, Server
+from tests.test_no_email import problems
 
 pytestmark = pytest.mark.both_databases
 
@@ -101,7 +100,7 @@ def test_all_addresses_of_a_book_are_searched(server: Server, client: Client) ->
         assert names(client, "has:address") == ["Ana"]
         if index == 0:
             assert names(client, "7 quai voltaire paris") == ["Ana"]
-    assert verify(parse_url(server.database_url)).problems == []
+    assert problems(server, client) == []
 
 
 def test_values_of_the_keys_are_checked(client: Client) -> None:
