@@ -12,6 +12,7 @@ from regulars.core.external_ids import ExternalId
 from regulars.core.fields import names_of
 from regulars.customers.address_book import BOOK
 from regulars.customers.bulk import RowWarning, SetRow
+from regulars.customers.contact_changes import BookRow, ContactRow
 from regulars.customers.emails import key_of_plain
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
@@ -238,8 +239,10 @@ class RowParser:
             self._reader.put(row, target_of(f"{group}.{name}", name), value)
 
     def _set(self, row: ParsedRow, has_email_column: bool) -> SetRow:
-        contacts = self.contacts.finish(row) + self._addresses.finish(row, self.heading)
+        contacts: tuple[ContactRow | BookRow, ...] = self.contacts.finish(row)
         node = row.node
+        if node:  # else it has no parts of addresses
+            contacts += self._addresses.finish(row, self.heading)
         keys = _NO_KEYS
         if not node.keys().isdisjoint(_KEYS):
             keys = {name: node.pop(name, None) for name in _KEYS}
