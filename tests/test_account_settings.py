@@ -61,8 +61,15 @@ def test_settings_are_shown_and_changed_with_a_command(server: Server, owner: Cl
         values: dict[str, Any] = json.loads(result.stdout)
         return values
 
-    defaults = {"trash_days": 30, "identify_by": "email", "default_country": None}
-    assert settings() == defaults
+    assert settings() == {
+        "trash_days": 30,
+        "identify_by": "email",
+        "default_country": None,
+        "currency": None,
+        "expenses_currency": "account",
+    }
+    assert settings("--set", "currency=mad")["currency"] == "MAD"
+    assert settings("--unset", "currency")["currency"] is None
     assert settings("--set", "trash_days=90")["trash_days"] == 90
     assert owner.data(READ)["accountSettings"] == {"trash_days": 90}
     assert settings("--unset", "trash_days")["trash_days"] == 30
@@ -74,6 +81,8 @@ def test_settings_are_shown_and_changed_with_a_command(server: Server, owner: Cl
         "trash_days=many",
         "trash_days=5000",
         "identify_by=name",
+        "currency=euro",
+        "expenses_currency=EUR",
     ):
         result = run_regulars("account", "settings", "--set", wrong, *database)
         assert result.returncode != 0

@@ -62,6 +62,7 @@ from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.operator_figures import OperatorFigures
+from regulars.orders.recount import RecountWorker
 from regulars.segments.worker import SegmentWorker
 from regulars.settings import Settings
 from regulars.store import Unreachable
@@ -141,6 +142,7 @@ class Application:
             if settings.webhook_worker
             else None
         )
+        self._recount_worker = RecountWorker(self._store) if settings.webhook_worker else None
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
@@ -266,7 +268,8 @@ class Application:
             _log.warning("The database is not reachable yet.")
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
-        workers = [worker for worker in (self._worker, self._segment_worker) if worker]
+        all_workers = (self._worker, self._segment_worker, self._recount_worker)
+        workers = [worker for worker in all_workers if worker]
         worker_tasks = [asyncio.create_task(worker.run()) for worker in workers]
         startup.keep_objects()
         tasks.append(asyncio.create_task(startup.import_late_modules()))

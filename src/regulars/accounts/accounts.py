@@ -200,7 +200,7 @@ class Accounts:
             ((last_id,),) = await self._store.fetch(last_account(), {})
             account_id = (last_id or 0) + 1
             account = Account(account_id, clean_name, self._clock())
-            row = {**asdict(account), "settings": None}
+            row = {**asdict(account), "settings": None, "recount_after": None}
             zeros = {**dict.fromkeys(counters.c.keys(), 0), "account_id": account_id}
             try:
                 await self._store.execute(

@@ -5,6 +5,7 @@ They are one JSON object of the account. A setting that is not in it has its def
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,31 @@ class Country:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class CurrencyCode:
+    """A setting whose value is a code of ISO 4217. It is unset by default."""
+
+    name: str
+    default: None = None
+
+    def problem(self, value: str) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if _CURRENCY.fullmatch(value):
+            return None
+        return (
+            f"`{self.name}` is {value[:50]!r}. Use an ISO 4217 code: three capital letters, such "
+            "as MAD or EUR."
+        )
+
+    def parse(self, text: str) -> str:
+        """Return the value of a text. Raises ValueError with the problem."""
+        value = text.strip().upper()
+        if problem := self.problem(value):
+            raise ValueError(problem)
+        return value
+
+
+_CURRENCY = re.compile("[A-Z]{3}")
 TRASH_DAYS = WholeNumber("trash_days", default=30, minimum=0, maximum=3_650)
 EMAIL, EMAIL_OR_PHONE, ANYTHING = "email", "email_or_phone", "anything"
 # Letters are the digits above 9 of a number with base 36.
@@ -100,8 +126,16 @@ IDENTIFIERS: Mapping[str, tuple[str, ...]] = {
     ANYTHING: ("email", "phone", "first_name", "last_name", "external_ids"),
 }
 DEFAULT_COUNTRY = Country("default_country")
-SETTINGS: Mapping[str, WholeNumber | Choice | Country] = {
-    setting.name: setting for setting in (TRASH_DAYS, IDENTIFY_BY, DEFAULT_COUNTRY)
+CURRENCY = CurrencyCode("currency")
+OF_ACCOUNT, OF_ALL = "account", "all"
+EXPENSES_CURRENCY = Choice("expenses_currency", (OF_ACCOUNT, OF_ALL))
+# The version of the tables since which accounts have a currency.
+SPEND_VERSION = "0021"
+# The settings on which `expenses` depend.
+SPEND_SETTINGS = (CURRENCY.name, EXPENSES_CURRENCY.name)
+SETTINGS: Mapping[str, WholeNumber | Choice | Country | CurrencyCode] = {
+    setting.name: setting
+    for setting in (TRASH_DAYS, IDENTIFY_BY, DEFAULT_COUNTRY, CURRENCY, EXPENSES_CURRENCY)
 }
 
 
@@ -119,6 +153,13 @@ def country_number(country: str | None) -> int:
 def country_of(number: int) -> str:
     """Return the country code of a number of `country_number`, or an empty text."""
     return "".join(_DIGITS[digit] for digit in divmod(number, 36)) if number else ""
+
+
+def counted_currency(settings: Mapping[str, Any]) -> str | None:
+    """Return the currency whose orders `expenses` count; None if they count all orders."""
+    is_of_account = settings[EXPENSES_CURRENCY.name] == OF_ACCOUNT
+    currency: str | None = settings[CURRENCY.name]
+    return currency if is_of_account else None
 
 
 def merge(text: str | None, values: Mapping[str, Any]) -> str:

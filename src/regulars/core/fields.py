@@ -148,6 +148,17 @@ class Timestamp(Field):
     is_writable: ClassVar[bool] = False
 
 
+# The stored value of a time that has not come: before all others.
+NEVER = -(2**53) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalTimestamp(Field):
+    """A time, in milliseconds since 1970, or NEVER; the program sets it."""
+
+    is_writable: ClassVar[bool] = False
+
+
 @dataclass(frozen=True, slots=True)
 class Money(Field):
     """An amount, in 1/10,000 of the currency's unit; the program counts it. `synonyms` are other

@@ -166,6 +166,7 @@ class CreateCustomer(SmallCommand):
         return LookupKeys(
             email_keys=email_keys(self.values),
             order_names=order_names,
+            spend_settings=(True,) if order_names else (),
             shop_ids=shop_ids_of(self.values),
             account_settings=settings_of_new(self.values),
             table_versions=has_lists(self.values),

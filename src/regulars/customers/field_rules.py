@@ -232,6 +232,7 @@ _EMPTY: Mapping[type[Field], Callable[[Any], Row]] = {
     fields.Address: lambda field: {field.name: None},
     fields.Addresses: lambda field: {field.name: None},
     fields.Timestamp: lambda field: {field.name: 0},
+    fields.OptionalTimestamp: lambda field: {field.name: fields.NEVER},
     fields.Money: lambda field: {field.name: 0},
     fields.Count: lambda field: {field.name: field.start},
     fields.FullName: lambda field: _no_folded(field),

@@ -23,6 +23,7 @@ from regulars.core.fields import (
     Location,
     LongText,
     Money,
+    OptionalTimestamp,
     Phone,
     Phones,
     Tags,
@@ -127,13 +128,17 @@ FIELDS: tuple[Field, ...] = (
         sort=True,
         search=True,
         synonyms="total_spent",
-        description="The total that the customer has paid, minus refunds.",
+        description="The total that the customer has paid, minus refunds. It counts the orders in "
+        "the account's currency, or all orders; see the account's setting `expenses_currency`.",
     ),
     Count(
         "orders_count",
         description="Number of orders that are neither cancelled nor tests.",
         sort=True,
         search=True,
+    ),
+    OptionalTimestamp(
+        "last_order_at", sort=True, search=True, in_api=False, in_history=False, in_list=False
     ),
     Count("visits", in_api=False),
     Json("custom", description="Custom fields. Null until they are set.", search=True),

@@ -241,6 +241,10 @@ def _timestamp(value: object) -> int | None:
     return value
 
 
+def _optional_timestamp(value: object) -> int | None:
+    return value if value == fields.NEVER else _timestamp(value)
+
+
 def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < _FIRST_TIMESTAMP else None
 
@@ -266,6 +270,7 @@ def _text(value: object) -> str | None:
 # The stored order value of the value in a cursor, or None if that has the wrong type.
 _OF_KIND: dict[type[fields.Field], Callable[[object], Any]] = {
     fields.Timestamp: _timestamp,
+    fields.OptionalTimestamp: _optional_timestamp,
     fields.Count: _count,
     fields.Money: _money,
     fields.Email: _email,

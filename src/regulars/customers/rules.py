@@ -35,7 +35,8 @@ from regulars.customers.identification import (
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, with_values
-from regulars.orders.values import is_counted, order_row, with_order
+from regulars.orders.spend import with_order
+from regulars.orders.values import is_counted, order_row
 from regulars.store import Row
 from regulars.store.tables import leads, orders
 from regulars.trash.moving import delete_customers
@@ -71,7 +72,7 @@ def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) 
     for order in activity.orders:
         row = order_row(unit.account_id, unit.next_id("orders"), customer, order)
         unit.rows[orders].put(row)
-        customer = with_order(customer, row)
+        customer = with_order(unit, customer, row)
         if is_counted(row):
             timestamp = max(customer["updated_at"], row["updated_at"])
             customer = {**customer, "updated_at": timestamp}

@@ -37,6 +37,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
     kinds.Address: lambda _: OBJECT,
     kinds.Addresses: lambda _: ARRAY,
     kinds.Timestamp: lambda _: TIME,
+    kinds.OptionalTimestamp: lambda _: None,
     kinds.Money: lambda _: None,
     kinds.Count: lambda field: POSITIVE if field.start else COUNT,
 }

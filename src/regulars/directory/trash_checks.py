@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Set
 from regulars.customers.contact_points import additional_keys
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import check_customer, check_order
-from regulars.orders.values import is_counted
+from regulars.directory.spend_checks import check_totals_in_trash
 from regulars.store import Row
 from regulars.store.tables import orders, shop_ids
 from regulars.trash import body as bodies
@@ -37,16 +37,14 @@ def check_trashed(
     if row_problems:
         return
     expected_keys = {(EMAIL, key) for key in (customer["email_key"], *additional_keys(customer))}
-    count = expenses = 0
+    order_rows: list[Row] = []
     for entity, moved in bodies.rows_of(ENTITIES, body, *key):
         if entity.table is shop_ids:
             expected_keys.add((SHOP_ID, moved["shop_id"]))
         if entity.table is orders:
             expected_keys.add((ORDER, moved["name"]))
             yield from check_order(label, moved, last_order)
-            if is_counted(moved):
-                count, expenses = count + 1, expenses + moved["net_payment"]
-    if (customer["orders_count"], customer["expenses"]) != (count, expenses):
-        yield f"{label}: `orders_count` or `expenses` do not match the orders"
+            order_rows.append(moved)
+    yield from check_totals_in_trash(label, customer, order_rows)
     if keys != expected_keys:
         yield f"{label}: the keys do not match the values"

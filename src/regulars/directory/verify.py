@@ -29,9 +29,9 @@ from regulars.directory.row_checks import (
     checksum,
 )
 from regulars.directory.segment_checks import SegmentCheck
+from regulars.directory.spend_checks import SpendCheck
 from regulars.directory.stored_values import wrong_values
 from regulars.directory.trash_checks import check_trashed
-from regulars.orders.values import is_counted
 from regulars.segments.table import memberships
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
@@ -115,13 +115,18 @@ class _Verifier:
         # The external ids in the rows of an account's customers and orders.
         self._identification: dict[int, IdentificationCheck] = {}
         self._settings: dict[int, dict[str, Any]] = {}
+        self._accounts: dict[int, Row] = {}
+        self._finished = ""
         self._external_ids: set[tuple[str, int, external_ids.ExternalId]] = set()
 
     def run(self) -> None:
         for row in self._all(accounts):
+            self._accounts[row["account_id"]] = row
             self._identification[row["account_id"]] = IdentificationCheck(row["settings"])
             self._settings[row["account_id"]] = account_settings.load(row["settings"])
         account_ids = self._identification.keys()
+        finished = self._connection.execute(sa.select(compatibility.c.finished)).scalar()
+        self._finished = str(finished or "")
         self._report.add(self._credentials(account_ids))
         for account_id in sorted(account_ids):
             counter_row = next(iter(list(self._all(counters, account_id))), None)
@@ -284,7 +289,7 @@ class _Verifier:
 
     def _account(self, account_id: int, counter_row: Row) -> Iterator[str]:
         """Yield the problems of an account's customers, orders, leads and history."""
-        totals: dict[int, list[int]] = {}
+        spend = SpendCheck(self._accounts[account_id], self._finished)
         account = f"account {account_id}"
         country = self._settings[account_id][account_settings.DEFAULT_COUNTRY.name]
         if counter_row["default_country"] != account_settings.country_number(country):
@@ -292,11 +297,8 @@ class _Verifier:
         for row in self._all(orders, account_id):
             yield from check_order(account, row, counter_row["orders"])
             self._add_external_ids("Order", row["order_id"], row)
-            is_included = is_counted(row)
-            total = totals.setdefault(row["customer_id"], [0, 0])
-            total[0] += is_included
-            total[1] += row["net_payment"] if is_included else 0
-        owners = set(totals)
+            spend.read(row)
+        owners = spend.owners
         for row in self._all(leads, account_id):
             owners.add(row["customer_id"])
             if row["lead_id"] > counter_row["leads"]:
@@ -331,9 +333,7 @@ class _Verifier:
             if self._counts_addresses and not row_problems:
                 self._report.addresses.setdefault(account_id, AddressCount()).read(row)
             yield from (f"{label}: {problem}" for problem in row_problems)
-            count, expenses = totals.get(customer_id, (0, 0))
-            if (row["orders_count"], row["expenses"]) != (count, expenses):
-                yield f"{label}: `orders_count` or `expenses` do not match the orders"
+            yield from spend.of_customer(label, row)
             stored_checksum = stored_terms.pop(customer_id, (0, 0))
             if not row_problems and stored_checksum != checksum(search_document.terms_of(row)):
                 yield f"{label}: the search index does not match the values"

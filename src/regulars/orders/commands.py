@@ -27,6 +27,7 @@ from regulars.customers.commands import (
 )
 from regulars.customers.identifiers import Identifier
 from regulars.customers.search import phones
+from regulars.orders.values import may_stop_to_count
 from regulars.store import LookupKeys
 from regulars.store.large_work import is_large
 
@@ -88,6 +89,10 @@ class RecordOrder(SmallCommand):
         return LookupKeys(
             **_with_identifier(self.customer, self.person, shop_ids),
             order_names=frozenset([name]) if name else frozenset(),
+            changed_orders=(
+                frozenset([name]) if name and may_stop_to_count(self.values) else frozenset()
+            ),
+            spend_settings=(True,),
             **record_lookups(self.idempotency_record),
         )
 
@@ -137,6 +142,7 @@ class RecordContact(SmallCommand):
         return LookupKeys(
             customer_ids=one_id(self.mirrored_customer_id) | self.restored_ids,
             restored_ids=self.restored_ids,
+            spend_settings=(True,) if self.restored_ids else (),
             email_keys=email_keys(self.values).union(keys_of_lists(self.lists)),
             phone_terms=phones.lookup_terms([person_phone_term(self.values)]),
             account_settings=settings_of_new(self.values),

@@ -11,6 +11,8 @@ from regulars.orders.commands import (
     RecordVisit,
     RestoreContact,
 )
+from regulars.orders.recount import RecountExpenses, recount
+from regulars.orders.spend import LOADS
 from regulars.store import queries, tables
 from regulars.store.entity import CASCADE, Entity, Load, Lookup, OnCustomerDelete, delete_rows
 from regulars.store.writes import RECORD_DELETED_SHOP_IDS, delete_from_inbox
@@ -19,6 +21,7 @@ ORDERS = Entity(
     tables.orders,
     counter="orders",
     lookups=(Lookup("order_names", tables.orders.c.name),),
+    more_loads=LOADS,
     unique=(("name",),),
     editable=tuple(str(c.name) for c in tables.orders.c if not c.primary_key),
     on_customer_delete=CASCADE,
@@ -28,6 +31,7 @@ ORDERS = Entity(
         RestoreContact: contacts.restore_contact,
         DeleteContact: contacts.delete_contact,
         RecordVisit: rules.record_visit,
+        RecountExpenses: recount,
     },
 )
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from regulars.api import timestamps
 from regulars.api.context import Context
 from regulars.api.guards import needs, needs_to_write, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.related import customers_of, node_loader
 from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.api.writing import mutation
+from regulars.core import account_settings
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import Problem
 from regulars.core.external_ids import clean_one
+from regulars.core.fields import NEVER
 from regulars.core.money import amounts
 from regulars.core.scopes import ORDERS, READ
 from regulars.customers import custom
@@ -23,9 +26,23 @@ from regulars.customers.commands import reference_to
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.customers.identifiers import Identifier, read_identifier
 from regulars.directory.directory import Directory
-from regulars.graphql import PerRow, Related, Root, SameRow, TypeBinding, Value
+from regulars.graphql import (
+    Arguments,
+    CostLimitError,
+    Layout,
+    PerRow,
+    Related,
+    Root,
+    SameRow,
+    TypeBinding,
+    Value,
+)
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
 from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
+from regulars.store import Row
+from regulars.store.spend import spend_of_each
+from regulars.store.tables import MONEY_SCALE
+from regulars.store.tokens import account_settings_of
 
 
 def _order_command(
@@ -117,6 +134,52 @@ LEAD = TypeBinding(
 )
 
 
+async def _spend_of_each(env: Context, ids: list[int], _layout: Layout) -> Sequence[Sequence[Any]]:
+    """Return what each customer has spent: the account's currency first, then by amount."""
+    store, account = env.directory.store, {"account_id": env.account_id}
+    parameters = {**account, "recounted_ids": list(dict.fromkeys(ids))}
+    rows = await store.fetch(spend_of_each(), parameters, is_long=True)
+    if len(rows) > env.directory.limits.list_rows:
+        raise CostLimitError(len(rows), env.directory.limits.list_rows)
+    currency = None
+    if len({row[1] for row in rows}) > 1:
+        ((stored,),) = await store.fetch(account_settings_of(), account)
+        currency = account_settings.load(stored)[account_settings.CURRENCY.name]
+    found: dict[int, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row[1] != currency, -row[2], row[1])):
+        found.setdefault(row[0], []).append(dict(zip(_SPEND, row, strict=True)))
+    return [found.get(number, ()) for number in ids]
+
+
+_SPEND = ("customer_id", "currency", "amount", "orders_count", "first_order_at", "last_order_at")
+
+
+def averages(stored: Sequence[int], counts: Sequence[int]) -> list[float]:
+    """Return the averages of stored amounts and counts, as JSON numbers."""
+    return [
+        amount / count / MONEY_SCALE if count else 0
+        for amount, count in zip(stored, counts, strict=True)
+    ]
+
+
+SPEND = TypeBinding(
+    {
+        "currency": Value(("currency",)),
+        "amount": Value(("amount",), amounts),
+        "orders_count": Value(("orders_count",)),
+        "average": Value(("amount", "orders_count"), averages),
+        "first_order_at": timestamp_of("first_order_at"),
+        "last_order_at": timestamp_of("last_order_at"),
+    },
+    has_dict_rows=True,
+)
+
+
+def _last_order_at(arguments: Arguments) -> Any:
+    render = timestamps.prepare(arguments)
+    return lambda env, times: render(env, [None if at == NEVER else at for at in times])
+
+
 def _roots(_page_size: int) -> Mapping[str, Root]:
     return {
         "recordOrder": Root(
@@ -132,7 +195,16 @@ def _roots(_page_size: int) -> Mapping[str, Root]:
 
 
 API = ApiPart(
-    {"OrderSummary": ORDER_SUMMARY, "Order": ORDER, "Lead": LEAD},
+    {
+        "OrderSummary": ORDER_SUMMARY,
+        "Order": ORDER,
+        "Lead": LEAD,
+        "Spend": SPEND,
+        "Customer": TypeBinding({"spend": Related("customer_id", _spend_of_each)}),
+        "CustomerOrders": TypeBinding(
+            {"last_order_at": Value(("last_order_at",), prepare=_last_order_at)}
+        ),
+    },
     _roots,
     {
         "Order": Node(READ, node_loader(Directory.order)),

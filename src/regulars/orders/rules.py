@@ -36,22 +36,25 @@ from regulars.orders.identification import (
     owner_without_email,
 )
 from regulars.orders.shop_ids import CUSTOMER, ORDER, merged
+from regulars.orders.spend import DEFAULT_CURRENCY, default_currency, with_order
 from regulars.orders.values import (
     keep_cleared_cancellation,
     net_payment,
     reconcile_out_of_order,
     with_details,
-    with_order,
 )
 from regulars.store import Row
 from regulars.store.tables import leads, orders
 
 _NO_ORDER = "No order has this name, and a new order needs `%s`. Send it."
 
+# A new time of the last order alone is no change of the customer.
+_LAST = "last_order_at"
+
 _NEW_ORDER = {
     "email": "",
     "refunded_amount": 0,
-    "currency": "USD",
+    "currency": DEFAULT_CURRENCY,
     "financial_status": "paid",
     "fulfillment_status": "unfulfilled",
     "tags": "[]",
@@ -93,6 +96,7 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     if stored is None:
         row = {
             **_NEW_ORDER,
+            "currency": default_currency(unit),
             "created_at": command.at,
             **values,
             "account_id": unit.account_id,
@@ -120,9 +124,11 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     if row["external_ids"] != (stored["external_ids"] if stored else None):
         unit.shop_ids.save(ORDER, stored, row)
     unit.rows[orders].put(row)
-    counted_customer = with_order(known_customer, row, stored)
-    if counted_customer != customer:
+    counted_customer = with_order(unit, known_customer, row, stored)
+    if {**counted_customer, _LAST: customer[_LAST]} != customer:
         counted_customer = unit.touch(counted_customer, command)
+    elif counted_customer != customer:
+        unit.put_customer(counted_customer)
     fields = history.difference(customer, counted_customer) | history.order_difference(stored, row)
     for kind in _change_kinds(stored, row):
         unit.record(kind, customer_id, command, history.dump(fields), row["order_id"])

@@ -45,6 +45,11 @@ def is_counted(order: Row) -> bool:
     return not order["test"] and order["cancelled_at"] is None
 
 
+def may_stop_to_count(values: Mapping[str, Any]) -> bool:
+    """Whether values of an order can make an earlier order the last one of its customer."""
+    return not values.keys().isdisjoint(("cancelled_at", "test", "created_at"))
+
+
 def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:
     """Return the row of a new order."""
     row = {
@@ -70,22 +75,6 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
         "external_ids": None,
     }
     return {**row, "net_payment": net_payment(row)}
-
-
-def order_spend(order: Row | None) -> tuple[int, int]:
-    """Return what an order adds to its customer's expenses (1/10,000) and order count."""
-    return (order["net_payment"], 1) if order is not None and is_counted(order) else (0, 0)
-
-
-def with_order(customer: Row, order: Row, before: Row | None = None) -> Row:
-    """Return a customer's row with the spend and count of an order instead of those of its earlier
-    row `before`."""
-    (expenses, count), (old_expenses, old_count) = order_spend(order), order_spend(before)
-    return {
-        **customer,
-        "expenses": customer["expenses"] + expenses - old_expenses,
-        "orders_count": customer["orders_count"] + count - old_count,
-    }
 
 
 def financial_status(total: int, paid: int, refunded: int) -> str:

@@ -9,6 +9,8 @@ from regulars.store.columns import Text, key, number, table, text
 
 # The tokens of an account with a `disabled_at` are refused, and its webhooks and imports wait.
 # `settings` is a JSON object (core/account_settings.py), or null while all have their defaults.
+# `recount_after` is the last customer whose `expenses` were counted after a change of the currency
+# that they count, or null if all were.
 accounts = table(
     "accounts",
     key("account_id"),
@@ -16,6 +18,7 @@ accounts = table(
     number("created_at"),
     number("disabled_at", nullable=True),
     text("settings", nullable=True),
+    number("recount_after", nullable=True),
     sa.UniqueConstraint("name", name="accounts_name"),
 )
 

@@ -15,6 +15,7 @@ from regulars.store.columns import Number, derived, flag, key, number, table, te
 # The columns of each kind of field. A sorted text has its folded form in a column of its own.
 _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
     fields.Timestamp: lambda field: [number(field.name)],
+    fields.OptionalTimestamp: lambda field: [_optional_timestamp(field)],
     fields.Text: lambda field: [text(field.name), *_folded(field)],
     fields.LongText: lambda field: [text(field.name, nullable=True)],
     fields.Email: lambda field: [text(field.name), text(field.key_column), *_folded(field)],
@@ -37,6 +38,10 @@ _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
 
 def _folded(field: Field) -> list[sa.Column[Any]]:
     return [text(field.folded_column)] if field.sort else []
+
+
+def _optional_timestamp(field: fields.OptionalTimestamp) -> sa.Column[Any]:
+    return sa.Column(field.name, Number, nullable=False, server_default=str(fields.NEVER))
 
 
 def _count(field: fields.Count) -> sa.Column[Any]:

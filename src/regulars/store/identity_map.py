@@ -66,6 +66,10 @@ class IdentityMap:
         """Return whether there is a row with a key, or one was deleted in this unit of work."""
         return key in self._rows
 
+    def loaded(self, key: Any) -> Row | None:
+        """Return the row with a key as the database has it; None if it has none."""
+        return self._loaded.get(key)
+
     def is_loaded(self, key: Any) -> bool:
         """Return whether the database has a row with a key."""
         return key in self._loaded

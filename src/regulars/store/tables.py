@@ -143,6 +143,7 @@ orders = table(
     belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
+    sa.Index("orders_created_at", "account_id", "created_at", "order_id"),
 )
 
 leads = table(

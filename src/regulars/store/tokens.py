@@ -194,12 +194,48 @@ def account_settings_of() -> Query:
 
 
 @cache
-def replace_account_settings() -> Query:
-    """Replace the settings of an account, unless they have changed since they were read."""
+def replace_account_settings(recounts: bool = False) -> Query:
+    """Replace the settings of an account, unless they have changed since they were read.
+    `recounts` has the `expenses` of all customers counted again."""
     type_ = accounts.c.settings.type
     is_unchanged = accounts.c.settings.is_not_distinct_from(sa.bindparam("read", type_=type_))
     statement = accounts.update().where(_of_account(), is_unchanged)
-    return Query(statement.values(settings=sa.bindparam("new_settings", type_=type_)))
+    values: dict[str, Any] = {"settings": sa.bindparam("new_settings", type_=type_)}
+    if recounts:
+        values["recount_after"] = sa.literal_column("0")
+    return Query(statement.values(values))
+
+
+@cache
+def spend_settings_of() -> Query:
+    """The settings of an account, and the last version of the tables whose contract part is
+    finished."""
+    finished = sa.select(compatibility.c.finished).scalar_subquery()
+    statement = sa.select(accounts.c.settings, finished)
+    return Query(statement.where(accounts.c.account_id == number("account_id")))
+
+
+@cache
+def accounts_to_recount() -> Query:
+    """The accounts whose `expenses` must be counted again, at most `limit`: the account, the last
+    customer that was counted, and the settings."""
+    columns = (accounts.c.account_id, accounts.c.recount_after, accounts.c.settings)
+    statement = sa.select(*columns).where(accounts.c.recount_after.is_not(None))
+    return Query(statement.order_by(accounts.c.account_id).limit(number("limit")))
+
+
+@cache
+def advance_recount() -> Query:
+    """Store the last customer that was counted, unless another process has, or the settings have
+    changed. `after` is null after the last customer."""
+    type_ = accounts.c.settings.type
+    is_unchanged = (
+        accounts.c.recount_after == number("before"),
+        accounts.c.settings.is_not_distinct_from(sa.bindparam("read", type_=type_)),
+    )
+    return Query(
+        accounts.update().where(_of_account(), *is_unchanged).values(recount_after=number("after"))
+    )
 
 
 def in_enabled_account(table: sa.Table) -> sa.ColumnElement[bool]:

@@ -66,6 +66,10 @@ def _timestamps(column: Values) -> Values:
     return [iso(value) for value in column]
 
 
+def _optional_timestamps(column: Values) -> Values:
+    return [None if value == kinds.NEVER else iso(value) for value in column]
+
+
 def _locations(shipping: Values, billing: Values) -> Values:
     loaded = ([addresses.load(value) for value in column] for column in (shipping, billing))
     return list(map(addresses.location, *loaded))
@@ -225,6 +229,11 @@ _COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportCol
     kinds.Address: _addresses,
     kinds.Addresses: _address_book,
     kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),
+    kinds.OptionalTimestamp: _column(
+        lambda column: _or_empty(_optional_timestamps(column)),
+        _optional_timestamps,
+        is_user_text=False,
+    ),
     kinds.Money: _column(amounts, amounts, is_user_text=False),
     kinds.Count: _column(_same, _same, is_user_text=False),
     kinds.FullName: _computed(_full_names),

@@ -47,6 +47,7 @@ class RestoreCustomers(SmallCommand):
         return LookupKeys(
             customer_ids=ids,
             restored_ids=ids,
+            spend_settings=(True,),
             shop_ids=[each.id_text for each in self.customers if self.event is not None],
             **record_lookups(self.idempotency_record),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from regulars.core.commands import INBOUND
 from regulars.core.errors import Rejected, TooMuchWork
@@ -12,7 +11,7 @@ from regulars.customers import history
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.orders.values import is_counted
+from regulars.orders.spend import counted_currency, totals_of
 from regulars.store import Row
 from regulars.store.moving import OVERSIZED
 from regulars.store.tables import orders, shop_ids
@@ -87,7 +86,7 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
         **search_document.derive_columns(customer),
         "version": stored["version"] + 1,
         "updated_at": max(command.updated_at or command.at, stored["updated_at"]),
-        **_totals(restored_orders),
+        **totals_of(restored_orders, counted_currency(unit)),
     }
     unit.put_customer(customer)
     for entity, row in rows:
@@ -137,12 +136,6 @@ def _without(taken: set[tuple[str, int, ExternalId]], type_: str, number: int, r
     external_ids = load(row["external_ids"])
     free_ids = [each for each in external_ids if (type_, number, each) not in taken]
     return row if len(free_ids) == len(external_ids) else {**row, "external_ids": dump(free_ids)}
-
-
-def _totals(restored_orders: Sequence[Row]) -> dict[str, Any]:
-    counted = [row for row in restored_orders if is_counted(row)]
-    expenses = sum(row["net_payment"] for row in counted)
-    return {"orders_count": len(counted), "expenses": expenses}
 
 
 def purge(unit: CustomerUnitOfWork, command: PurgeCustomers) -> int:

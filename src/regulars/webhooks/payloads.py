@@ -210,7 +210,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
     kinds.Avatar: _read_avatar,
 }
 # Bodies have no totals, counts or timestamps that Regulars computes.
-_EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
+_EXCLUDED_KINDS = (kinds.Timestamp, kinds.OptionalTimestamp, kinds.Money, kinds.Count)
 _FIELD_READERS = {
     f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
 }

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-from regulars.accounts.accounts import Accounts, Token
+from regulars.accounts.accounts import Account, Accounts, Token
 from regulars.cli.database import with_store
 from regulars.cli.doctor.findings import FAIL, OK, WARN, Finding
+from regulars.core import account_settings
+from regulars.core.account_settings import EXPENSES_CURRENCY, OF_ALL
 from regulars.core.counts import count_of
 from regulars.core.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, StatementTimeout, Store
 from regulars.store.citus.nodes import Node, list_nodes
 from regulars.store.queries import count_customers
+from regulars.store.spend import currencies_of_orders
+from regulars.store.tokens import account_settings_of
 
 _COUNT_SECONDS = 60.0
 _LARGEST = 5
@@ -54,6 +58,34 @@ def check_accounts(url: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
         yield Finding(OK, "accounts", message)
     for node in nodes:
         yield _describe_node(node, sizes)
+    yield from _check_currencies(settings)
+
+
+def _check_currencies(settings: Settings) -> Iterator[Finding]:
+    """Yields the findings about accounts that add amounts of several currencies."""
+
+    async def read(store: Store) -> list[tuple[Account, list[str]]]:
+        found = []
+        for account in await Accounts(store).all():
+            key = {"account_id": account.account_id}
+            ((stored,),) = await store.fetch(account_settings_of(), key)
+            if account_settings.load(stored)[EXPENSES_CURRENCY.name] == OF_ALL:
+                rows = await store.fetch(currencies_of_orders(), key, is_long=True)
+                found.append((account, [row[0] for row in rows]))
+        return found
+
+    try:
+        found = with_store(settings, read, seconds=_COUNT_SECONDS)
+    except StatementTimeout:
+        return
+    for account, currencies in found:
+        if len(currencies) > 1:
+            message = (
+                f"`expenses` add amounts in {', '.join(currencies)} without conversion. To count "
+                f"one currency: regulars account settings --account {account.name} --set "
+                "currency=CODE --set expenses_currency=account"
+            )
+            yield Finding(WARN, f"account {account.name}", message)
 
 
 def _describe_uncounted(node: Node) -> Finding:

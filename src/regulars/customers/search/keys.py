@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
@@ -187,6 +187,18 @@ def _whole_number(term: KeyValue) -> int:
     return int(text)
 
 
+def _optional_timestamp(term: KeyValue) -> Condition:
+    """Return the condition of a time that may be NEVER, which no date finds."""
+    period = _period(term)
+    if period.low is None:
+        period = replace(period, low=fields.NEVER, above=True)
+    return Predicate.of_column(period)
+
+
+def _is_set(column: str) -> Condition:
+    return Predicate.of_column(Within(column, low=fields.NEVER, above=True))
+
+
 def _money(column: str, term: KeyValue) -> Condition:
     text = term.value.text
     if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
@@ -200,10 +212,14 @@ def _money(column: str, term: KeyValue) -> Condition:
 
 
 def _timestamp(term: KeyValue) -> Condition:
+    return Predicate.of_column(_period(term))
+
+
+def _period(term: KeyValue) -> Within:
     text = term.value.text
     ago = dates.ago(text)
     if ago:
-        return Predicate.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+        return _compared(term.key, term.operator or ">=", ago, ago)
     named = dates.span(text)
     if named is None:
         message = (
@@ -214,7 +230,7 @@ def _timestamp(term: KeyValue) -> Condition:
     start, end = named
     if end == start + 1:  # a moment to the millisecond
         end = start
-    return Predicate.of_column(_compared(term.key, term.operator, start, end))
+    return _compared(term.key, term.operator, start, end)
 
 
 # Whether there is a value at all.
@@ -248,7 +264,9 @@ class Key:
 
 _TEXT = Key(_text_facet, "text", prefix=True)
 _NAME = Key(_name, "text", prefix=True)
-_TIMESTAMP = Key(_timestamp, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
+_DATES = ("-7d", "-1mo", "-1y", "2024-03-18")
+_TIMESTAMP = Key(_timestamp, "a date", compared=True, values=_DATES)
+_OPTIONAL_TIMESTAMP = Key(_optional_timestamp, "a date", compared=True, values=_DATES)
 
 
 class _Searched(NamedTuple):
@@ -334,6 +352,9 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     },
     fields.Addresses: lambda _: {},  # those of an address
     fields.Timestamp: lambda field: {field.name: _Searched(_TIMESTAMP, ALWAYS)},
+    fields.OptionalTimestamp: lambda field: {
+        field.name: _Searched(_OPTIONAL_TIMESTAMP, _is_set(field.name))
+    },
     fields.Money: _amount,
     fields.Count: lambda field: {
         field.name: _Searched(
