@@ -167,4 +167,5 @@ def _last_order_at(unit: UnitOfWork, customer: Row, order: Row, before: Row | No
         if row["customer_id"] == number:
             others = NEVER if row["created_at"] is None else row["created_at"]
     of_batch = (r["created_at"] for r in unit.rows[orders].of_customer(number) if is_counted(r))
-    return max([others, *of_batch])
+    latest: int = max([others, *of_batch])
+    return latest

@@ -7,7 +7,7 @@ import { icon } from "./icons.js";
 import { t } from "./texts.js";
 import { button, formField, openFormDialog, runAction, selectOptions, toast } from "./ui.js";
 
-const FIELDS = "identify_by trash_days default_country";
+const FIELDS = "identify_by trash_days default_country currency expenses_currency";
 const READ = `{ accountSettings { ${FIELDS} } }`;
 const CHANGE = `mutation($node: InputAccountSettings!) { updateAccountSettings(node: $node) { ${FIELDS} } }`;
 
@@ -29,6 +29,16 @@ const edit = (control) =>
         h("select", null, selectOptions([["", t.account.noCountry], ...countries()], current.default_country ?? "")),
         { hint: t.account.defaultCountryHint },
       ),
+      currency: formField(
+        t.account.currency,
+        h("input", { type: "text", autocomplete: "off", maxlength: 3, value: current.currency ?? "" }),
+        { hint: t.account.currencyHint },
+      ),
+      expenses_currency: formField(
+        t.account.counted,
+        h("select", null, selectOptions(t.account.countedOrders, current.expenses_currency)),
+        { hint: t.account.countedHint },
+      ),
       trash_days: formField(
         t.account.trashDays,
         h("input", { type: "text", inputmode: "numeric", autocomplete: "off", value: current.trash_days }),
@@ -43,10 +53,15 @@ const edit = (control) =>
         fields.trash_days.input.focus();
         return undefined;
       }
+      const currency = fields.currency.input.value.trim().toUpperCase() || null;
+      const counted = fields.expenses_currency.input.value;
       const node = {
         identify_by: fields.identify_by.input.value,
         default_country: fields.default_country.input.value || null,
         trash_days: Number(days),
+        // They are sent only if they change: all customers are counted again.
+        ...(currency === current.currency ? {} : { currency }),
+        ...(counted === current.expenses_currency ? {} : { expenses_currency: counted }),
       };
       return runMutation(CHANGE, { node });
     });

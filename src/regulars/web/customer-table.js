@@ -5,6 +5,7 @@ import { COLUMNS } from "./fields.js";
 import { displayName } from "./format.js";
 import { icon } from "./icons.js";
 import { customerUrl, KINDS } from "./kinds.js";
+import { amountLabel, spendTexts } from "./money.js";
 import { t } from "./texts.js";
 
 /**
@@ -61,7 +62,7 @@ export function customerTable(customers, { order, sort, selection, onSelect }) {
 
 function columnHeading({ kind, name, sort: canSort }, order, sort) {
   const isSorted = canSort && order.sortKey === name;
-  const label = t.list.columns[name] ?? t.fieldName(name);
+  const label = amountLabel({ kind, name }) ?? t.list.columns[name] ?? t.fieldName(name);
   return h(
     "th",
     {
@@ -157,6 +158,7 @@ function copiedCells(customer, row) {
   const text = ({ kind, name }, cell) => {
     if (kind === "FullName") return [customer[name], customer.email];
     if (kind === "Tags") return [customer[name].join(", ")];
+    if (kind === "Money") return [spendTexts(customer).join("; ")];
     return [(cell.querySelector("time") ?? cell.firstChild)?.textContent ?? ""];
   };
   return COLUMNS.flatMap((field, index) => text(field, row.cells[index + 1])).map((value) =>

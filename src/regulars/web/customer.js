@@ -10,7 +10,6 @@ import {
   actorView,
   avatar,
   displayName,
-  formatAmount,
   formatCompact,
   formatMoney,
   formatMonth,
@@ -22,6 +21,7 @@ import {
 import { icon } from "./icons.js";
 import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.js";
 import { lastList } from "./list-query.js";
+import { spendLines } from "./money.js";
 import { askToDiscard, navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
@@ -51,6 +51,7 @@ import {
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
 const IDENTIFY_BY = "accountSettings { identify_by }";
+const SPEND = "spend { currency amount average }";
 const MAX_ORDERS = 250; // as FIELDS requests them
 const CHART_MONTHS = 12;
 const SHOWN_CHANGES = 15;
@@ -58,7 +59,7 @@ const MAX_CHANGES = 250;
 const CHANGE_ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
-  segments { _id name }
+  segments { _id name } ${SPEND}
   leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
   summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
     financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
@@ -419,11 +420,13 @@ class CustomerPage {
       h(
         "dl",
         null,
-        FIGURES.map(({ kind, name }) => figure(t.fieldName(name), KINDS[kind].view(customer[name]))),
-        figure(
-          t.figures.average,
-          customer.orders_count ? formatAmount(customer.expenses / customer.orders_count) : "–",
+        FIGURES.map(({ kind, name }) =>
+          figure(
+            t.fieldName(name),
+            kind === "Money" ? spendLines(customer, "amount", formatMoney) : KINDS[kind].view(customer[name]),
+          ),
         ),
+        figure(t.figures.average, spendLines(customer, "average", formatMoney)),
         figure(t.figures.visits, formatNumber(customer.summary.visits)),
       ),
     );
@@ -448,7 +451,7 @@ class CustomerPage {
       h("h2", { id: "orders" }, t.orders.title),
       orders.length
         ? [
-            spendChart(orders),
+            spendChart(orders, this.customer.spend),
             tableBox(
               { "aria-labelledby": "orders" },
               "plain-table stack",
@@ -645,14 +648,13 @@ function orderRow({ order, referrer }) {
   );
 }
 
-/** The chart of the spend in the last twelve months with orders, in the most frequent currency. */
-function spendChart(entries) {
+/** The chart of the spend in the last twelve months with orders, in the first currency of `spend`. */
+function spendChart(entries, spend) {
   const orders = entries
     .map(({ order }) => order)
     .filter((order) => order.net_payment && !order.test && !order.cancelled_at);
   if (!orders.length) return null;
-  const count = (currency) => orders.filter((order) => order.currency === currency).length;
-  const { currency } = orders.toSorted((left, right) => count(right.currency) - count(left.currency))[0];
+  const { currency } = spend.find((each) => orders.some((order) => order.currency === each.currency));
   const last = new Date(
     orders
       .map((order) => order.created_at_iso)

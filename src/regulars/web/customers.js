@@ -3,11 +3,12 @@
 import { ApiError, getViewer, offlineError, readableMessage, runQuery } from "./api.js";
 import { customerTable } from "./customer-table.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
-import { isTextField } from "./fields.js";
+import { isTextField, SORT_FIELDS } from "./fields.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { segmentUrl } from "./kinds.js";
 import { lastList, ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
+import { amountLabel, setAccountCurrency } from "./money.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { asValue, searchBox } from "./search-box.js";
@@ -190,12 +191,14 @@ export async function show({ main, url, signal, setTitle }) {
     signal.addEventListener("abort", () => controller.abort());
     const timer = setTimeout(() => body.hasChildNodes() || replace(body, skeleton(8)), SKELETON_AFTER_MS);
     try {
-      const { customers: page } = await (response ?? runQuery(...listQuery.toRequest(), { signal: controller.signal }));
+      const { customers: page, accountSettings } = await (response ??
+        runQuery(...listQuery.toRequest(), { signal: controller.signal }));
       if (controller.signal.aborted) return;
       await heading;
       if (controller.signal.aborted) return;
       search.setError(null);
       showStale(false);
+      setAccountCurrency(accountSettings);
       customers = page.edges.map(({ node }) => node);
       total = page.totalCount;
       render(page.pageInfo);
@@ -288,6 +291,10 @@ export async function show({ main, url, signal, setTitle }) {
 
   function showOrder() {
     const { sortKey, isAscending } = listQuery.order;
+    for (const field of SORT_FIELDS) {
+      const label = amountLabel(field);
+      if (label) sortBy.options[SORT_KEYS.indexOf(field.name)].textContent = label;
+    }
     sortBy.value = sortKey;
     replace(direction, icon(isAscending ? "up" : "down"));
     const label = isAscending ? t.list.ascending : t.list.descending;

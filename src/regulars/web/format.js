@@ -18,10 +18,10 @@ const TONES = 8;
 const group = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, t.separators.group);
 /** A whole number. */
 export const formatNumber = (value) => group(String(value));
-/** An amount with two decimals. */
-export function formatAmount(value) {
-  const [whole, decimals] = value.toFixed(2).split(".");
-  return `${group(whole)}${t.separators.decimal}${decimals}`;
+/** An amount with its decimals. */
+export function formatAmount(value, count = 2) {
+  const [whole, decimals] = value.toFixed(count).split(".");
+  return decimals ? `${group(whole)}${t.separators.decimal}${decimals}` : group(whole);
 }
 /** A share of 0 to 1 as a percentage without decimals. */
 export const formatPercent = (value) => numbers("percent", { style: "percent" }).format(value);

@@ -7,8 +7,9 @@
 import { addressControl } from "./address-form.js";
 import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
-import { avatar, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
+import { avatar, countryName, displayName, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
+import { spendLines } from "./money.js";
 import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
@@ -304,7 +305,7 @@ export const KINDS = {
   Json: { section: "more", hasParts: true, control: customControl, view: customView },
   FullName: { cell: personCell, column: "name" },
   Location: { cell: plainCell, column: "location" },
-  Money: { view: formatAmount, cell: (customer, { name }) => formatAmount(customer[name]), column: "money-cell" },
+  Money: { cell: (customer) => spendLines(customer), column: "money-cell" },
   Count: { view: formatNumber, cell: countCell, column: "count-cell" },
   Timestamp: { cell: (customer, { name }) => relativeTime(customer, name), column: "time-cell" },
 };

@@ -9,7 +9,8 @@ export const VIEWER = "viewer { account { _id name } token { id name } scopes }"
 const QUERY = `query($query: String, $segment: String, $first: Int, $after: String, $last: Int, $before: String) {
   customers(query: $query, segment: $segment, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {
-      id _id phone avatar ${selectFields(ROW_FIELDS)} } } } }`;
+      id _id phone avatar spend { currency amount } ${selectFields(ROW_FIELDS)} } } }
+  accountSettings { currency expenses_currency } }`;
 const ORDER_TERM = /(^|\s)order_(?:by|dir):\S+/g;
 
 /** The search, the segment, the order and the page of a URL of the list. */

@@ -245,6 +245,12 @@ export const t = {
     deleteLabel: (shown) => `Delete ${shown}`,
     deleted: (name) => `${name} will be deleted permanently.`,
   },
+  money: {
+    amount: (amount, currency) => `${amount} ${currency}`,
+    label: (name, currency) => `${name} (${currency})`,
+    allCurrencies: "all currencies",
+    none: "–",
+  },
   exporting: {
     open: "Export",
     title: "Export customers",
@@ -480,6 +486,15 @@ export const t = {
       ["email_or_phone", "an email or a phone"],
       ["anything", "a name, an email, a phone or an external id"],
     ],
+    currency: "Currency",
+    currencyHint: "Three letters, such as EUR. If it is empty, the next order sets it.",
+    counted: "Total spent counts",
+    countedOrders: [
+      ["account", "orders in this currency"],
+      ["all", "all orders, without conversion"],
+    ],
+    countedHint:
+      "Lists, searches and the overview use it. A change counts all customers again, which can take minutes.",
     identifyByHint: "Customers that you have already are not changed.",
     defaultCountry: "Country of phone numbers",
     noCountry: "None",

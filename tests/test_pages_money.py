@@ -1,0 +1,95 @@
+"""Tests of amounts on the pages: with their currency, in lists, on the customer page, and in settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from regulars.orders.recount import RecountWorker
+from regulars.store import Store
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person
+from tests.support import with_store
+from tests.test_pages_for_all import check_accessibility
+
+pytestmark = pytest.mark.slow
+
+RECORD = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
+SET = "mutation($n: InputAccountSettings!) { updateAccountSettings(node: $n) { currency } }"
+
+
+def record(person: Person, name: str, email: str, total: float, currency: str, **node: Any) -> None:
+    values = {"name": name, "email": email, "total": total, "currency": currency, **node}
+    person.client.data(RECORD, node=values)
+
+
+def change_settings(person: Person, **node: Any) -> None:
+    person.client.data(SET, n=node)
+
+    async def work(store: Store) -> None:
+        await RecountWorker(store).recount_accounts()
+
+    with_store(person.server.database_url, work)
+
+
+@pytest.fixture
+def shop(person: Person) -> Person:
+    """A person whose account counts EUR, with a customer who paid in three currencies."""
+    for number, (total, currency) in enumerate(((1234.5, "EUR"), (384, "JPY"), (0.125, "KWD"))):
+        record(person, f"a{number}", "ana@example.com", total, currency)
+    record(person, "b", "ben@example.com", 2000, "JPY")
+    person.client.create("cy@example.com")
+    return person
+
+
+@pytest.mark.parametrize(
+    "options", [{"viewport": WIDE}, {"viewport": NARROW, "color_scheme": "dark"}]
+)
+def test_amounts_have_their_currency_one_per_line(
+    browser: Browser, shop: Person, options: dict[str, Any]
+) -> None:
+    page = shop.open("/customers?sort=expenses&dir=desc")
+    page.set_viewport_size(options["viewport"])
+    page.emulate_media(color_scheme=options.get("color_scheme", "light"))
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    lines = rows.nth(0).locator(".money-cell .amount")
+    expect(lines).to_have_text(["1,234.50 EUR", "384 JPY", "0.125 KWD"])
+    expect(rows.filter(has_text="ben@").locator(".money-cell")).to_have_text("2,000 JPY")
+    expect(rows.filter(has_text="cy@").locator(".money-cell")).to_have_text("–")
+    expect(page.get_by_label("Sort by").locator("option:checked")).to_have_text("Total spent (EUR)")
+    if options["viewport"] == WIDE:
+        expect(page.locator("th.money-cell")).to_have_text("Total spent (EUR)")
+    check_accessibility(page)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    width = options["viewport"]["width"]
+    page.screenshot(path=SCREENSHOTS / f"money-list-{width}.png")
+    page.get_by_role("link", name="ana@example.com").click()
+    figures = page.locator(".figures")
+    expect(figures.locator("div:has(> dt:text('Total spent')) .amount")).to_have_text(
+        ["€1,234.50", "¥384", "KWD\xa00.125"]
+    )
+    check_accessibility(page)
+    page.screenshot(path=SCREENSHOTS / f"money-customer-{width}.png")
+
+
+def test_a_list_that_adds_currencies_says_so(shop: Person) -> None:
+    change_settings(shop, expenses_currency="all")
+    page = shop.open("/customers?sort=expenses&dir=desc")
+    expect(page.locator("th.money-cell")).to_have_text("Total spent (all currencies)")
+    expect(page.locator("tbody tr").nth(0)).to_contain_text("ben@example.com")
+
+
+def test_the_currency_is_a_setting(shop: Person) -> None:
+    page = shop.open("/overview")
+    page.get_by_role("button", name="Account settings").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Currency")).to_have_value("EUR")
+    dialog.get_by_label("Currency").fill("jpy")
+    check_accessibility(page)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    assert shop.client.data("{ accountSettings { currency } }") == {
+        "accountSettings": {"currency": "JPY"}
+    }
