@@ -336,3 +336,19 @@ def test_undecodable_bytes_of_rejected_rows_are_kept_over_http(client: Client) -
     assert (run["created"], run["rejected"]) == (1, 1)
     rejected = client.http.get(f"/import/{run['id']}/rejected").content
     assert rejected.endswith(b",jose@x.test,Jos\xe9\r\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("customers-2026-11-30", 'attachment; filename="customers-2026-11-30.csv"'),
+        ('a\r\nb"; x/../y', 'attachment; filename="a--b-- x----y.csv"'),
+        ("Fès", "attachment; filename=\"F-s.csv\"; filename*=UTF-8''F%C3%A8s.csv"),
+        ("///", 'attachment; filename="customers.csv"'),
+        ("x" * 5_000, f'attachment; filename="{"x" * 100}.csv"'),
+    ],
+)
+def test_a_file_has_the_requested_name(client: Client, name: str, header: str) -> None:
+    response = client.http.get("/export", params={"name": name})
+    assert response.status_code == 200
+    assert response.headers["content-disposition"] == header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -383,20 +384,48 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
     dialog.get_by_label("JSON Lines").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
-    assert download.value.suggested_filename == "customers.jsonl"
+    today = date.today().isoformat()
+    assert download.value.suggested_filename == f"customers-{today}-tag-vip.jsonl"
     download.value.save_as(tmp_path / "matches.jsonl")
     assert (tmp_path / "matches.jsonl").read_text(encoding="utf-8").count("\n") == 2
-    for label, name, start in (
-        ("Excel workbook", "customers.xlsx", b"PK"),
-        ("CSV for Excel, with semicolons", "customers.csv", b"\xef\xbb\xbfregulars_id;email;"),
+    for label, suffix, start in (
+        ("Excel workbook", "xlsx", b"PK"),
+        ("CSV for Excel, with semicolons", "csv", b"\xef\xbb\xbfregulars_id;email;"),
     ):
         page.get_by_role("button", name="Export").click()
         dialog.get_by_label(label).check()
         with page.expect_download() as download:
             dialog.get_by_role("button", name="Export").click()
+        assert download.value.suggested_filename == f"customers-{today}-tag-vip.{suffix}"
+        download.value.save_as(tmp_path / suffix)
+        assert (tmp_path / suffix).read_bytes().startswith(start)
+
+
+def test_a_preset_chooses_the_format_and_the_columns(
+    five_customers: Person, tmp_path: Path
+) -> None:
+    page = five_customers.page
+    dialog = page.get_by_role("dialog")
+    today = date.today().isoformat()
+    for preset, columns, name in (
+        ("Excel", None, f"customers-{today}.xlsx"),
+        ("All fields", "regulars_id,email,first_name", f"customers-{today}.csv"),
+        ("Newsletter", "email,first_name,accepts_marketing", f"customers-{today}.csv"),
+    ):
+        page.get_by_role("button", name="Export").click()
+        dialog.get_by_role("button", name=preset, exact=True).click()
+        with page.expect_download() as download:
+            dialog.get_by_role("button", name="Export").click()
         assert download.value.suggested_filename == name
         download.value.save_as(tmp_path / name)
-        assert (tmp_path / name).read_bytes().startswith(start)
+        if columns:
+            assert (tmp_path / name).read_text(encoding="utf-8").startswith(columns)
+    page.get_by_label("Select Cy Young").check()
+    page.get_by_label("Selection").get_by_role("button", name="Export").click()
+    dialog.get_by_role("button", name="Newsletter", exact=True).click()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename == f"customers-{today}-1-selected.csv"
 
 
 def test_a_deletion_can_be_undone_for_ten_seconds(five_customers: Person) -> None:

@@ -338,6 +338,7 @@ GROUPS: dict[str, set[str] | None] = {
     "segments.operators": {"include", "exclude"},
     "segments.tags": {"include", "exclude"},
     "nav": set(re.findall(r'path: "/(\w+)".* icon:', MODULES["routes.js"])),
+    "exporting.presetNames": {"newsletter", "all", "excel"},
     "orders.columns": None,
     "orders.financial": enum_values("OrderFinancialStatus"),
     "orders.fulfillment": enum_values("OrderFulfillmentStatus"),

@@ -128,8 +128,7 @@ FIELDS: tuple[Field, ...] = (
         sort=True,
         search=True,
         synonyms="total_spent",
-        description="The total that the customer has paid, minus refunds. It counts the orders in "
-        "the account's currency, or all orders; see the account's setting `expenses_currency`.",
+        description="The total that the customer has paid, minus refunds.",
     ),
     Count(
         "orders_count",

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from regulars.core.clock import now_ms
 from regulars.core.scopes import READ
+from regulars.core.text import without_invisible
 from regulars.customers.commands import reference_to
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
@@ -34,7 +35,8 @@ MAX_EXPORTS_OF_ACCOUNT = MAX_EXPORTS // 2
 _PAGE_SIZE = 250
 # Ids that are decoded before other requests of this process can run.
 _IDS_PER_STEP = 5_000
-_OPTIONS = ("query", "segment", "columns", "format", "delimiter")
+_OPTIONS = ("query", "segment", "columns", "format", "delimiter", "name")
+_NAME_CHARACTERS = 100
 
 
 class ExportHandler(RouteHandler):
@@ -97,7 +99,7 @@ class ExportHandler(RouteHandler):
                     send,
                     pieces,
                     export.media_type,
-                    export.file_name,
+                    _file_name(options.get("name"), export.file_name),
                     change_header,
                     can_compress=not export.is_compressed,
                 )
@@ -140,6 +142,13 @@ class ExportHandler(RouteHandler):
                     customer_ids[customer_id] = None
             await asyncio.sleep(0)
         return list(customer_ids)
+
+
+def _file_name(name: str | None, default: str) -> str:
+    """Returns the name of the file: that in the options with the ending of the default."""
+    words = without_invisible(name or "")[:_NAME_CHARACTERS]
+    cleaned = "".join(c if c.isalnum() or c in "-_ " else "-" for c in words).strip("- ")
+    return f"{cleaned}.{default.rpartition('.')[2]}" if cleaned else default
 
 
 async def _pieces(export: Export, store: Store, request: Request) -> AsyncGenerator[bytes, None]:

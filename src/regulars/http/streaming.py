@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -17,6 +18,15 @@ _GZIP_LEVEL = 1
 _GZIP_WINDOW_BITS = 31  # selects the gzip format in zlib
 # A key in the scope of a HEAD request, which is handled as GET, but needs no body.
 HEAD_ONLY = "regulars.head_only"
+
+
+def _disposition(filename: str) -> bytes:
+    """Returns the header of a file to save. A name that is not ASCII is encoded (RFC 6266)."""
+    plain = filename.encode("ascii", "replace").decode().replace("?", "-").replace('"', "-")
+    header = f'attachment; filename="{plain}"'
+    if plain != filename:
+        header += f"; filename*=UTF-8''{quote(filename, safe='')}"
+    return header.encode()
 
 
 async def stream(
@@ -38,7 +48,7 @@ async def stream(
     compressor = None
     headers = [
         (b"content-type", media_type.encode()),
-        (b"content-disposition", f'attachment; filename="{filename}"'.encode()),
+        (b"content-disposition", _disposition(filename)),
         (b"x-request-id", record.request_id),
         (b"vary", b"accept-encoding"),
         *SECURITY,

@@ -85,7 +85,7 @@ export async function show({ main, url, signal, setTitle }) {
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
   const exportButton = button([icon("download"), t.exporting.open], () =>
-    openExportDialog(selection, listQuery.search, total, hiddenCount()),
+    openExportDialog(selection, listQuery.search, total, hiddenCount(), listLabel()),
   );
   const foot = h("div", { class: "pager" });
   const head = h("div");
@@ -143,6 +143,9 @@ export async function show({ main, url, signal, setTitle }) {
     buttons()[focusedIndex]?.focus();
     showTitle();
   }
+
+  /** The segment and the search of the list, for the name of a file. */
+  const listLabel = () => [segment?.name, listQuery.condition].filter(Boolean).join(" ");
 
   function showTitle() {
     const name = segment ? segment.name : t.nav.customers;
@@ -420,7 +423,7 @@ export async function show({ main, url, signal, setTitle }) {
             ]
           : null,
         button([icon("download"), t.exporting.open], () =>
-          openExportDialog(selection, listQuery.search, total, hidden),
+          openExportDialog(selection, listQuery.search, total, hidden, listLabel()),
         ),
         canWrite
           ? button(

@@ -8,8 +8,6 @@ import { t } from "./texts.js";
 const WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF";
 const WITH_THREE = "BHD IQD JOD KWD LYD OMR TND";
 
-/** The selection of the account's currency in a query. */
-export const ACCOUNT_CURRENCY = "accountSettings { currency expenses_currency }";
 let account = { currency: null, expenses_currency: "account" };
 /** Takes the currency of the account from a response. */
 export function setAccountCurrency(settings) {
@@ -17,7 +15,7 @@ export function setAccountCurrency(settings) {
 }
 
 /** An amount with the code of its currency, as in 12.50 EUR. */
-export function amountIn(value, currency) {
+function amountIn(value, currency) {
   const decimals = WITHOUT_DECIMALS.includes(currency) ? 0 : WITH_THREE.includes(currency) ? 3 : 2;
   return t.money.amount(formatAmount(value, decimals), currency);
 }

@@ -3,6 +3,7 @@
 import { postOptions, runQuery, runMutation, request } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, userText } from "./dom.js";
+import { exportName, NEWSLETTER_COLUMNS, presetButtons } from "./export-presets.js";
 import { ROW_FIELDS } from "./fields.js";
 import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
@@ -182,9 +183,9 @@ async function readVersions(ids) {
 
 /**
  * Asks which customers to export, and in which format; then downloads the file. The `search` is that of
- * the list, and `hidden` selected customers are not on the page.
+ * the list, and `hidden` selected customers are not on the page. The name of the file has the `label`.
  */
-export function openExportDialog(selection, search, matchCount, hidden) {
+export function openExportDialog(selection, search, matchCount, hidden, label = "") {
   const group = (name, legend, choices) =>
     h(
       "fieldset",
@@ -192,8 +193,8 @@ export function openExportDialog(selection, search, matchCount, hidden) {
       h("legend", null, legend),
       choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })),
     );
-  const label = search.query ? t.exporting.matching : search.segment ? t.exporting.members : t.exporting.all;
-  const all = ["all", label(formatNumber(matchCount), matchCount)];
+  const rows = search.query ? t.exporting.matching : search.segment ? t.exporting.members : t.exporting.all;
+  const all = ["all", rows(formatNumber(matchCount), matchCount)];
   return openFormDialog(
     t.exporting.title,
     [icon("download"), t.exporting.submit],
@@ -209,9 +210,11 @@ export function openExportDialog(selection, search, matchCount, hidden) {
           : [all],
       ),
       hiddenNotice(hidden),
+      presetButtons(),
       group("format", t.exporting.format, t.exporting.formats),
       group("columns", t.exporting.columns, [
         ["", t.exporting.allFields],
+        [NEWSLETTER_COLUMNS, t.exporting.newsletterColumns],
         [EXPORT_COLUMNS, t.exporting.listColumns],
       ]),
     ],
@@ -222,11 +225,12 @@ export function openExportDialog(selection, search, matchCount, hidden) {
       const ids =
         isSelected && (selection.search === null || selection.excludedIds.size) ? await selection.loadIds() : null;
       const format = String(input.get("format"));
-      const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
+      const name = exportName(isSelected ? `${selection.size} ${t.exporting.selectedName}` : label);
+      const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}&name=${name}`);
       const { query, segment } = isSelected && selection.search ? selection.search : search;
       if (!ids) params.set("query", query);
       if (!ids && segment) params.set("segment", segment);
-      await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
+      await download(`/export?${params}`, `${name}.${format.split("-")[0]}`, ids);
       return true;
     },
   );

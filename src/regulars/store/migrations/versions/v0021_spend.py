@@ -27,7 +27,13 @@ def upgrade() -> None:
     op.add_column("customers", column)
     columns = ["account_id", "last_order_at", "customer_id"]
     op.create_index("customers_last_order_at", "customers", columns)
-    op.create_index("orders_created_at", "orders", ["account_id", "created_at", "order_id"])
+    op.create_index(
+        "orders_counted",
+        "orders",
+        ["account_id", "created_at", "order_id"],
+        sqlite_where=sa.text("test = 0 AND cancelled_at IS NULL"),
+        postgresql_where=sa.text("NOT test AND cancelled_at IS NULL"),
+    )
     op.add_column("accounts", sa.Column("recount_after", number, nullable=True))
 
 
