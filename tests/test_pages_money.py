@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -93,3 +95,45 @@ def test_the_currency_is_a_setting(shop: Person) -> None:
     assert shop.client.data("{ accountSettings { currency } }") == {
         "accountSettings": {"currency": "JPY"}
     }
+
+
+@pytest.mark.parametrize("options", [{"viewport": WIDE}, {"viewport": NARROW}])
+def test_the_figures_of_the_overview_lead_to_their_customers(
+    browser: Browser, shop: Person, options: dict[str, Any]
+) -> None:
+    days = (datetime.now(UTC) - timedelta(days=45)).strftime("%Y-%m-%d")
+    record(shop, "old", "old@example.com", 100, "EUR", created_at=days)
+    shop.client.create("di@example.com", accepts_marketing=True, tags=["VIP gold"])
+    page = shop.page
+    page.set_viewport_size(options["viewport"])
+    shop.open("/overview")
+    tiles = page.locator(".tiles .card")
+    orders = tiles.filter(has=page.locator("dt", has_text=re.compile("^Orders$")))
+    expect(orders.locator("dd").first).to_have_text("4")
+    expect(orders).to_contain_text("+300%")
+    revenue = tiles.filter(has_text="Revenue")
+    expect(revenue.locator(".amount")).to_contain_text(["€1,234.50", "¥2,384", "KWD"])
+    expect(revenue.locator(".amount").nth(0)).to_contain_text("+1,135%")
+    expect(revenue.locator(".amount").nth(1)).to_contain_text("none before")
+    top = page.get_by_role("table", name="Top customers").locator("tbody tr")
+    expect(top).to_have_count(1)
+    expect(top).to_contain_text("€1,234.50 · 1 order")
+    check_accessibility(page)
+    width = options["viewport"]["width"]
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"money-overview-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name, emails in (
+        ("1 with more than one order", ["ana@"]),
+        ("1 with their first", ["ben@"]),
+        ("1 accept marketing (20%)", ["di@"]),
+        ("VIP gold", ["di@"]),
+    ):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.locator(".row-link")).to_have_text([re.compile(email) for email in emails])
+        page.go_back()
+    page.get_by_label("Period").select_option("Last 90 days")
+    expect(orders.locator("dd").first).to_have_text("5")
+    assert page.url.endswith("/overview?period=quarter")
+    orders.get_by_role("link").first.click()
+    expect(page.locator(".row-link")).to_have_count(3)

@@ -339,6 +339,7 @@ GROUPS: dict[str, set[str] | None] = {
     "segments.tags": {"include", "exclude"},
     "nav": set(re.findall(r'path: "/(\w+)".* icon:', MODULES["routes.js"])),
     "exporting.presetNames": {"newsletter", "all", "excel"},
+    "overview.periods": {"week", "month", "quarter", "year"},
     "orders.columns": None,
     "orders.financial": enum_values("OrderFinancialStatus"),
     "orders.fulfillment": enum_values("OrderFulfillmentStatus"),

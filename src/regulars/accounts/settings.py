@@ -9,8 +9,8 @@ from regulars.core import account_settings
 from regulars.core.account_settings import DEFAULT_COUNTRY, country_number
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.store import Store
-from regulars.store.rebuilds import change_default_country
 from regulars.store.queries import finished_version
+from regulars.store.rebuilds import change_default_country
 from regulars.store.tokens import account_settings_of, replace_account_settings
 from regulars.store.writes import advance_revision
 from regulars.trash.queries import shorten

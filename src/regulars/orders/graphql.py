@@ -16,7 +16,8 @@ from regulars.api.values import external_ids_of, global_id, timestamp_of
 from regulars.api.writing import mutation
 from regulars.core import account_settings
 from regulars.core.commands import IdempotencyRecord
-from regulars.core.errors import Problem
+from regulars.core.dates import parse_timestamp
+from regulars.core.errors import InvalidInput, Problem, Rejected
 from regulars.core.external_ids import clean_one
 from regulars.core.fields import NEVER
 from regulars.core.money import amounts
@@ -30,8 +31,11 @@ from regulars.graphql import (
     Arguments,
     CostLimitError,
     Layout,
+    Layouts,
+    Nested,
     PerRow,
     Related,
+    Resolve,
     Root,
     SameRow,
     TypeBinding,
@@ -39,6 +43,7 @@ from regulars.graphql import (
 )
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
 from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
+from regulars.orders.statistics import Period
 from regulars.store import Row
 from regulars.store.spend import spend_of_each
 from regulars.store.tables import MONEY_SCALE
@@ -175,6 +180,88 @@ SPEND = TypeBinding(
 )
 
 
+# What it costs, in points: all orders of the period are counted.
+_STATISTICS_COST = 200
+
+
+def _period_of(env: Context, arguments: Mapping[str, Any]) -> Period:
+    """Return the period of the arguments. Raises Rejected."""
+    times = {"since": None, "until": env.now}
+    for name in times:
+        text = arguments.get(name)
+        if text is not None:
+            times[name] = parse_timestamp(text)
+            if times[name] is None:
+                message = f"`{name}` is not a timestamp. Use a day or a time, such as 2024-03-18."
+                raise Rejected(InvalidInput(message, (name,)))
+    since, until = times["since"], times["until"]
+    assert since is not None
+    assert until is not None
+    if since >= until:
+        message = "`since` is not before `until`. Exchange them, or choose an earlier `since`."
+        raise Rejected(InvalidInput(message, ("since",)))
+    return Period(env.directory.store, env.account_id, since, until)
+
+
+def order_statistics(layouts: Layouts) -> Resolve:
+    """Resolve the figures of a period. Only selected figures are computed."""
+    layout = layouts.only
+    has_buyers = layout.selects("customers", "returning")
+    has_spend = layout.selects("spend", "orders", "top_customers")
+    top = layout.nested("top_customers") if layout.selects("top_customers") else None
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        period = _period_of(env, arguments)
+        figures: dict[str, Any] = {"top_customers": []}
+        if has_spend:
+            figures["spend"] = spend = await period.spend()
+            figures["orders"] = sum(row["orders_count"] for row in spend)
+        if has_buyers:
+            figures["customers"], figures["returning"] = await period.buyers()
+        if layout.selects("new_customers"):
+            figures["new_customers"] = await period.new_customers()
+        if top is not None and spend:
+            currency = spend[0]["currency"]
+            names = ("customer_id", "amount", "orders_count")
+            rows = [
+                {**dict(zip(names, row, strict=True)), "currency": currency}
+                for row in await period.top_customers(currency)
+            ]
+            tuples = [tuple([row[name] for name in top.columns]) for row in rows]
+            figures["top_customers"] = await top.load_related(tuples, env)
+        return figures
+
+    return resolve
+
+
+def _price_of_statistics(_arguments: Arguments, fixed: int, _per_row: int) -> int:
+    return _STATISTICS_COST + fixed
+
+
+_SPENT: Mapping[str, Value] = {
+    "currency": Value(("currency",)),
+    "amount": Value(("amount",), amounts),
+    "orders_count": Value(("orders_count",)),
+}
+STATISTICS: Mapping[str, TypeBinding] = {
+    "OrderStatistics": TypeBinding(
+        {
+            **{
+                name: Value((name,))
+                for name in ("orders", "customers", "returning", "new_customers")
+            },
+            "spend": Nested(("spend",)),
+            "top_customers": Nested(("top_customers",)),
+        },
+        has_dict_rows=True,
+    ),
+    "PeriodSpend": TypeBinding(
+        {**_SPENT, "average": Value(("amount", "orders_count"), averages)}, has_dict_rows=True
+    ),
+    "TopCustomer": TypeBinding({**_SPENT, "customer": Related("customer_id", customers_of)}),
+}
+
+
 def _last_order_at(arguments: Arguments) -> Any:
     render = timestamps.prepare(arguments)
     return lambda env, times: render(env, [None if at == NEVER else at for at in times])
@@ -182,6 +269,9 @@ def _last_order_at(arguments: Arguments) -> Any:
 
 def _roots(_page_size: int) -> Mapping[str, Root]:
     return {
+        "orderStatistics": Root(
+            order_statistics, needs(READ), _price_of_statistics, is_replica_safe=True
+        ),
         "recordOrder": Root(
             record_order, needs_to_write(ORDERS, "order_id", "name"), price_of_write
         ),
@@ -200,6 +290,7 @@ API = ApiPart(
         "Order": ORDER,
         "Lead": LEAD,
         "Spend": SPEND,
+        **STATISTICS,
         "Customer": TypeBinding({"spend": Related("customer_id", _spend_of_each)}),
         "CustomerOrders": TypeBinding(
             {"last_order_at": Value(("last_order_at",), prepare=_last_order_at)}

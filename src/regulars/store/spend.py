@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from regulars.store.queries import of_account
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import orders
+from regulars.store.tables import customers, orders
 
 
 def are_counted(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
@@ -65,3 +65,65 @@ def currencies_of_orders() -> Query:
     """The currencies of the orders that count, in their order. Reads all orders of the account."""
     statement = sa.select(orders.c.currency).where(of_account(orders), *are_counted(orders))
     return Query(statement.distinct().order_by(orders.c.currency))
+
+
+def _in_period(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of the orders that count, from the time `since` to before `until`."""
+    at = table.c.created_at
+    is_in = (at >= number("since"), at < number("until"))
+    return of_account(table), *is_in, *are_counted(table)
+
+
+@cache
+def spend_of_period() -> Query:
+    """What customers have spent from the time `since` to before `until`, most orders first: the
+    currency, the amount, the number of orders."""
+    amount = sa.cast(sa.func.sum(orders.c.net_payment), sa.BigInteger)
+    count = sa.func.count()
+    statement = sa.select(orders.c.currency, amount, count).where(*_in_period(orders))
+    statement = statement.group_by(orders.c.currency)
+    return Query(statement.order_by(count.desc(), orders.c.currency))
+
+
+@cache
+def customers_of_period() -> Query:
+    """The number of customers with orders from the time `since` to before `until`, and the number
+    of those among them with more than one order before `until`."""
+    columns = (orders.c.customer_id, sa.func.count().label("orders"))
+    statement = sa.select(*columns).where(*_in_period(orders)).group_by(orders.c.customer_id)
+    buyers = statement.subquery("buyers")
+    earlier = orders.alias("earlier")
+    has_earlier: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        of_account(earlier),
+        earlier.c.customer_id == buyers.c.customer_id,
+        earlier.c.created_at < number("since"),
+        *are_counted(earlier),
+    )
+    one: sa.ColumnElement[int] = sa.literal_column("1")
+    is_returning = sa.or_(buyers.c.orders > one, has_earlier.correlate(buyers).exists())
+    returning = sa.func.coalesce(
+        sa.func.sum(sa.case((is_returning, one), else_=sa.literal_column("0"))),
+        sa.literal_column("0"),
+    )
+    return Query(sa.select(sa.func.count(), sa.cast(returning, sa.BigInteger)).select_from(buyers))
+
+
+@cache
+def top_customers_of_period() -> Query:
+    """The customers that spent most in the currency `currency` from the time `since` to before
+    `until`, at most `limit`: the customer, the amount, the number of orders."""
+    amount = sa.cast(sa.func.sum(orders.c.net_payment), sa.BigInteger)
+    currency = orders.c.currency == sa.bindparam("currency", type_=orders.c.currency.type)
+    statement = sa.select(orders.c.customer_id, amount, sa.func.count()).where(
+        *_in_period(orders), currency
+    )
+    statement = statement.group_by(orders.c.customer_id)
+    return Query(statement.order_by(amount.desc(), orders.c.customer_id).limit(number("limit")))
+
+
+@cache
+def new_customers_of_period() -> Query:
+    """The number of customers that were created from the time `since` to before `until`."""
+    at = customers.c.created_at
+    is_in = (at >= number("since"), at < number("until"))
+    return Query(sa.select(sa.func.count()).where(of_account(customers), *is_in))

@@ -58,6 +58,17 @@ def count_terms() -> Query:
 
 
 @cache
+def most_frequent_terms() -> Query:
+    """The terms from `low` to before `high`, most frequent first, at most `limit`: each with its
+    number of customers, and the last of them."""
+    count = sa.func.count()
+    columns = (terms.c.term, count, sa.func.max(terms.c.customer_id))
+    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
+    counts = sa.select(*columns).where(of_account(terms), *in_range).group_by(terms.c.term)
+    return Query(counts.order_by(count.desc(), terms.c.term).limit(number("limit")))
+
+
+@cache
 def count_terms_page() -> Query:
     """The first `limit` terms from `low` to before `high`: each with its number of customers, and
     the last of them. Reads the index only as far as these terms."""

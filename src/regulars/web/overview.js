@@ -3,43 +3,78 @@
 import { settingsButton } from "./account-settings.js";
 import { getViewer, runQuery } from "./api.js";
 import { barChart, shareTable } from "./chart.js";
-import { h, replace } from "./dom.js";
+import { h, replace, userText } from "./dom.js";
 import {
-  formatAmount,
-  formatCompact,
   countryName,
+  displayName,
+  formatCompact,
   formatDay,
   formatMoney,
   formatMonth,
   formatNumber,
   formatPercent,
 } from "./format.js";
+import { customerUrl } from "./kinds.js";
+import { setAccountCurrency } from "./money.js";
+import { navigate } from "./navigation.js";
+import { asValue } from "./search-box.js";
 import { t } from "./texts.js";
 import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
 
 const SHOWN_COUNTRIES = 12;
-const QUERY = `{ statistics { customers accepts_marketing ordered expenses
-  new_by_week { start(format: "ISO") customers } countries { country customers }
-  spend_by_month { month currency amount orders } } }`;
+const QUERY = `query($since: String!, $before: String!) { accountSettings { currency expenses_currency }
+  statistics { customers accepts_marketing
+  new_by_week { start(format: "ISO") customers } countries { country customers } tags { tag customers }
+  spend_by_month { month currency amount orders } }
+  now: orderStatistics(since: $since) { orders customers returning new_customers
+    spend { currency amount orders_count average }
+    top_customers { customer { _id full_name email phone } currency amount orders_count } }
+  before: orderStatistics(since: $before, until: $since) { orders customers returning new_customers
+    spend { currency amount } } }`;
+// The days of each period that can be chosen; the period before it has as many.
+const PERIODS = { week: 7, month: 30, quarter: 90, year: 365 };
+const DEFAULT_PERIOD = "month";
 
-export async function show({ main, signal, setTitle }) {
+const listUrl = (query) => `/customers?q=${encodeURIComponent(query)}`;
+const link = (query, content) => h("a", { href: listUrl(query) }, content);
+
+export async function show({ main, url, signal, setTitle }) {
   setTitle(t.nav.overview);
-  const [{ statistics }, { scopes }] = await Promise.all([runQuery(QUERY, {}, { signal }), getViewer()]);
+  const chosen = url.searchParams.get("period");
+  const period = chosen && Object.hasOwn(PERIODS, chosen) ? chosen : DEFAULT_PERIOD;
+  const day = (days) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+  const since = day(PERIODS[period]);
+  const variables = { since, before: day(2 * PERIODS[period]) };
+  const [data, { scopes }] = await Promise.all([runQuery(QUERY, variables, { signal }), getViewer()]);
+  const { statistics, now, before, accountSettings } = data;
+  setAccountCurrency(accountSettings);
+  const choice = h(
+    "select",
+    {
+      "aria-label": t.overview.period,
+      onchange: () => navigate(`/overview?period=${choice.value}`, { replace: true }),
+    },
+    selectOptions(
+      Object.keys(PERIODS).map((name) => [name, t.overview.periods[name]]),
+      period,
+    ),
+  );
   const header = pageHeader(t.nav.overview, settingsButton(scopes));
-  const { customers, accepts_marketing: consents, ordered, expenses } = statistics;
+  const { customers, accepts_marketing: consents } = statistics;
   if (!customers) {
     replace(main, header, emptyAccount("overview", scopes.includes("customers:write")));
     return;
   }
-  const percentage = (value) => formatPercent(value / customers);
-  const figure = (label, value, more) =>
+  const figure = (label, value, ...hints) =>
     h(
       "div",
       { class: "card" },
       h("dt", null, label),
       h("dd", null, value),
-      more ? h("dd", { class: "hint" }, more) : null,
+      hints.filter(Boolean).map((hint) => h("dd", { class: "hint" }, hint)),
     );
+  const ordered = `last_order_at:>=${since}`;
+  const spentBefore = (currency) => before.spend.find((each) => each.currency === currency)?.amount ?? 0;
   const weeks = statistics.new_by_week.map((week) => ({
     label: formatDay(week.start).replace(/,? \d{4}$/, ""),
     full: formatDay(week.start),
@@ -50,47 +85,104 @@ export async function show({ main, signal, setTitle }) {
   replace(
     main,
     header,
+    h("div", { class: "row period" }, choice, h("p", { class: "hint" }, t.overview.compared(formatDay(since)))),
     h(
       "dl",
       { class: "tiles" },
-      figure(t.overview.customers, formatNumber(customers), t.overview.newThisWeek(formatNumber(weeks.at(-1).value))),
-      figure(t.overview.consent, percentage(consents), t.overview.count(formatNumber(consents), consents)),
-      figure(t.overview.withOrders, percentage(ordered), t.overview.count(formatNumber(ordered), ordered)),
-      figure(t.overview.spend, formatAmount(expenses), t.overview.average(formatAmount(expenses / customers))),
+      figure(t.overview.customers, link("", formatNumber(customers)), consentHint(consents, customers)),
+      figure(
+        t.overview.newCustomers,
+        link(`created_at:>=${since}`, formatNumber(now.new_customers)),
+        change(now.new_customers, before.new_customers),
+      ),
+      figure(t.overview.orders, link(ordered, formatNumber(now.orders)), change(now.orders, before.orders)),
+      figure(
+        t.overview.buyers,
+        link(ordered, formatNumber(now.customers)),
+        change(now.customers, before.customers),
+        now.customers ? returningHint(ordered, now) : null,
+      ),
+      figure(
+        t.overview.spend,
+        now.spend.length
+          ? now.spend.map((each) =>
+              h(
+                "div",
+                { class: "amount" },
+                formatMoney(each.amount, each.currency),
+                h("span", { class: "hint" }, change(each.amount, spentBefore(each.currency))),
+              ),
+            )
+          : t.nothing,
+        now.spend.length
+          ? t.overview.averageOrder(now.spend.map((each) => formatMoney(each.average, each.currency)).join(", "))
+          : null,
+      ),
     ),
     h(
       "div",
       { class: "columns even" },
-      h(
-        "section",
-        { class: "card" },
-        h("h2", null, t.overview.newTitle),
+      card(t.overview.topTitle, topTable(now.top_customers)),
+      card(t.overview.spendTitle, spendChart(statistics.spend_by_month)),
+      card(
+        t.overview.newTitle,
         barChart(t.overview.newCaption, weeks, { headings: [t.chart.week, t.chart.customers], tick: formatCompact }),
       ),
-      h("section", { class: "card" }, h("h2", null, t.overview.spendTitle), spendChart(statistics.spend_by_month)),
-      h(
-        "section",
-        { class: "card" },
-        h("h2", null, t.overview.countries),
-        countryTable(statistics.countries, customers),
-      ),
-      h(
-        "section",
-        { class: "card" },
-        h("h2", null, t.overview.consentTitle),
-        shareTable(
-          t.overview.consentTitle,
-          [
-            { label: t.overview.yes, value: consents, shown: formatNumber(consents) },
-            { label: t.overview.no, value: customers - consents, shown: formatNumber(customers - consents) },
-          ],
-          [t.overview.consentTitle, t.chart.customers],
-          customers,
-        ),
-      ),
+      card(t.overview.tags, tagTable(statistics.tags, customers)),
+      card(t.overview.countries, countryTable(statistics.countries, customers)),
     ),
   );
 }
+
+const card = (title, content) => h("section", { class: "card" }, h("h2", null, title), content);
+
+/** How a figure differs from that of the period before, as in +12%. */
+function change(value, valueBefore) {
+  if (value === valueBefore) return t.overview.same;
+  if (!valueBefore) return t.overview.noneBefore;
+  const share = (value - valueBefore) / Math.abs(valueBefore);
+  return t.overview.change(`${share > 0 ? "+" : ""}${formatPercent(share)}`);
+}
+
+const consentHint = (consents, customers) =>
+  link("accepts_marketing:true", t.overview.subscribed(formatNumber(consents), formatPercent(consents / customers)));
+
+const returningHint = (ordered, { customers, returning }) => [
+  link(`${ordered} orders_count:>1`, t.overview.returning(formatNumber(returning))),
+  ", ",
+  link(`${ordered} orders_count:1`, t.overview.firstOrder(formatNumber(customers - returning))),
+];
+
+function topTable(rows) {
+  if (!rows.length) return h("p", { class: "empty" }, t.overview.noOrdersInPeriod);
+  return shareTable(
+    t.overview.topTitle,
+    rows
+      .filter(({ customer }) => customer)
+      .map(({ customer, currency, amount, orders_count: count }) => ({
+        label: h("a", { href: customerUrl(customer) }, userText(displayName(customer))),
+        value: Math.max(amount, 0),
+        shown: t.overview.spent(formatMoney(amount, currency), count),
+      })),
+    [t.chart.customers, t.chart.spend],
+  );
+}
+
+function tagTable(tags, total) {
+  if (!tags.length) return h("p", { class: "empty" }, t.overview.noTags);
+  return shareTable(
+    t.overview.tags,
+    tags.map(({ tag, customers }) => ({
+      label: link(`tag:${asValue(tag)}`, userText(tag)),
+      value: customers,
+      shown: shareOf(customers, total),
+    })),
+    [t.overview.tag, t.chart.customers],
+    total,
+  );
+}
+
+const shareOf = (count, total) => `${formatNumber(count)} · ${formatPercent(count / total)}`;
 
 /** The spend by month in one currency: at first the most frequent one. */
 function spendChart(rows) {
@@ -132,18 +224,15 @@ function spendChart(rows) {
 function countryTable(all, total) {
   if (!all.length) return h("p", { class: "empty" }, t.overview.noCountries);
   const rows = all.slice(0, SHOWN_COUNTRIES).map(({ country, customers }) => ({
-    label: h("a", { href: `/customers?q=${encodeURIComponent(`country:${country}`)}` }, countryName(country)),
+    label: link(`country:${country}`, countryName(country)),
     value: customers,
-    shown: `${formatNumber(customers)} · ${formatPercent(customers / total)}`,
+    shown: shareOf(customers, total),
   }));
   const rest = all.slice(SHOWN_COUNTRIES);
   if (rest.length) {
     const sum = rest.reduce((count, { customers }) => count + customers, 0);
-    rows.push({
-      label: t.overview.others(rest.length),
-      shown: `${formatNumber(sum)} · ${formatPercent(sum / total)}`,
-      value: null,
-    });
+    rows.push({ label: t.overview.others(rest.length), shown: shareOf(sum, total), value: null });
   }
-  return shareTable(t.overview.countries, rows, [t.chart.country, t.chart.customers]);
+  // A bar is a share of all customers.
+  return shareTable(t.overview.countries, rows, [t.chart.country, t.chart.customers], total);
 }

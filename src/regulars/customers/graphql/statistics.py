@@ -8,11 +8,13 @@ from typing import Any
 from regulars.api.context import Context
 from regulars.api.values import timestamp_of
 from regulars.core.money import amounts
+from regulars.customers.graphql.tags import most_frequent
 from regulars.customers.statistics import Statistics
 from regulars.graphql import Arguments, Layouts, Nested, Resolve, TypeBinding, Value
 
 # What it costs, in points: everything is counted.
 _COST = 200
+_TAGS = 10
 
 
 def statistics(layouts: Layouts) -> Resolve:
@@ -31,6 +33,8 @@ def statistics(layouts: Layouts) -> Resolve:
             figures[name] = await getattr(count, name)()
         for name in lists:
             figures[name] = [row._asdict() for row in await getattr(count, name)()]
+        if layout.selects("tags"):
+            figures["tags"] = await most_frequent(env, _TAGS)
         return figures
 
     return resolve
@@ -48,7 +52,7 @@ TYPES: Mapping[str, TypeBinding] = {
         {
             **{name: Value((name,)) for name in ("customers", "accepts_marketing", "ordered")},
             "expenses": Value(("expenses",), amounts),
-            **{name: Nested((name,)) for name in _LISTS},
+            **{name: Nested((name,)) for name in (*_LISTS, "tags")},
         },
         has_dict_rows=True,
     ),
@@ -57,6 +61,9 @@ TYPES: Mapping[str, TypeBinding] = {
     ),
     "CountryCount": TypeBinding(
         {name: Value((name,)) for name in ("country", "customers")}, has_dict_rows=True
+    ),
+    "TagCount": TypeBinding(
+        {name: Value((name,)) for name in ("tag", "customers")}, has_dict_rows=True
     ),
     "MonthlySpend": TypeBinding(
         {

@@ -59,7 +59,7 @@ def tags(layouts: Layouts) -> Resolve:
             statistics.count_terms_page(), parameters, is_long=True
         )
         cut = page.cut(found, page.after is not None)
-        names = await _spellings(env, {term: holder for term, _, holder in cut.rows})
+        names = await spellings(env, {term: holder for term, _, holder in cut.rows})
         rows = [
             {"term": term, "name": names[term], "customers_count": count}
             for term, count, _ in cut.rows
@@ -70,7 +70,22 @@ def tags(layouts: Layouts) -> Resolve:
     return resolve
 
 
-async def _spellings(env: Context, holders: Mapping[str, int]) -> dict[str, str]:
+async def most_frequent(env: Context, limit: int) -> list[dict[str, Any]]:
+    """Return the tags with most customers: the tag, and its number of customers."""
+    within = beginning(TERM, make_facet(_KEY, ""))
+    parameters = {
+        "account_id": env.account_id,
+        "low": within.low,
+        "high": within.high,
+        "limit": limit,
+    }
+    query = statistics.most_frequent_terms()
+    rows = await env.directory.store.fetch(query, parameters, is_long=True)
+    names = await spellings(env, {term: holder for term, _, holder in rows})
+    return [{"tag": names[term], "customers": count} for term, count, _ in rows]
+
+
+async def spellings(env: Context, holders: Mapping[str, int]) -> dict[str, str]:
     """Return each tag as a customer has it: terms are folded. `holders` has a customer of each
     term. If it has just lost the tag, the term is the name."""
     columns = await env.directory.customers(env.account_id, list(holders.values()), (_COLUMN,))
