@@ -76,6 +76,13 @@ def test_amounts_have_their_currency_one_per_line(
     page.screenshot(path=SCREENSHOTS / f"money-customer-{width}.png")
 
 
+def test_a_search_says_which_currency_it_counts(shop: Person) -> None:
+    page = shop.open("/customers")
+    expect(page.locator(".row-link")).to_have_count(3)
+    page.get_by_role("combobox", name="Search customers").press_sequentially("exp")
+    expect(page.get_by_role("option", name="expenses:")).to_contain_text("an amount in EUR")
+
+
 def test_a_list_that_adds_currencies_says_so(shop: Person) -> None:
     change_settings(shop, expenses_currency="all")
     page = shop.open("/customers?sort=expenses&dir=desc")

@@ -27,6 +27,13 @@ export function amountLabel({ kind, name }) {
   return t.money.label(t.fieldName(name), isOne ? account.currency : t.money.allCurrencies);
 }
 
+/** What a key of the search takes, with the currency if it is an amount. */
+export function takenAmount({ name, takes }) {
+  if (!["expenses", "total_spent"].includes(name) || !account.currency) return takes;
+  const isOne = account.expenses_currency === "account";
+  return t.money.taken(takes, isOne ? account.currency : t.money.allCurrencies);
+}
+
 /** What a customer has spent as texts, one for each currency. `name` is `amount` or `average`. */
 export const spendTexts = ({ spend }, name = "amount", format = amountIn) =>
   spend.map((each) => format(each[name], each.currency));

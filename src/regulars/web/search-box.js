@@ -4,6 +4,7 @@ import { runQuery } from "./api.js";
 import { h, debounce, replace, setAttribute, uniqueId } from "./dom.js";
 import { countries } from "./format.js";
 import { icon } from "./icons.js";
+import { takenAmount } from "./money.js";
 import { findTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { iconButton, SuggestionList } from "./ui.js";
@@ -175,7 +176,7 @@ function findSuggestions({ keys, words }, { word, start }, found) {
       .filter((key) => key.name.startsWith(name))
       .map((key) => {
         const text = key.name.endsWith(".") ? key.name : `${key.name}:`;
-        return { text, label: text, hint: t.search.takes(key.takes, key.compared), start };
+        return { text, label: text, hint: t.search.takes(takenAmount(key), key.compared), start };
       });
     const times = words.filter((text) => name && text.startsWith(name) && text !== name);
     return [...times.map((text) => ({ text, label: text, hint: t.search.created, start })), ...matches];

@@ -249,6 +249,7 @@ export const t = {
   money: {
     amount: (amount, currency) => `${amount} ${currency}`,
     label: (name, currency) => `${name} (${currency})`,
+    taken: (what, currency) => `${what} in ${currency}`,
     allCurrencies: "all currencies",
     none: "–",
   },
