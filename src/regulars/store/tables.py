@@ -143,14 +143,14 @@ orders = table(
     belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
-    # Partial, so that SQLite does not take it for the orders of a customer.
+    # Partial, so that SQLite does not take it for the orders of a customer. `postgresql_where` would
+    # import the dialect at the start of each process; the migration has it.
     sa.Index(
         "orders_counted",
         "account_id",
         "created_at",
         "order_id",
         sqlite_where=sa.text("test = 0 AND cancelled_at IS NULL"),
-        postgresql_where=sa.text("NOT test AND cancelled_at IS NULL"),
     ),
 )
 
