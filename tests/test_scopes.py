@@ -48,6 +48,7 @@ UNRESTRICTED = {
     "webhookTypes",
     "accountSettings",
     "addressRules",
+    "searchTerms",
 }
 REQUIRED_SCOPES = {
     name: "orders:write" if name.startswith("record") else "webhooks"

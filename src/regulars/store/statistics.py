@@ -79,6 +79,15 @@ def count_terms_page() -> Query:
 
 
 @cache
+def first_term() -> Query:
+    """The first term from `low` to before `high`, and one of its customers."""
+    columns = (terms.c.term, terms.c.customer_id)
+    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
+    found = sa.select(*columns).where(of_account(terms), *in_range)
+    return Query(found.order_by(terms.c.term, terms.c.customer_id).limit(1))
+
+
+@cache
 def spend_by_day() -> Query:
     """The revenue of each day and currency from the time `since` on, without test and cancelled
     orders: the day since 1970, the currency, the sum in 1/10,000 of its unit, the number of

@@ -115,10 +115,10 @@ def parse_text(
 ) -> ParsedText:
     """Parse a query that may use segments. Without `has_order`, it cannot set an order. Raises
     Rejected, as `parse` does."""
-    parser = _Parser(query, expand, max_terms, has_order)
+    parser = Parser(query, expand, max_terms, has_order)
     search = parser.search()
     if parser.has_many_terms:
-        parser = _Parser(query, expand, max_terms, has_order, in_addresses=False)
+        parser = Parser(query, expand, max_terms, has_order, in_addresses=False)
         search = parser.search()
     return ParsedText(search, parser.expanded_terms, parser.references)
 
@@ -133,7 +133,7 @@ class _Part(NamedTuple):
     among_others: Condition | None = None
 
 
-class _Parser:
+class Parser:
     """Parses one query by recursive descent."""
 
     def __init__(

@@ -1,0 +1,179 @@
+"""The fields that help to build a query: its terms, and the values that customers have for a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regulars.api.context import Context
+from regulars.api.guards import price_of_search
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.core.paging import check_size, requested_size
+from regulars.customers.graphql.types import COUNT_COST
+from regulars.customers.search import spellings
+from regulars.customers.search.lexer import KeyValue, Text
+from regulars.customers.search.parser import check_text
+from regulars.customers.search.search_document import custom_key, make_facet
+from regulars.customers.search.splitting import split
+from regulars.graphql import Arguments, Layouts, Resolve, TypeBinding, Value
+from regulars.segments.expansion import as_value
+from regulars.store import statistics
+from regulars.store.conditions import TERM, Within, beginning
+
+_CUSTOM = f"{spellings.CUSTOM}."
+# The most keys of custom fields that are listed: each is one look into the index.
+_MAX_KEYS = 50
+# Characters of a key that would end it, or begin something else.
+_SPECIAL = re.compile(r"([\s()\"':\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A term of the index, with the number and one of its customers."""
+
+    term: str
+    count: int | None
+    customer_id: int
+
+
+def search_terms(_layouts: Layouts) -> Resolve:
+    """Resolve the terms of a query."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        query = arguments["query"]
+        check_text(query, env.directory.limits.search_characters)
+        return [term._asdict() for term in split(query)]
+
+    return resolve
+
+
+def search_values(_layouts: Layouts) -> Resolve:
+    """Resolve the values that customers have for a key."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        limits = env.directory.limits
+        query, key = arguments.get("query") or "", arguments["key"]
+        check_text(query, limits.search_characters)
+        check_text(key, limits.search_characters)
+        problems = check_size("first", arguments.get("first"), limits.page_size, "values")
+        if problems:
+            raise Rejected(*problems)
+        size = requested_size(arguments, limits.page_size)
+        if key == _CUSTOM:
+            return await _custom_keys(env, query, min(size, _MAX_KEYS))
+        path = _path(key)
+        found = await _terms(env, beginning(TERM, make_facet(path, query)), size)
+        rows = await _rows(env, found, spellings.columns_of(path))
+        prefix = f"{path}:"
+        values = [
+            (each, spellings.value_spelling(path, each.term, rows[each.customer_id]))
+            for each in found
+        ]
+        names = [(each, value or each.term.removeprefix(prefix)) for each, value in values]
+        return [
+            {"value": name, "text": as_value(name), "customers_count": each.count}
+            for each, name in names
+        ]
+
+    return resolve
+
+
+def _path(key: str) -> str:
+    """Return the folded form of a key that has values. Raises Rejected."""
+    if key in spellings.COLUMNS:
+        return key
+    if key.startswith(_CUSTOM):
+        term = Text(f"{key}:a").term()
+        if isinstance(term, KeyValue):
+            return custom_key(spellings.CUSTOM, term.key.removeprefix(_CUSTOM))
+    valid_keys = ", ".join([*spellings.COLUMNS, f"{_CUSTOM}KEY"])
+    message = f"`searchValues` does not support the key {key[:100]!r}. Supported: {valid_keys}."
+    raise Rejected(InvalidInput(message, ("key",)))
+
+
+async def _terms(env: Context, within: Within, limit: int) -> list[_Found]:
+    parameters = {
+        "account_id": env.account_id,
+        "low": within.low,
+        "high": within.high,
+        "limit": limit,
+    }
+    rows = await env.directory.store.fetch(statistics.count_terms_page(), parameters, is_long=True)
+    return [_Found(*row) for row in rows]
+
+
+async def _custom_keys(env: Context, query: str, limit: int) -> Any:
+    """Return the keys of custom fields that customers have, by name. The index is read once for
+    each."""
+    within = beginning(TERM, custom_key(spellings.CUSTOM, query) if query else _CUSTOM)
+    found: list[_Found] = []
+    while len(found) < limit:
+        (first,) = await _first_term(env, within) or (None,)
+        if first is None:
+            break
+        path = first.term.partition(":")[0]
+        found.append(_Found(path, None, first.customer_id))
+        # All terms of the path are before this.
+        within = Within(TERM, f"{path};", within.high)
+    rows = await _rows(env, found, (spellings.CUSTOM,))
+    names = [
+        spellings.key_spelling(each.term, rows[each.customer_id])
+        or each.term.removeprefix(_CUSTOM).replace("\x01", ":")
+        for each in found
+    ]
+    return [
+        {"value": name, "text": f"{_CUSTOM}{_SPECIAL.sub(_escaped, name)}", "customers_count": None}
+        for name in names
+    ]
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[1]}"
+
+
+async def _first_term(env: Context, within: Within) -> list[_Found]:
+    parameters = {"account_id": env.account_id, "low": within.low, "high": within.high}
+    rows = await env.directory.store.fetch(statistics.first_term(), parameters, is_long=True)
+    return [_Found(term, None, customer_id) for term, customer_id in rows]
+
+
+async def _rows(
+    env: Context, found: list[_Found], columns: tuple[str, ...]
+) -> Mapping[int, Mapping[str, Any]]:
+    """Return columns of the customers of terms; empty ones if a customer has been deleted."""
+    ids = list(dict.fromkeys(each.customer_id for each in found))
+    rows = await env.directory.customers(env.account_id, ids, columns)
+    empty = dict.fromkeys(columns, "")
+    return {
+        number: dict(zip(columns, row, strict=False)) if row else empty
+        for number, row in zip(ids, rows, strict=True)
+    }
+
+
+def price_of_values(page_size: int, arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """Returns the cost of a list of values, with a count for each."""
+    searched = price_of_search(arguments)
+    return fixed + searched + (1 + COUNT_COST) * requested_size(arguments, page_size)
+
+
+def price_of_terms(arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """Returns the cost of splitting a query."""
+    return fixed + price_of_search(arguments)
+
+
+TYPES: Mapping[str, TypeBinding] = {
+    "SearchTerm": TypeBinding(
+        {
+            name: Value((name,))
+            for name in (
+                *("start", "end", "text", "negated", "key", "operator", "value", "prefix"),
+            )
+        },
+        has_dict_rows=True,
+    ),
+    "SearchValue": TypeBinding(
+        {name: Value((name,)) for name in ("value", "text", "customers_count")}, has_dict_rows=True
+    ),
+}
