@@ -39,11 +39,13 @@ import {
 const SKELETON_AFTER_MS = 300;
 const SUGGESTIONS_AFTER_MS = 250;
 
-/** Loads the module of segments, which most visits do not need. */
-const loadTools = () =>
-  import("./segment-tools.js").catch(() => {
+/** Loads a module that most visits do not need. */
+const load = (importing) =>
+  importing.catch(() => {
     throw offlineError();
   });
+const loadTools = () => load(import("./segment-tools.js"));
+const loadFilters = () => load(import("./filter-bar.js"));
 
 // The selection stays while another page is shown.
 const selection = new Selection();
@@ -91,6 +93,10 @@ export async function show({ main, url, signal, setTitle }) {
   const head = h("div");
   const save = button(t.segments.save, saveSearch, { class: "plain small", hidden: true });
   const selectAll = button("", selectMatches, { class: "plain small", hidden: true });
+  const filters = h("ul", { class: "filters", "aria-label": t.filters.label, hidden: true });
+  const addFilter = menuButton(t.filters.open, "add", async (close) =>
+    (await loadFilters()).filterMenu(() => search.input.value, changeText, close),
+  );
   const menu = menuButton(t.nav.segments, "segment", async () => (await loadTools()).segmentLinks());
   heading = showHeading();
   if (listQuery.segment) await heading;
@@ -99,10 +105,11 @@ export async function show({ main, url, signal, setTitle }) {
     main,
     head,
     h("div", { class: "search-row" }, search, menu),
+    h("div", { class: "filter-row" }, addFilter, filters, save),
     h(
       "div",
       { class: "list-head" },
-      h("div", { class: "row" }, count, save, selectAll),
+      h("div", { class: "row" }, count, selectAll),
       h("div", { class: "row sorting" }, sortBy, direction),
     ),
     bar,
@@ -172,6 +179,31 @@ export async function show({ main, url, signal, setTitle }) {
     }
   }
 
+  /** Searches for another text: a filter has changed. */
+  function changeText(text) {
+    search.input.value = text;
+    isSearchComplete = true;
+    return navigate(listQuery.toUrl({ text }));
+  }
+
+  /** Shows the filters of the search as chips. */
+  async function renderFilters() {
+    const { text } = listQuery;
+    if (!text && filters.hidden) return;
+    const select = (start, end) => {
+      search.input.focus();
+      search.input.setSelectionRange(start, end);
+    };
+    // What was typed since is searched, and shown, in a moment.
+    const change = (changed) => search.input.value === text && changeText(changed);
+    try {
+      const { showFilters } = await loadFilters();
+      await showFilters(filters, text, { change, select }, reading.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") showError(error);
+    }
+  }
+
   function selectMatches() {
     selection.selectAll(listQuery.search, total);
     showSelection();
@@ -192,6 +224,7 @@ export async function show({ main, url, signal, setTitle }) {
     reading = new AbortController();
     const controller = reading;
     signal.addEventListener("abort", () => controller.abort());
+    renderFilters();
     const timer = setTimeout(() => body.hasChildNodes() || replace(body, skeleton(8)), SKELETON_AFTER_MS);
     try {
       const { customers: page, accountSettings } = await (response ??

@@ -13,6 +13,12 @@ const QUERY = `query($query: String, $segment: String, $first: Int, $after: Stri
   accountSettings { currency expenses_currency } }`;
 const ORDER_TERM = /(^|\s)order_(?:by|dir):\S+/g;
 
+/** The condition of a search text, and its order. */
+export const splitOrder = (text) => [
+  text.replace(ORDER_TERM, "").trim(),
+  (text.match(ORDER_TERM) ?? []).map((term) => term.trim()).join(" "),
+];
+
 /** The search, the segment, the order and the page of a URL of the list. */
 export class ListQuery {
   constructor({ searchParams: params }) {
@@ -70,7 +76,7 @@ export class ListQuery {
 
   /** The search without its order. */
   get condition() {
-    return this.text.replace(ORDER_TERM, "").trim();
+    return splitOrder(this.text)[0];
   }
 
   /** The GraphQL query and its variables. @returns {[string, object]} */

@@ -1,0 +1,236 @@
+"""Tests of the filters of the list: chips and dialogs that write the text of the search."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import NARROW, Person
+from tests.test_pages_for_all import check_accessibility
+from tests.test_pages_list import expect_names
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shop(person: Person) -> Person:
+    """A person on the list of an account with customers in several countries."""
+    create = person.client.create
+    create(
+        "ana@example.com",
+        first_name="Ana",
+        tags=["VIP", "late parcel"],
+        accepts_marketing=True,
+        shipping_address={"country": "MA", "city": "Fès"},
+        custom={"Loyalty Tier": "gold"},
+    )
+    create(
+        "bo@example.com",
+        first_name="Bo",
+        tags=["vip"],
+        shipping_address={"country": "FR", "city": "Paris"},
+        custom={"Loyalty Tier": "silver"},
+    )
+    create("cy@example.com", first_name="Cy", accepts_marketing=True)
+    person.client.data(
+        'mutation { createSegment(node: {name: "In France", query: "country:FR"}) { id } }'
+    )
+    person.open("/customers")
+    expect(person.page.get_by_role("row")).to_have_count(4)
+    return person
+
+
+def box(page: Page) -> Locator:
+    return page.get_by_role("combobox", name="Search customers")
+
+
+def chips(page: Page) -> Locator:
+    return page.get_by_role("list", name="Filters").get_by_role("listitem")
+
+
+def open_filter(page: Page, name: str) -> Locator:
+    page.locator(".filter-row summary").click()
+    page.locator(".filter-row").get_by_role("button", name=name, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def add(dialog: Locator) -> None:
+    dialog.get_by_role("button", name="Add filter").click()
+    expect(dialog).to_have_count(0)
+
+
+@pytest.mark.smoke
+def test_filters_write_the_text_of_the_search(shop: Person) -> None:
+    page = shop.page
+    dialog = open_filter(page, "Country")
+    dialog.get_by_label("Country", exact=True).press_sequentially("mor")
+    option = dialog.get_by_role("listbox").get_by_role("option")
+    expect(option).to_have_text("Morocco1 customer")
+    option.click()
+    add(dialog)
+    expect(box(page)).to_have_value("country:MA")
+    expect(chips(page)).to_have_text(["Country: Morocco"])
+    expect_names(page, "Ana")
+    # A chip is edited in the same dialog, with the values that it has.
+    chips(page).get_by_role("button", name="Country: Morocco", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Country", exact=True)).to_have_value("Morocco")
+    dialog.get_by_label("Comparison").select_option("is not")
+    dialog.get_by_role("button", name="Change filter").click()
+    expect(box(page)).to_have_value("-country:MA")
+    expect_names(page, "Cy", "Bo")
+    dialog = open_filter(page, "Accepts marketing")
+    add(dialog)
+    expect(box(page)).to_have_value("-country:MA accepts_marketing:true")
+    expect_names(page, "Cy")
+    chips(page).get_by_role("button", name="Remove the filter “not Country: Morocco”").click()
+    expect(box(page)).to_have_value("accepts_marketing:true")
+    expect_names(page, "Cy", "Ana")
+    page.go_back()
+    expect(chips(page)).to_have_count(2)
+    page.reload()
+    expect(chips(page)).to_have_text(["not Country: Morocco", "Accepts marketing: Yes"])
+
+
+FILTERS = [
+    ("City", {"City": "Fès"}, {}, "city:Fès", ["Ana"]),
+    ("City", {"City": "Pa"}, {"Comparison": "begins with"}, "city:Pa*", ["Bo"]),
+    ("Tag", {"Tag": "late parcel"}, {}, 'tag:"late parcel"', ["Ana"]),
+    ("Total spent", {"Total spent": "0.5"}, {"Comparison": "less than"}, "expenses:<0.5", "*"),
+    ("Orders", {"Orders": "1"}, {}, "orders_count:>=1", []),
+    ("Created", {"How many": "2"}, {"Unit": "weeks"}, "created_at:-2w", "*"),
+    ("Created", {"How many": "7"}, {"Comparison": "more than … ago"}, "created_at:<-7d", []),
+    (
+        "Created",
+        {"Day": "2024-03-18"},
+        {"Comparison": "before the day"},
+        "created_at:<2024-03-18",
+        [],
+    ),
+    ("Segment", {}, {"Segment": "In France"}, 'segment:"In France"', ["Bo"]),
+    (
+        "Custom field",
+        {"Value": "gold"},
+        {"Field": "Loyalty Tier"},
+        r"custom.Loyalty\ Tier:gold",
+        ["Ana"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "texts", "choices", "expected", "names"), FILTERS)
+def test_each_filter_writes_its_term(
+    shop: Person,
+    name: str,
+    texts: dict[str, str],
+    choices: dict[str, str],
+    expected: str,
+    names: list[str] | str,
+) -> None:
+    page = shop.page
+    dialog = open_filter(page, name)
+    for label, choice in choices.items():
+        dialog.get_by_label(label, exact=True).select_option(choice)
+    for label, text in texts.items():
+        dialog.get_by_label(label, exact=True).fill(text)
+    add(dialog)
+    expect(box(page)).to_have_value(expected)
+    expect_names(page, *(["Cy", "Bo", "Ana"] if names == "*" else names))
+    # The dialog of the chip writes the same again.
+    chips(page).get_by_role("button").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Change filter").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(box(page)).to_have_value(re.compile(re.escape(expected), re.IGNORECASE))
+
+
+def test_text_that_no_chip_shows_stays(shop: Person) -> None:
+    page = shop.page
+    text = 'tag:vip  AND 🙂* (city:Fès OR  x) email:"a\\"b"* order_by:full_name'
+    box(page).fill(text)
+    expect(chips(page)).to_have_text(["Tag: vip", 'Email: a"b…'])
+    add_text = text + " accepts_marketing:true"
+    add(open_filter(page, "Accepts marketing"))
+    expect(box(page)).to_have_value(add_text)
+    # A term without a dialog is marked in the text.
+    chips(page).get_by_role("button", name='Email: a"b…', exact=True).click()
+    selected = "input => input.value.slice(input.selectionStart, input.selectionEnd)"
+    assert box(page).evaluate(selected) == 'email:"a\\"b"*'
+    page.get_by_role("button", name="Remove the filter “Tag: vip”").click()
+    expect(box(page)).to_have_value(add_text.removeprefix("tag:vip  AND "))
+    page.get_by_role("button", name='Remove the filter “Email: a"b…”').click()
+    expect(box(page)).to_have_value(
+        "🙂* (city:Fès OR  x) order_by:full_name accepts_marketing:true"
+    )
+
+
+def test_a_filter_applies_to_all_alternatives(shop: Person) -> None:
+    page = shop.page
+    box(page).fill("ana OR cy OR bo order_by:full_name")
+    expect_names(page, "Cy", "Bo", "Ana")
+    expect(chips(page)).to_have_count(0)
+    add(open_filter(page, "Accepts marketing"))
+    expect(box(page)).to_have_value("(ana OR cy OR bo) accepts_marketing:true order_by:full_name")
+    expect_names(page, "Cy", "Ana")
+
+
+def test_a_search_with_a_mistake_has_no_chips(shop: Person) -> None:
+    page = shop.page
+    box(page).fill("tag:vip city:")
+    box(page).press("Enter")
+    expect(page.get_by_role("heading", name="This search has a mistake")).to_be_visible()
+    expect(chips(page)).to_have_count(0)
+    page.locator(".filter-row summary").click()
+    page.locator(".filter-row").get_by_role("button", name="City", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("needs a value")
+    expect(box(page)).to_have_value("tag:vip city:")
+
+
+def test_an_empty_filter_is_refused_at_its_field(shop: Person) -> None:
+    page = shop.page
+    for name, message in (("Tag", "Enter a value."), ("Orders", "Enter a number.")):
+        dialog = open_filter(page, name)
+        dialog.get_by_role("button", name="Add filter").click()
+        expect(dialog.locator(".problem").filter(has_text=message)).to_be_visible()
+        dialog.get_by_role("button", name="Cancel").click()
+    expect(box(page)).to_have_value("")
+
+
+def test_filters_by_keyboard_become_a_segment(shop: Person) -> None:
+    page = shop.page
+    page.locator(".filter-row summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".filter-row .menu-list button").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Tag", exact=True)).to_be_focused()
+    page.keyboard.type("VI")
+    expect(dialog.get_by_role("listbox").get_by_role("option")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(box(page)).to_have_value(re.compile("^tag:vip$", re.IGNORECASE))
+    page.get_by_role("button", name="Save as segment").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="vip")).to_be_visible()
+    expect_names(page, "Bo", "Ana")
+
+
+def test_filters_are_accessible_and_fit(shop: Person) -> None:
+    page = shop.page
+    box(page).fill('tag:vip country:FR -city:"Paris and all of the places around it, far away"')
+    expect(chips(page)).to_have_count(3)
+    check_accessibility(page)
+    dialog = open_filter(page, "Custom field")
+    expect(dialog.get_by_label("Field")).to_have_value(re.compile("Loyalty"))
+    check_accessibility(page)
+    page.keyboard.press("Escape")
+    for width in (NARROW["width"], 320, 720, 1024):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
