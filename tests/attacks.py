@@ -1482,6 +1482,10 @@ def _(target: Target, number: int, token: str | None) -> None:
         )
         target.graphql(mutation, {"i": items, "t": tags}, token)
         target.graphql(mutation, {"i": target.ids["heavy"], "t": tags}, token)
+        if name == "addTags":
+            rename = "mutation($n: String!, $m: String!) { renameTag(name: $n, newName: $m) { customers_count } }"
+            for tag in tags[:3]:
+                target.graphql(rename, {"n": tag, "m": tag.upper() * 5}, token)
     target.graphql("mutation($i: [ID!]!) { deleteCustomers(items: $i) }", {"i": items}, token)
 
 

@@ -263,6 +263,14 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         )
         for name in ("addTags", "removeTags")
     },
+    "renameTag": st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["vip", "VIP", "new", " "]),
+            "newName": st.sampled_from(["VIP", "new", "Maroc"]),
+            "first": st.sampled_from([1, None]),
+            "segments": st.booleans(),
+        }
+    ),
     **{
         name: st.fixed_dictionaries(
             {"id": POSITION, "externalIds": EXTERNAL_IDS, "ifVersion": VERSION}
@@ -742,6 +750,7 @@ def test_a_dry_run_shows_no_value_to_a_token_that_only_writes(client: Client) ->
             'setCustomers(nodes: [{email: "ada@example.com"}], dryRun: true) { saved }',
             'addTags(items: [1], tags: ["vip"], dryRun: true) { id }',
             'removeTags(items: [1], tags: ["vip"], dryRun: true) { id }',
+            'renameTag(name: "vip", newName: "new", dryRun: true) { customers_count }',
         ),
         "orders:write": (
             'recordOrder(node: {name: "A", email: "ada@example.com"}, dryRun: true) { id }',

@@ -31,6 +31,8 @@ ON_DATABASE = {
     "trash list": (),
     "trash restore": ("1",),
     "trash empty": ("--yes",),
+    "tags list": (),
+    "tags rename": ("old", "new"),
     "segments list": (),
     "segments show": ("vip",),
     "segments create": ("vip",),

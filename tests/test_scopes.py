@@ -65,6 +65,7 @@ SHOWS_MORE = {
     ("customers:write", "setCustomers"),
     ("customers:write", "addTags"),
     ("customers:write", "removeTags"),
+    ("customers:write", "renameTag"),
     ("customers:write", "addExternalIds"),
     ("customers:write", "removeExternalIds"),
     *(
@@ -321,6 +322,7 @@ READS = {
     "recordVisit": "dryRun",
     "addTags": "dryRun ifVersion",
     "removeTags": "dryRun ifVersion",
+    "renameTag": "name newName first after segments dryRun",
     "createWebhook": "dryRun",
     "addExternalIds": "dryRun ifVersion",
     "removeExternalIds": "dryRun ifVersion",

@@ -70,6 +70,11 @@ ENTRIES = (
     CommandEntry("trash list", CUSTOMERS, "List deleted customers.", "trash"),
     CommandEntry("trash restore", CUSTOMERS, "Restore deleted customers.", "trash"),
     CommandEntry("trash empty", CUSTOMERS, "Remove deleted customers for good.", "trash"),
+    CommandEntry("tags", CUSTOMERS, "List, rename and merge tags."),
+    CommandEntry(
+        "tags list", CUSTOMERS, "List the tags with their numbers of customers, by name.", "tags"
+    ),
+    CommandEntry("tags rename", CUSTOMERS, "Rename a tag of all customers that have it.", "tags"),
     CommandEntry("segments", CUSTOMERS, "Save searches, and list their customers."),
     CommandEntry("segments list", CUSTOMERS, "List the segments, by name.", "segments"),
     CommandEntry(

@@ -120,3 +120,36 @@ class RecordEvaluations(SmallCommand):
             evaluated_segments=[each.segment_id for each in self.evaluations],
             evaluated_customers=frozenset().union(*(e.customer_ids for e in self.evaluations)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTag(SmallCommand):
+    """Replaces a tag of customers by `new_name`, at a time in milliseconds since 1970. `tag_term`
+    is the term of the tag in the index: each tag that it indexes is replaced. `has_next` is true if
+    other customers follow; otherwise the tag is replaced in the segments, too, if
+    `renames_segments`."""
+
+    customer_ids: tuple[int, ...]
+    tag_term: str
+    new_name: str
+    has_next: bool
+    renames_segments: bool
+    at: int
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    @property
+    def is_large(self) -> bool:
+        return self._reads_segments
+
+    @property
+    def _reads_segments(self) -> bool:
+        return self.renames_segments and not self.has_next
+
+    def lookup_keys(self) -> LookupKeys:
+        segments = {"all_segments": (True,), "segment_webhooks": (True,)}
+        return LookupKeys(
+            customer_ids=frozenset(self.customer_ids),
+            **(segments if self._reads_segments else {}),
+            **record_lookups(self.idempotency_record),
+        )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.segments import queries, recording, rules
+from regulars.segments import queries, recording, rules, tag_renaming
 from regulars.segments.commands import (
     CreateSegment,
     DeleteSegments,
     RecordEvaluations,
+    RenameTag,
     UpdateSegment,
 )
 from regulars.segments.table import COUNTER, memberships, segments
@@ -46,6 +47,7 @@ SEGMENTS = Entity(
         UpdateSegment: rules.update,
         DeleteSegments: rules.delete,
         RecordEvaluations: recording.record,
+        RenameTag: tag_renaming.rename_tag,
     },
 )
 MEMBERSHIPS = Entity(

@@ -98,14 +98,14 @@ def update(unit: CustomerUnitOfWork, command: UpdateSegment) -> Row:
     if is_newly_watched:
         unit.run(DELETE_MEMBERSHIPS, watched_segments=[row["segment_id"]])
     if saved["query"] != row["query"]:
-        users = _users(_definitions(unit), row["segment_id"])
+        users = users_of(definitions_of(unit), row["segment_id"])
         watching.require_evaluation(unit, users, command.at, command.announce)
     return unit.rows[segments].get(row["segment_id"]) or saved
 
 
 def _watchers(unit: CustomerUnitOfWork, row: Row) -> list[Problem]:
     """Return the problem of webhooks that need a segment to be watched."""
-    definitions, number = _definitions(unit), row["segment_id"]
+    definitions, number = definitions_of(unit), row["segment_id"]
     users = [
         segment_use.as_user(webhook)
         for webhook in _webhooks(unit)
@@ -121,7 +121,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
     if missing:
         raise Rejected(SegmentNotFound(missing, ("items",)))
     ids = [number for _, number in command.segments if number is not None]
-    definitions = _definitions(unit)
+    definitions = definitions_of(unit)
     users: dict[int, list[SegmentUser]] = {}
     for each in definitions:
         used = () if each.segment_id in ids else _used_ids(definitions, each.query)
@@ -142,7 +142,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteSegments) -> list[int]:
     return ids
 
 
-def _users(definitions: Definitions, segment_id: int) -> set[int]:
+def users_of(definitions: Definitions, segment_id: int) -> set[int]:
     """Return a segment and those that use it, also through others."""
     used_by = {each.segment_id: _used_ids(definitions, each.query) for each in definitions}
     users, found = {segment_id}, {segment_id}
@@ -192,15 +192,15 @@ def _save(
 ) -> Row:
     """Save a new or changed segment, and return its row. Queries that name it keep their meaning.
     Its own query must be readable, and no segment that uses it may become unreadable."""
-    old_definitions, old_size = _definitions(unit), _count_characters(unit)
+    old_definitions, old_size = definitions_of(unit), count_characters(unit)
     unit.rows[segments].put(row)
     written = command.values.get("query")
     if before is None or before["name"] != row["name"]:
         _rewrite_references(unit, old_definitions, row["segment_id"] if written else None)
     try:
-        if old_size < (size := _count_characters(unit)) and size > MAX_CHARACTERS:
+        if old_size < (size := count_characters(unit)) and size > MAX_CHARACTERS:
             raise Rejected(LargeSegments())
-        definitions = _definitions(unit)
+        definitions = definitions_of(unit)
         if written:
             _check_query(definitions, row, written)
         if before is not None and before["query"] != row["query"]:
@@ -266,7 +266,7 @@ def _rewrite_references(
 ) -> None:
     """Rewrite the references that would mean another segment after a change of names, or none. A
     query that was just written (that of `written_id`) means what it says."""
-    after = _definitions(unit)
+    after = definitions_of(unit)
 
     def new_value(value: str) -> str | None:
         meant, found = before.find(value), after.find(value)
@@ -286,13 +286,13 @@ def _rewrite_references(
             unit.rows[webhooks].put({**webhook, "settings": settings}, {"settings"})
 
 
-def _count_characters(unit: CustomerUnitOfWork) -> int:
+def count_characters(unit: CustomerUnitOfWork) -> int:
     """Return the number of characters of all segments."""
     names = ("name", "description", "query", "settings")
     return sum(len(row[name] or "") for row in unit.rows[segments].all() for name in names)
 
 
-def _definitions(unit: CustomerUnitOfWork) -> Definitions:
+def definitions_of(unit: CustomerUnitOfWork) -> Definitions:
     return Definitions.of_rows(unit.rows[segments].all())
 
 

@@ -326,6 +326,17 @@ def customers_with_term() -> Query:
 
 
 @cache
+def customers_with_term_after() -> Query:
+    """The ids of at most `limit` customers with the search term `term`, above `after`, in their
+    order."""
+    term = sa.bindparam("term", type_=terms.c.term.type)
+    rows = sa.select(terms.c.customer_id).where(
+        of_account(terms), terms.c.term == term, terms.c.customer_id > number("after")
+    )
+    return Query(rows.order_by(terms.c.customer_id).limit(number("limit")))
+
+
+@cache
 def objects_of_shop_ids() -> Query:
     """The objects with the external ids `shop_ids`: source, id, type and `_id` of the object."""
     columns = shop_ids.c

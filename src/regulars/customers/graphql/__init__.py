@@ -25,6 +25,7 @@ from regulars.customers.graphql import (
     search_values,
     statistics,
     suggestions,
+    tag_renaming,
     tags,
     types,
 )
@@ -99,6 +100,10 @@ def _roots(page_size: int) -> Mapping[str, Root]:
             )
         },
         "deleteAddresses": Root(address_book.delete_addresses, needs(WRITE), price_of_deletes),
+        # Its result shows which customers have the tag.
+        "renameTag": Root(
+            tag_renaming.rename_tag, needs(WRITE, READ), tag_renaming.price_of_renaming
+        ),
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
         "setCustomers": Root(
             bulk.set_customers,
@@ -131,6 +136,7 @@ API = ApiPart(
         **suggestions.TYPES,
         **search_values.TYPES,
         **tags.TYPES,
+        **tag_renaming.TYPES,
         **identifiers.TYPES,
         **address_rules.TYPES,
     },

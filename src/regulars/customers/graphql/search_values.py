@@ -1,4 +1,4 @@
-"""The fields that help to build a query: its terms, and the values that customers have for a key."""
+"""The fields that help to build a query: its terms, and the values of customers for a key."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def parse_text(
     return ParsedText(search, parser.expanded_terms, parser.references)
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A parsed term, and its text if it can be a part of a phone number. `is_word` says that it is
     a value without a key; `among_others` is its condition with other words, if that differs."""
 
@@ -172,10 +172,10 @@ class Parser:
         )
         return Search(order, part.condition if part else None, bool(self._order_values))
 
-    def _disjunction(self) -> _Part | None:
+    def _disjunction(self) -> Part | None:
         """Parse terms up to a closing parenthesis or the end. Return None if they contain only an
         order."""
-        parts: list[_Part] = []
+        parts: list[Part] = []
         while True:
             part = self._conjunction()
             position = self._text.position
@@ -190,11 +190,11 @@ class Parser:
             self._require_term("OR")
         if len(parts) < 2:
             return parts[0] if parts else None
-        return _Part(Or(tuple(part.condition for part in parts)))
+        return Part(Or(tuple(part.condition for part in parts)))
 
-    def _conjunction(self) -> _Part | None:
+    def _conjunction(self) -> Part | None:
         """Parse terms up to an OR, a closing parenthesis or the end."""
-        groups: list[list[_Part]] = []  # terms without an AND between them form a group
+        groups: list[list[Part]] = []  # terms without an AND between them form a group
         is_adjacent = needs_term = False
         while True:
             self._text.skip_spaces()
@@ -222,7 +222,7 @@ class Parser:
             return groups[0][0]
         groups = _with_common_words(groups)
         conditions = [condition for group in groups for condition in _join_phone_numbers(group)]
-        return _Part(And(tuple(conditions))) if conditions else None
+        return Part(And(tuple(conditions))) if conditions else None
 
     def _is_next_keyword(self, word: str) -> bool:
         start = self._text.position
@@ -241,7 +241,7 @@ class Parser:
         message = f"`{operator}` needs a term after it. To search for the word, put it in quotes."
         return syntax_error(message, self._text.position, "a term")
 
-    def _term(self) -> _Part | None:
+    def _term(self) -> Part | None:
         """Parse one term. Return None if it sets the order."""
         start = self._text.position
         negated = "NOT" if self._text.take_keyword("NOT") else "-" if self._text.take("-") else ""
@@ -251,10 +251,10 @@ class Parser:
             raise syntax_error("`-` needs a term after it, without a space.", start, "a term")
         part = self._group() if self._text.next_is("(") else self._single(negated)
         if part and negated:
-            return _Part(Not(part.condition))
+            return Part(Not(part.condition))
         return part
 
-    def _group(self) -> _Part:
+    def _group(self) -> Part:
         start = self._text.position
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -268,9 +268,9 @@ class Parser:
         if part is None:
             raise syntax_error("The parentheses are empty.", start, "a term")
         self._depth -= 1
-        return _Part(part.condition, part.number and f"({part.number})")
+        return Part(part.condition, part.number and f"({part.number})")
 
-    def _single(self, negated: str) -> _Part | None:
+    def _single(self, negated: str) -> Part | None:
         position = self._text.position
         self._terms += 1
         if self._terms > self._max_terms:
@@ -278,7 +278,7 @@ class Parser:
             raise syntax_error(message, position, "the end")
         term = self._text.term()
         if isinstance(term, KeyValue) and term.key == keys.SEGMENT:
-            return _Part(self._segment(term))
+            return Part(self._segment(term))
         self._count_expanded(1, position)
         if isinstance(term, KeyValue):
             if term.key in ORDER_KEYS:
@@ -289,8 +289,8 @@ class Parser:
             condition = keys.WITHIN[term.text]
         else:
             condition, among_others = matching.free(term, self._in_addresses)
-            return _Part(condition, _number(term), True, among_others)
-        return _Part(condition)
+            return Part(condition, _number(term), True, among_others)
+        return Part(condition)
 
     def _segment(self, term: KeyValue) -> Condition:
         keys.check(term, tuple(ORDER_KEYS))
@@ -334,7 +334,7 @@ class Parser:
         self._order_values[term.key] = value
 
 
-def _with_common_words(groups: Sequence[Sequence[_Part]]) -> list[list[_Part]]:
+def _with_common_words(groups: Sequence[Sequence[Part]]) -> list[list[Part]]:
     """Return groups of terms whose common words of streets match, too, if there is another word: no
     index has the common ones."""
     parts = [part for group in groups for part in group]
@@ -349,12 +349,12 @@ def _number(value: Value) -> str | None:
     return value.text if value.bare and matching.phone_digits(value.text) else None
 
 
-def _join_phone_numbers(parts: Sequence[_Part]) -> list[Condition]:
+def _join_phone_numbers(parts: Sequence[Part]) -> list[Condition]:
     """Return the conditions of adjacent terms. Consecutive numbers match separately, or together as
     a phone number."""
     result: list[Condition] = []
-    number_parts: list[_Part] = []
-    for part in [*parts, _Part(ALWAYS)]:
+    number_parts: list[Part] = []
+    for part in [*parts, Part(ALWAYS)]:
         if part.number:
             number_parts.append(part)
             continue

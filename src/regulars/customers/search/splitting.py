@@ -1,12 +1,15 @@
-"""Split a query into its terms, for programs that edit one term and keep the rest of the text."""
+"""Split a query into its terms, for programs that edit one term and keep the rest of the text, and
+find those of a tag."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from regulars.customers.search.keys import ALWAYS
 from regulars.customers.search.lexer import KeyValue, Text
-from regulars.customers.search.parser import MAX_TERMS, Expanded, Parser
+from regulars.customers.search.parser import MAX_EXPANDED_TERMS, MAX_TERMS, Expanded, Parser, Part
+from regulars.customers.search.search_document import TAG_KEYS, make_facet
 
 
 class QueryTerm(NamedTuple):
@@ -29,21 +32,59 @@ def split(query: str) -> list[QueryTerm]:
     splitter = _Splitter(query)
     splitter.search()
     bounds = splitter.bounds
-    gaps = zip(bounds, bounds[1:], strict=False)
-    if any(query[end:start].strip() == "OR" for (_, end), (start, _) in gaps):
+    if any(query[end:start].strip() == "OR" for (_, end), (start, _) in pairwise(bounds)):
         start, end = bounds[0][0], bounds[-1][1]
         return [QueryTerm(start, end, query[start:end])]
     return [_term(query, start, end) for start, end in bounds]
 
 
-class _Splitter(Parser):
-    """Records where the terms outside of parentheses begin and end."""
+def tag_terms(query: str, tag_term: str) -> list[tuple[int, int]]:
+    """Return where the terms of a tag begin and end in a query, which may be in parentheses.
+    `tag_term` is the term of the tag in the index. A beginning with a star is none. Raises Rejected
+    if the query cannot be parsed."""
+    finder = _TagFinder(query)
+    finder.search()
+    return [
+        (start, end)
+        for start, end in finder.bounds
+        if _is_tag(Text(query[start:end]).term(), tag_term)
+    ]
 
-    def __init__(self, query: str) -> None:
-        super().__init__(query, lambda _: Expanded(ALWAYS, 0), MAX_TERMS, has_order=True)
+
+def _is_tag(term: object, tag_term: str) -> bool:
+    if not isinstance(term, KeyValue) or term.key not in TAG_KEYS or term.value.prefix:
+        return False
+    return make_facet(term.key, term.value.text) == tag_term
+
+
+class _Bounded(Parser):
+    """Parses a query without its segments, and records where terms begin and end."""
+
+    def __init__(self, query: str, max_terms: int) -> None:
+        super().__init__(query, lambda _: Expanded(ALWAYS, 0), max_terms, has_order=True)
         self.bounds: list[tuple[int, int]] = []
 
-    def _term(self) -> object:
+
+class _TagFinder(_Bounded):
+    """Records single terms, without the minus before them."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__(query, MAX_EXPANDED_TERMS)
+
+    def _single(self, negated: str) -> Part | None:
+        start = self._text.position
+        part = super()._single(negated)
+        self.bounds.append((start, self._text.position))
+        return part
+
+
+class _Splitter(_Bounded):
+    """Records the terms outside of parentheses."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__(query, MAX_TERMS)
+
+    def _term(self) -> Part | None:
         start, is_outside = self._text.position, not self._depth
         part = super()._term()
         if is_outside:
