@@ -80,6 +80,7 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
     parts["account-settings.js"] = "overview.js"
     parts["contact-points.js"] = "customer.js"
+    parts |= dict.fromkeys(("filters.js", "query-terms.js"), "filter-bar.js")
     assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts.keys()
     for name, page in parts.items():
         assert served[page].count(f'modules["{name}"] = (') == 1
@@ -322,6 +323,9 @@ GROUPS: dict[str, set[str] | None] = {
     "explorer.names": set(
         re.findall(r'^  \[\s*"(\w+)",\s*`', MODULES["examples.js"], re.MULTILINE)
     ),
+    "filters.dates": {"last", "ago", "on", "since", "until", "after", "before"},
+    "filters.keys": None,
+    "filters.relations": {"is", "isNot", "begins", "beginsNot"},
     "imports.outcomes": {"created", "updated", "unchanged", "rejected", "rows_with_warnings"},
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},

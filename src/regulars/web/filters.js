@@ -29,6 +29,9 @@ const KEY_KINDS = {
   zip: "text",
   company: "text",
 };
+// What a comparison with a day says, and one with a time before now.
+const DATES = { "": "on", ">=": "since", "<=": "until", ">": "after", "<": "before" };
+const PERIODS = { "": "last", ">=": "last", ">": "last", "<": "ago", "<=": "ago" };
 /** The filters of the menu, by their keys. */
 export const MENU_KEYS = [
   "country",
@@ -47,7 +50,7 @@ export const MENU_KEYS = [
 const kindOf = (key) => (key.startsWith(CUSTOM) ? "custom" : KEY_KINDS[key]);
 
 /** The label of a key of the search. */
-export const keyLabel = (key) => t.filters.keys[key] ?? t.fieldName(key);
+export const keyLabel = (key) => t.filters.keys[key === CUSTOM ? "custom" : key] ?? t.fieldName(key);
 
 /** Whether the dialog can write a term again without a loss. */
 export const canEdit = (term) => Boolean(kindOf(term.key) && FORMS[kindOf(term.key)].read(term));
@@ -60,8 +63,9 @@ export function describeTerm(term) {
     return t.filters.is(label, (value === "true") !== negated ? t.yes : t.no);
   }
   const shown = describeValue(term);
-  const date = kindOf(key) === "date" && t.filters.dates[operator];
-  const text = date ? date(label, shown, AGO.test(value)) : t.filters.compare(label, operator, shown + (prefix ? "…" : ""));
+  const relation = AGO.test(value) ? PERIODS[operator] : DATES[operator];
+  const text =
+    kindOf(key) === "date" ? t.filters.dates[relation](label, shown) : t.filters.compare(label, operator, shown + (prefix ? "…" : ""));
   return negated ? t.segments.not(text) : text;
 }
 

@@ -13,6 +13,7 @@ export const ROUTES = [
   { path: "/customers/:number", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/customers/:id", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/segments", load: () => import("./segments.js"), icon: "segment", scope: "customers:read" },
+  { path: "/tags", load: () => import("./tags.js"), icon: "tag", scope: "customers:read" },
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
   { path: "/trash", load: () => import("./trash.js"), icon: "trash", scope: "customers:read" },

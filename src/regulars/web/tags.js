@@ -1,0 +1,233 @@
+// The tags of the account: found by their beginning, renamed and merged for all customers.
+
+import { getViewer, runMutation, runQuery } from "./api.js";
+import { h, replace, setAttribute, userText } from "./dom.js";
+import { formatNumber } from "./format.js";
+import { icon } from "./icons.js";
+import { navigate } from "./navigation.js";
+import { announce } from "./progress.js";
+import { asValue } from "./search-box.js";
+import { findTags } from "./tag-suggestions.js";
+import { t } from "./texts.js";
+import {
+  button,
+  checkbox,
+  emptyState,
+  errorState,
+  formField,
+  headingRow,
+  openFormDialog,
+  pageHeader,
+  tableBox,
+  toast,
+} from "./ui.js";
+import { suggestValues } from "./value-suggestions.js";
+
+const PAGE_SIZE = 100;
+const READ = `query($query: String, $after: String) { tags(query: $query, first: ${PAGE_SIZE}, after: $after) {
+  pageInfo { hasNextPage endCursor } edges { node { name customers_count } } } }`;
+const RENAME = `mutation($name: String!, $newName: String!, $after: String) {
+  renameTag(name: $name, newName: $newName, after: $after) {
+    customers_count hasNextPage endCursor segments { name renamed } } }`;
+
+/** The URL of the list of customers with a tag. */
+const listUrl = (name) => `/customers?${new URLSearchParams({ q: `tag:${asValue(name)}` })}`;
+
+export async function show({ main, url, signal, setTitle }) {
+  setTitle(t.nav.tags);
+  const { scopes } = await getViewer();
+  const canWrite = ["customers:write", "customers:read"].every((scope) => scopes.includes(scope));
+  let params = url.searchParams;
+  let selected = new Map();
+  const input = h("input", {
+    type: "search",
+    autocomplete: "off",
+    dir: "auto",
+    "aria-label": t.tagPage.find,
+    placeholder: t.tagPage.find,
+    value: params.get("q") ?? "",
+  });
+  const search = (event) => {
+    event.preventDefault();
+    navigate(toUrl({ q: input.value.trim() }));
+  };
+  const form = h(
+    "form",
+    { class: "search", role: "search", onsubmit: search },
+    h("div", { class: "search-line" }, icon("search"), input),
+  );
+  const merge = button(
+    [icon("tag"), t.tagPage.merge],
+    () => openRenameDialog([...selected.values()]).then((isDone) => isDone && read()),
+    { hidden: true },
+  );
+  const body = h("div");
+  const foot = h("div", { class: "pager" });
+  replace(main, pageHeader(t.nav.tags, merge), h("p", { class: "lead-in" }, t.tagPage.text), form, body, foot);
+
+  function showSelection() {
+    setAttribute(merge, "hidden", selected.size < 2);
+    replace(merge, icon("tag"), t.tagPage.mergeCount(formatNumber(selected.size)));
+  }
+
+  async function read() {
+    const [q, after] = [params.get("q") ?? "", params.get("after")];
+    selected = new Map();
+    showSelection();
+    try {
+      const { tags } = await runQuery(READ, { query: q, after }, { signal });
+      render(
+        q,
+        after,
+        tags.edges.map(({ node }) => node),
+        tags.pageInfo,
+      );
+    } catch (error) {
+      if (error.name === "AbortError") return null;
+      if (error.has?.("errors_invalid_cursor")) return navigate(toUrl({ q }), { replace: true });
+      replace(foot);
+      replace(body, errorState(error, read));
+    }
+    return null;
+  }
+
+  function render(q, after, tags, pageInfo) {
+    setAttribute(form, "hidden", !q && !tags.length && !after);
+    replace(
+      body,
+      tags.length
+        ? tableBox(
+            { class: "card table-wrap", "aria-label": t.nav.tags },
+            "plain-table tags-table",
+            headingRow(t.tagPage.columns, canWrite ? h("td") : null),
+            h("tbody", null, tags.map(row)),
+          )
+        : q
+          ? emptyState("search", t.tagPage.noMatches, t.tagPage.noMatchesText)
+          : emptyState("tag", t.tagPage.none, t.tagPage.noneText),
+    );
+    replace(
+      foot,
+      after ? h("a", { class: "button", href: toUrl({ q }) }, icon("back"), t.trash.first) : h("span"),
+      pageInfo.hasNextPage
+        ? h(
+            "a",
+            { class: "button", href: toUrl({ q, after: pageInfo.endCursor }), rel: "next" },
+            t.list.next,
+            icon("forward"),
+          )
+        : null,
+    );
+    if (document.activeElement === document.body) main.querySelector("h1").focus({ preventScroll: true });
+  }
+
+  function row(tag) {
+    const { name, customers_count: count } = tag;
+    const choose = (event) => {
+      if (event.target.checked) selected.set(name, tag);
+      else selected.delete(name);
+      showSelection();
+    };
+    const rename = () => openRenameDialog([tag]).then((isDone) => isDone && read());
+    const link = h("a", { href: listUrl(name), class: "clamped", title: name }, userText(name));
+    const box = canWrite
+      ? checkbox(h("span", { class: "unseen" }, t.list.select(name)), { onchange: choose })
+      : null;
+    return h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, h("div", { class: "row tag-name" }, box, link)),
+      h("td", { class: "number" }, formatNumber(count)),
+      canWrite
+        ? h("td", null, button(t.tagPage.rename, rename, { class: "small", "aria-label": t.tagPage.renameNamed(name) }))
+        : null,
+    );
+  }
+
+  await read();
+  return {
+    update: async (newUrl) => {
+      params = newUrl.searchParams;
+      input.value = params.get("q") ?? "";
+      await read();
+      window.scrollTo(0, 0);
+    },
+  };
+}
+
+/**
+ * Asks for the name that replaces tags, and renames each for all customers. Resolves with true once
+ * that is done, or with null.
+ */
+function openRenameDialog(tags) {
+  const [largest] = tags.toSorted((left, right) => right.customers_count - left.customers_count);
+  const input = h("input", { type: "text", value: largest.name, autocomplete: "off", autofocus: true, dir: "auto" });
+  const field = formField(t.tagPage.newName, input, { hint: t.tagPage.hint });
+  suggestValues(input, findTags);
+  const isMerge = tags.length > 1;
+  const progress = h("p", { class: "hint", role: "status" });
+  return openFormDialog(
+    isMerge ? t.tagPage.mergeTitle(formatNumber(tags.length)) : t.tagPage.renameTitle(largest.name),
+    isMerge ? t.tagPage.merge : t.tagPage.rename,
+    [
+      isMerge
+        ? h(
+            "p",
+            null,
+            tags.map(({ name }, index) => [index ? ", " : null, userText(name)]),
+          )
+        : null,
+      field,
+      h("p", { class: "hint" }, t.tagPage.effect),
+      progress,
+    ],
+    { name: field, newName: field },
+    async () => {
+      const newName = input.value.trim();
+      field.setError(newName ? "" : t.tagPage.noName);
+      if (!newName) return undefined;
+      const changes = await renameAll(
+        tags.map(({ name }) => name),
+        newName,
+        (done) => replace(progress, t.selection.done(formatNumber(done))),
+      );
+      showChanges(newName, changes);
+      return true;
+    },
+  );
+}
+
+/** Renames tags, and returns the number of changed customers and the segments. Throws ApiError. */
+async function renameAll(names, newName, onProgress) {
+  let count = 0;
+  const segments = [];
+  for (const name of names) {
+    let page = null;
+    do {
+      const { renameTag } = await runMutation(RENAME, { name, newName, after: page?.endCursor ?? null });
+      page = renameTag;
+      count += page.customers_count;
+      segments.push(...page.segments);
+      onProgress(count);
+    } while (page.hasNextPage);
+  }
+  return { count, segments };
+}
+
+function showChanges(newName, { count, segments }) {
+  const renamed = [...new Set(segments.filter((segment) => segment.renamed).map(({ name }) => name))];
+  const kept = segments.filter((segment) => !segment.renamed).map(({ name }) => name);
+  const text = [
+    t.tagPage.renamed(newName, t.list.count(formatNumber(count), count)),
+    renamed.length ? t.tagPage.segments(renamed.join(", ")) : "",
+    kept.length ? t.tagPage.keptSegments(kept.join(", ")) : "",
+  ];
+  toast(text.filter(Boolean).join(" "));
+  announce(text[0]);
+}
+
+/** The URL of a page of tags, with their beginning `q` and its `after`. */
+function toUrl(parts) {
+  const query = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
+  return query.size ? `/tags?${query}` : "/tags";
+}
