@@ -143,8 +143,8 @@ orders = table(
     belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
-    # Partial, so that SQLite does not take it for the orders of a customer. `postgresql_where` would
-    # import the dialect at the start of each process; the migration has it.
+    # Partial, so that SQLite does not take it for the orders of a customer. `postgresql_where`
+    # would import the dialect at the start of each process; the migration has it.
     sa.Index(
         "orders_counted",
         "account_id",
