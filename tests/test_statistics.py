@@ -98,7 +98,7 @@ def test_the_api_lists_the_keys_of_the_search_language(client: Client) -> None:
         "a date": "2024-03-18", "a whole number": "5", "an amount": "12.5", "text": "a", "words": "a",
         "true or false": "true", "a country": "MA", "a phone number": "0612", "a key": "tag",
         "an id or _id": "7", "an email address": "ana@example.com", "an order": "email",
-        "a segment": "vip", "SOURCE:ID": "stripe:cus_1", "an order number": "1001",
+        "a segment": "vip", "SOURCE:ID": "stripe:cus_1", "an order number": "1001", "phone": "phone",
     }  # fmt: skip
     for name, key in keys.items():
         label = f"{name}key" if name == "custom." else name
