@@ -1,12 +1,14 @@
 // The table of the list of customers: its rows, the selection in it, and rows that are copied.
 
 import { h } from "./dom.js";
-import { COLUMNS } from "./fields.js";
+import { chosenColumns, COLUMNS } from "./fields.js";
 import { displayName } from "./format.js";
 import { icon } from "./icons.js";
 import { customerUrl, KINDS } from "./kinds.js";
 import { amountLabel, spendTexts } from "./money.js";
 import { t } from "./texts.js";
+
+const MAX_FIXED_COLUMNS = 8; // more of them make the table wider than the page
 
 /**
  * The table of `customers`; on a narrow screen it looks like cards. `order` has the `sortKey`, and
@@ -23,6 +25,7 @@ export function customerTable(customers, { order, sort, selection, onSelect }) {
       onSelect();
     },
   });
+  const columns = chosenColumns();
   let lastIndex = null; // of the row that was selected or deselected last
   /** Selects or deselects a row; with `isRange`, all rows from the last one to it. */
   const select = (index, isSelected, isRange) => {
@@ -35,10 +38,10 @@ export function customerTable(customers, { order, sort, selection, onSelect }) {
   return h(
     "table",
     {
-      class: "customers",
+      class: `customers${columns === COLUMNS ? "" : " chosen"}${columns.length > MAX_FIXED_COLUMNS ? " many" : ""}`,
       role: "table",
       "aria-label": t.nav.customers,
-      oncopy: (event) => copyRows(event, customers),
+      oncopy: (event) => copyRows(event, customers, columns),
     },
     h(
       "thead",
@@ -47,14 +50,14 @@ export function customerTable(customers, { order, sort, selection, onSelect }) {
         "tr",
         { role: "row" },
         h("th", { scope: "col", class: "choose", role: "columnheader" }, all),
-        COLUMNS.map((field) => columnHeading(field, order, sort)),
+        columns.map((field) => columnHeading(field, order, sort)),
       ),
     ),
     h(
       "tbody",
       { role: "rowgroup" },
       customers.map((customer, index) =>
-        customerRow(customer, selection.has(customer.id), (...choice) => select(index, ...choice)),
+        customerRow(customer, columns, selection.has(customer.id), (...choice) => select(index, ...choice)),
       ),
     ),
   );
@@ -83,7 +86,7 @@ function columnHeading({ kind, name, sort: canSort }, order, sort) {
 }
 
 /** A row. `select(isSelected, isRange)` is called when the person selects or deselects it. */
-function customerRow(customer, isSelected, select) {
+function customerRow(customer, columns, isSelected, select) {
   const box = h("input", {
     type: "checkbox",
     "aria-label": t.list.select(displayName(customer)),
@@ -95,7 +98,7 @@ function customerRow(customer, isSelected, select) {
     "tr",
     { role: "row", class: isSelected ? "selected" : null, "data-id": customer.id },
     cell("choose", box),
-    COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))),
+    columns.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))),
   );
   const openTab = () => window.open(customerUrl(customer), "_blank", "noopener");
   // A click anywhere in the row opens the customer, as a click on the link does.
@@ -119,12 +122,12 @@ function customerRow(customer, isSelected, select) {
 }
 
 /** Copies the selected rows as a table: one line for each, with a tab between cells. */
-function copyRows(event, customers) {
+function copyRows(event, customers, columns) {
   const range = getSelection().getRangeAt(0);
   const rows = customers
     .map((customer, index) => [customer, event.currentTarget.tBodies[0].rows[index]])
     .filter(([, row]) => hasText(range, row))
-    .map(([customer, row]) => copiedCells(customer, row));
+    .map(([customer, row]) => copiedCells(customer, columns, row));
   if (rows.length < 2) return; // a part of one row is copied as text
   event.preventDefault();
   event.clipboardData.setData("text/plain", rows.map((cells) => cells.join("\t")).join("\n"));
@@ -154,16 +157,19 @@ function hasText(range, element) {
 }
 
 /** The texts of a row: the name, the email, and the other columns, each in one line. */
-function copiedCells(customer, row) {
+function copiedCells(customer, columns, row) {
   const text = ({ kind, name }, cell) => {
     if (kind === "FullName") return [customer[name], customer.email];
     if (kind === "Tags") return [customer[name].join(", ")];
     if (kind === "Money") return [spendTexts(customer).join("; ")];
+    if (kind === "Count") return [String(customer[name])];
     return [(cell.querySelector("time") ?? cell.firstChild)?.textContent ?? ""];
   };
-  return COLUMNS.flatMap((field, index) => text(field, row.cells[index + 1])).map((value) =>
-    String(value ?? "")
-      .replace(/\s+/g, " ")
-      .trim(),
-  );
+  return columns
+    .flatMap((field, index) => text(field, row.cells[index + 1]))
+    .map((value) =>
+      String(value ?? "")
+        .replace(/\s+/g, " ")
+        .trim(),
+    );
 }

@@ -3,12 +3,12 @@
 import { ApiError, getViewer, offlineError, readableMessage, runQuery } from "./api.js";
 import { customerTable } from "./customer-table.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
-import { isTextField, SORT_FIELDS } from "./fields.js";
+import { isTextField } from "./fields.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { segmentUrl } from "./kinds.js";
-import { lastList, ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
-import { amountLabel, setAccountCurrency } from "./money.js";
+import { lastList, ListQuery, PAGE_SIZES, pageSize, takeFirstPage } from "./list-query.js";
+import { setAccountCurrency } from "./money.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { asValue, searchBox } from "./search-box.js";
@@ -38,6 +38,7 @@ import {
 
 const SKELETON_AFTER_MS = 300;
 const SUGGESTIONS_AFTER_MS = 250;
+const WATCH_AFTER_MS = 5_000;
 
 /** Loads a module that most visits do not need. */
 const load = (importing) =>
@@ -76,14 +77,8 @@ export async function show({ main, url, signal, setTitle }) {
     },
   });
   const count = h("p", { class: "count", role: "status" });
-  const sortBy = h(
-    "select",
-    { "aria-label": t.list.sortBy, onchange: () => sort(sortBy.value) },
-    selectOptions(SORT_KEYS.map((key) => [key, t.list.orders[key] ?? t.fieldName(key)])),
-  );
-  const direction = button("", () => sort(listQuery.order.sortKey, !listQuery.order.isAscending), {
-    class: "icon-button",
-  });
+  const viewButton = button([icon("columns"), t.view.open], openView, { class: "small" });
+  const changed = button("", () => read(), { class: "plain small", hidden: true });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
   const exportButton = button([icon("download"), t.exporting.open], () =>
@@ -109,8 +104,8 @@ export async function show({ main, url, signal, setTitle }) {
     h(
       "div",
       { class: "list-head" },
-      h("div", { class: "row" }, count, selectAll),
-      h("div", { class: "row sorting" }, sortBy, direction),
+      h("div", { class: "row" }, count, selectAll, h("span", { role: "status" }, changed)),
+      viewButton,
     ),
     bar,
     body,
@@ -308,7 +303,8 @@ export async function show({ main, url, signal, setTitle }) {
     const { pathname, search: parameters } = location;
     if (pathname === "/customers") Object.assign(lastList, { url: pathname + parameters, count: total });
     lastList.isSearch = Boolean(listQuery.condition || segment);
-    showOrder();
+    showChanged(0);
+    body.classList.toggle("compact", localStorage.getItem("density") === "compact");
     replace(
       count,
       listQuery.condition ? t.list.matching(formatNumber(total), total) : t.list.count(formatNumber(total), total),
@@ -325,17 +321,20 @@ export async function show({ main, url, signal, setTitle }) {
     showSelection(false);
   }
 
-  function showOrder() {
-    const { sortKey, isAscending } = listQuery.order;
-    for (const field of SORT_FIELDS) {
-      const label = amountLabel(field);
-      if (label) sortBy.options[SORT_KEYS.indexOf(field.name)].textContent = label;
+  /** Opens the dialog of the columns, the order and the density. */
+  async function openView() {
+    try {
+      const { openViewDialog } = await load(import("./list-view.js"));
+      await openViewDialog(listQuery.order, sort, () => read());
+    } catch (error) {
+      showError(error);
     }
-    sortBy.value = sortKey;
-    replace(direction, icon(isAscending ? "up" : "down"));
-    const label = isAscending ? t.list.ascending : t.list.descending;
-    setAttribute(direction, "aria-label", label);
-    setAttribute(direction, "title", label);
+  }
+
+  /** Says that customers of the page have changed. The rows stay until the person wants to see that. */
+  function showChanged(number) {
+    setAttribute(changed, "hidden", !number);
+    replace(changed, number ? t.list.changed(formatNumber(number), number) : null);
   }
 
   function emptyList() {
@@ -476,8 +475,11 @@ export async function show({ main, url, signal, setTitle }) {
 
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
   document.addEventListener("keydown", (event) => handleKey(event, search, body, canWrite), { signal });
-  showOrder();
   await read(false, firstPage);
+  // What is needed only later is loaded later.
+  const watch = ({ watchPage }) =>
+    watchPage(() => (body.inert || !customers.length ? null : { listQuery, customers }), showChanged, signal);
+  setTimeout(() => signal.aborted || load(import("./list-refresh.js")).then(watch, () => {}), WATCH_AFTER_MS);
   return {
     update: async (newUrl) => {
       const previous = listQuery;

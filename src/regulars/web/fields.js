@@ -37,7 +37,10 @@ export const ADDRESS_PARTS = [
 ];
 /** The selection of times in a query; `relativeTime` of format.js shows one. */
 export const selectTimes = (...names) => names.map((name) => `${name} ${name}_iso: ${name}(format: "ISO")`).join(" ");
+const COMPANY = "shipping_address { company } billing_address { company }";
 const SELECTIONS = {
+  Company: () => COMPANY,
+  LastOrder: () => `summary { orders { list(first: 1) { order { ${selectTimes("created_at")} } } } }`,
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
   Addresses: (name) => `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} } }`,
@@ -67,6 +70,52 @@ export const COLUMNS = byKind(
   FIELDS.filter((field) => field.in_list && !sources.includes(field.name)),
   COLUMN_ORDER,
 );
+const CUSTOM = "custom.";
+const COLUMNS_KEY = "columns";
+/** The columns that a person can choose, besides those of custom fields. */
+export const ALL_COLUMNS = [
+  ...COLUMNS,
+  ...byKind(
+    FIELDS.filter((field) => !COLUMNS.includes(field) && field.name !== "version"),
+    ["Email", "Text", "Phone", "Flag", "Count", "Money", "Timestamp"],
+  ),
+  { name: "company", kind: "Company" },
+  { name: "last_order", kind: "LastOrder" },
+];
+/** The column of a custom field. */
+export const customColumn = (key) => ({ name: CUSTOM + key, key, kind: "Custom" });
+
+/** The columns that the person has chosen in this browser, or the usual ones. The name is the first. */
+export function chosenColumns() {
+  let names = null;
+  try {
+    names = JSON.parse(localStorage.getItem(COLUMNS_KEY));
+  } catch {
+    // Another program has stored something else.
+  }
+  if (!Array.isArray(names)) return COLUMNS;
+  const find = (name) =>
+    String(name).startsWith(CUSTOM)
+      ? customColumn(name.slice(CUSTOM.length))
+      : ALL_COLUMNS.find((column) => column.name === name);
+  return [COLUMNS[0], ...names.map(find).filter((column) => column && column !== COLUMNS[0])];
+}
+
+/** Stores the names of the columns in this browser; null means the usual ones. */
+export function chooseColumns(names) {
+  if (names) localStorage.setItem(COLUMNS_KEY, JSON.stringify(names));
+  else localStorage.removeItem(COLUMNS_KEY);
+}
+
+/** The selection of the rows of the list: the columns, and the fields that the column of the name shows. */
+export function selectRow() {
+  const columns = chosenColumns();
+  const fields = [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...columns])];
+  const hasCustom = columns.some(({ kind }) => kind === "Custom");
+  const selection = selectFields(fields.filter(({ kind }) => kind !== "Custom"));
+  return `id _id version phone avatar ${selection}${hasCustom ? " custom" : ""}`;
+}
+
 /** The columns, and the other fields that the column of the name shows. */
 export const ROW_FIELDS = [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...COLUMNS])];
 /** The numbers that the server counts for each customer. */
@@ -78,6 +127,6 @@ export const FIGURES = byKind(
 export const TIMESTAMPS = byKind(FIELDS, ["Timestamp"]);
 
 /** The selection of fields in a query. */
-export const selectFields = (fields) => fields.map(({ kind, name }) => SELECTIONS[kind]?.(name) ?? name).join(" ");
+const selectFields = (fields) => fields.map(({ kind, name }) => SELECTIONS[kind]?.(name) ?? name).join(" ");
 /** The selection of all fields. */
 export const ALL_FIELDS = selectFields(FIELDS);

@@ -65,7 +65,9 @@ export function describeTerm(term) {
   const shown = describeValue(term);
   const relation = AGO.test(value) ? PERIODS[operator] : DATES[operator];
   const text =
-    kindOf(key) === "date" ? t.filters.dates[relation](label, shown) : t.filters.compare(label, operator, shown + (prefix ? "…" : ""));
+    kindOf(key) === "date"
+      ? t.filters.dates[relation](label, shown)
+      : t.filters.compare(label, operator, shown + (prefix ? "…" : ""));
   return negated ? t.segments.not(text) : text;
 }
 
@@ -117,7 +119,14 @@ const textRelation = ({ negated, prefix }) => `${prefix ? "begins" : "is"}${nega
 
 /** An input with the relation before it, which suggests the values of a key. */
 function textControl(label, { relation, value = "" }, find, relations = Object.keys(TEXT_RELATIONS)) {
-  const input = h("input", { type: "text", value, autocomplete: "off", autofocus: true, dir: "auto", spellcheck: "false" });
+  const input = h("input", {
+    type: "text",
+    value,
+    autocomplete: "off",
+    autofocus: true,
+    dir: "auto",
+    spellcheck: "false",
+  });
   const field = formField(label, input);
   suggestValues(input, find);
   const relationSelect = choice(

@@ -14,8 +14,6 @@ import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
 
-const MAX_TAG_CHARACTERS = 16; // of two tags that are shown side by side
-
 /** The URL of a customer's page. */
 export const customerUrl = (customer) => `/customers/${customer._id}`;
 
@@ -65,18 +63,34 @@ function flagControl({ name }, value) {
   };
 }
 
+/** The first tag, and how many others there are. */
 function tagsCell(customer, { name }) {
-  const tags = customer[name];
-  // Two long tags do not fit into the column.
-  const shown = tags.slice(0, 2).join("").length > MAX_TAG_CHARACTERS ? 1 : 2;
-  const rest = tags.slice(shown);
+  const [first, ...rest] = customer[name];
   return h(
     "div",
     { class: "tags" },
-    tags.slice(0, shown).map((tag) => userText(tag, { class: "chip", title: tag })),
+    first === undefined ? null : userText(first, { class: "chip", title: first }),
     rest.length ? h("span", { class: "hint", title: rest.join(", ") }, t.list.moreTags(rest.length)) : null,
   );
 }
+
+/** A place in the list: the city, and the country by its name. The API has `country, city`. */
+function locationCell(customer, { name }) {
+  const text = customer[name] ?? "";
+  const [, code, city] = text.match(/^([A-Z]{2})(?:, (.*))?$/s) ?? [];
+  if (!code) return userText(text, { title: text });
+  const country = countryName(code);
+  // The name of the city has its own direction.
+  return h(
+    "span",
+    { title: [city, country].filter(Boolean).join(", ") },
+    city ? [userText(city), ", "] : null,
+    country,
+  );
+}
+
+/** A zero in a list. */
+const zero = () => h("span", { class: "empty" }, "–");
 
 function personCell(customer) {
   const name = displayName(customer);
@@ -96,6 +110,7 @@ function personCell(customer) {
 
 function countCell(customer, { name }) {
   const count = customer[name];
+  if (!count) return zero();
   return [
     formatNumber(count),
     h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`),
@@ -268,7 +283,14 @@ export const KINDS = {
     cell: plainCell,
     column: "text-cell",
   },
-  Email: { section: "profile", isLine: true, control: lineControl("email"), view: formatValue },
+  Email: {
+    section: "profile",
+    isLine: true,
+    control: lineControl("email"),
+    view: formatValue,
+    cell: plainCell,
+    column: "text-cell",
+  },
   Phone: {
     section: "profile",
     isLine: true,
@@ -304,8 +326,30 @@ export const KINDS = {
   },
   Json: { section: "more", hasParts: true, control: customControl, view: customView },
   FullName: { cell: personCell, column: "name" },
-  Location: { cell: plainCell, column: "location" },
-  Money: { cell: (customer) => spendLines(customer), column: "money-cell" },
+  Location: { cell: locationCell, column: "location" },
+  Company: {
+    cell: ({ shipping_address: shipping, billing_address: billing }) =>
+      userText(shipping?.company || billing?.company || ""),
+    column: "text-cell",
+  },
+  LastOrder: {
+    cell: ({ summary }) => {
+      const [last] = summary.orders.list;
+      return last ? relativeTime(last.order, "created_at") : zero();
+    },
+    column: "time-cell",
+  },
+  Custom: {
+    cell: ({ custom }, { key }) => {
+      const value = key.split(".").reduce((part, name) => part?.[name], custom) ?? custom?.[key];
+      return value === undefined || value === null ? "" : formatValue(value);
+    },
+    column: "text-cell",
+  },
+  Money: {
+    cell: (customer, { name }) => (customer[name] || customer.spend.length ? spendLines(customer) : zero()),
+    column: "money-cell",
+  },
   Count: { view: formatNumber, cell: countCell, column: "count-cell" },
   Timestamp: { cell: (customer, { name }) => relativeTime(customer, name), column: "time-cell" },
 };

@@ -130,9 +130,7 @@ export async function show({ main, url, signal, setTitle }) {
     };
     const rename = () => openRenameDialog([tag]).then((isDone) => isDone && read());
     const link = h("a", { href: listUrl(name), class: "clamped", title: name }, userText(name));
-    const box = canWrite
-      ? checkbox(h("span", { class: "unseen" }, t.list.select(name)), { onchange: choose })
-      : null;
+    const box = canWrite ? checkbox(h("span", { class: "unseen" }, t.list.select(name)), { onchange: choose }) : null;
     return h(
       "tr",
       null,

@@ -175,16 +175,27 @@ export const t = {
     columns: { full_name: "Customer" },
     orders: { id: "Date added" },
     sortBy: "Sort by",
-    ascending: "Sorted ascending. Select to sort descending.",
-    descending: "Sorted descending. Select to sort ascending.",
     select: (name) => `Select ${name}`,
     selectPage: "Select all on this page",
     units: { orders_count: (count) => plural(count, "order", "orders") },
+    changed: (shown, count) => `${shown} ${plural(count, "change", "changes")}. Show`,
     moreTags: (count) => `+${count}`,
     previous: "Previous",
     next: "Next",
     size: "Customers per page",
     perPage: (count) => `${count} per page`,
+  },
+  view: {
+    open: "View",
+    title: "View of the list",
+    columns: "Columns",
+    compact: "Compact rows",
+    direction: "Direction",
+    directions: [
+      ["asc", "ascending"],
+      ["desc", "descending"],
+    ],
+    reset: "Usual columns",
   },
   tagPage: {
     text: "Tags group customers. You can rename a tag or merge several tags for all customers at once.",
@@ -232,9 +243,7 @@ export const t = {
     removed: (text) => `The filter “${text}” is removed.`,
     is: (label, value) => `${label}: ${value}`,
     compare: (label, operator, value) =>
-      operator
-        ? `${label} ${{ ">=": "≥", "<=": "≤", ">": ">", "<": "<" }[operator]} ${value}`
-        : `${label}: ${value}`,
+      operator ? `${label} ${{ ">=": "≥", "<=": "≤", ">": ">", "<": "<" }[operator]} ${value}` : `${label}: ${value}`,
     // The text of a date, by the comparison. A period is a time before now.
     dates: {
       last: (label, text) => `${label} in the last ${text}`,
