@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import Person
+from tests.test_pages_filters import open_filter
 from tests.test_pages_for_all import check_accessibility
 from tests.test_pages_list import create_customers, expect_names
 
@@ -95,6 +97,31 @@ def test_columns_are_chosen_and_remembered(shop: Person) -> None:
     page.get_by_role("button", name="Usual columns").click()
     page.get_by_role("button", name="Done").click()
     expect_headings(page, *usual)
+
+
+def test_the_chosen_columns_are_sorted_exported_and_filtered(shop: Person, tmp_path: Path) -> None:
+    page = shop.page
+    shop.client.data(
+        'mutation { recordOrder(node: {name: "A", email: "bo@example.com", total: 5}) { id } }'
+    )
+    choose(page, "Tags", "Location", "Orders", "Last updated", "Last order", "Company")
+    page.get_by_role("button", name="Last order").click()
+    expect_names(page, "Bo", "Ana")
+    page.get_by_role("button", name="Export").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Only the columns of this list").check()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Export").click()
+    download.value.save_as(tmp_path / "list.csv")
+    head, *rows = (tmp_path / "list.csv").read_text(encoding="utf-8").splitlines()
+    company = "shipping_address.company,billing_address.company"
+    assert head == f"regulars_id,full_name,email,expenses,{company},last_order_at"
+    assert [("Núñez SA" in row) for row in rows] == [False, True]
+    open_filter(page, "Last order").get_by_role("button", name="Add filter").click()
+    expect(page.get_by_role("combobox", name="Search customers")).to_have_value(
+        re.compile("^last_order_at:")
+    )
+    expect_names(page, "Bo")
 
 
 def test_stored_columns_of_another_version_are_ignored(shop: Person) -> None:

@@ -40,7 +40,7 @@ export const selectTimes = (...names) => names.map((name) => `${name} ${name}_is
 const COMPANY = "shipping_address { company } billing_address { company }";
 const SELECTIONS = {
   Company: () => COMPANY,
-  LastOrder: () => `summary { orders { list(first: 1) { order { ${selectTimes("created_at")} } } } }`,
+  LastOrder: (name) => `summary { orders { ${selectTimes(name)} } }`,
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
   Addresses: (name) => `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} } }`,
@@ -57,11 +57,15 @@ export const EDITABLE_FIELDS = byKind(
   FIELDS.filter((field) => field.is_writable),
   KIND_ORDER,
 );
+const LAST_ORDER = { name: "last_order_at", kind: "LastOrder", sort: true };
 /** The fields by which the list can be sorted. */
-export const SORT_FIELDS = byKind(
-  FIELDS.filter((field) => field.sort),
-  KIND_ORDER,
-);
+export const SORT_FIELDS = [
+  ...byKind(
+    FIELDS.filter((field) => field.sort),
+    KIND_ORDER,
+  ),
+  LAST_ORDER,
+];
 /** Whether the list is sorted by a text, which starts with A. */
 export const isTextField = (key) =>
   SORT_FIELDS.some(({ kind, name }) => name === key && ["FullName", "Text", "Email"].includes(kind));
@@ -80,7 +84,7 @@ export const ALL_COLUMNS = [
     ["Email", "Text", "Phone", "Flag", "Count", "Money", "Timestamp"],
   ),
   { name: "company", kind: "Company" },
-  { name: "last_order", kind: "LastOrder" },
+  LAST_ORDER,
 ];
 /** The column of a custom field. */
 export const customColumn = (key) => ({ name: CUSTOM + key, key, kind: "Custom" });
@@ -107,17 +111,17 @@ export function chooseColumns(names) {
   else localStorage.removeItem(COLUMNS_KEY);
 }
 
-/** The selection of the rows of the list: the columns, and the fields that the column of the name shows. */
+/** The chosen columns, and the other fields that the column of the name shows. */
+export const rowFields = () => [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...chosenColumns()])];
+
+/** The selection of the rows of the list. */
 export function selectRow() {
-  const columns = chosenColumns();
-  const fields = [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...columns])];
-  const hasCustom = columns.some(({ kind }) => kind === "Custom");
+  const fields = rowFields();
+  const hasCustom = fields.some(({ kind }) => kind === "Custom");
   const selection = selectFields(fields.filter(({ kind }) => kind !== "Custom"));
   return `id _id version phone avatar ${selection}${hasCustom ? " custom" : ""}`;
 }
 
-/** The columns, and the other fields that the column of the name shows. */
-export const ROW_FIELDS = [...new Set([...byKind(FIELDS, ["FullName", "Email"]), ...COLUMNS])];
 /** The numbers that the server counts for each customer. */
 export const FIGURES = byKind(
   FIELDS.filter((field) => field.in_history),

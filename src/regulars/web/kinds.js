@@ -333,10 +333,7 @@ export const KINDS = {
     column: "text-cell",
   },
   LastOrder: {
-    cell: ({ summary }) => {
-      const [last] = summary.orders.list;
-      return last ? relativeTime(last.order, "created_at") : zero();
-    },
+    cell: ({ summary }, { name }) => (summary.orders[name] ? relativeTime(summary.orders, name) : zero()),
     column: "time-cell",
   },
   Custom: {

@@ -4,7 +4,7 @@ import { postOptions, runQuery, runMutation, request } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, userText } from "./dom.js";
 import { exportName, NEWSLETTER_COLUMNS, presetButtons } from "./export-presets.js";
-import { ROW_FIELDS } from "./fields.js";
+import { rowFields } from "./fields.js";
 import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { splitTags } from "./kinds.js";
@@ -19,7 +19,9 @@ const UNDO_SECONDS = 10;
 const HIDDEN_SECONDS = 60;
 const SHOWN_NAMES = 3;
 const SHOWN_SELECTED = 250;
-const EXPORT_COLUMNS = ["regulars_id", ...ROW_FIELDS.map(({ name }) => name)].join();
+// The columns of an export for one of the list, if it has another name.
+const EXPORTED = { company: "shipping_address.company,billing_address.company" };
+const listedColumns = () => ["regulars_id", ...rowFields().map(({ name }) => EXPORTED[name] ?? name)].join();
 
 /** The selected customers: some ids with their names, or all matches of a search with exceptions. */
 export class Selection {
@@ -215,7 +217,7 @@ export function openExportDialog(selection, search, matchCount, hidden, label = 
       group("columns", t.exporting.columns, [
         ["", t.exporting.allFields],
         [NEWSLETTER_COLUMNS, t.exporting.newsletterColumns],
-        [EXPORT_COLUMNS, t.exporting.listColumns],
+        [listedColumns(), t.exporting.listColumns],
       ]),
     ],
     {},
