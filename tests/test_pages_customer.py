@@ -37,6 +37,12 @@ def open_form(page: Page, label: str) -> Locator:
     return page.get_by_role("form", name=label)
 
 
+def open_address(page: Page) -> Locator:
+    """Open the form of the first address, and return it."""
+    page.get_by_role("button", name="Edit Address:").first.click()
+    return page.get_by_role("form", name="Address")
+
+
 def read_field(person: Person, name: str) -> Any:
     return person.client.node("Q3VzdG9tZXI6MQ==", f"... on Customer {{ {name} }}")[name]
 
@@ -135,114 +141,11 @@ def test_api_errors_are_shown_at_their_field(ana: Person) -> None:
         expect(box).to_have_attribute("aria-invalid", "true")
         expect(box).to_be_focused()
     box.press("Escape")
-    form = open_form(page, "Shipping address")
+    form = open_address(page)
     form.get_by_label("Postal code").fill("x" * 300)
     form.get_by_role("button", name="Save").click()
     expect(form.get_by_label("Postal code")).to_have_attribute("aria-invalid", "true")
     assert read_field(ana, "version") == 1
-
-
-def test_addresses_are_edited_and_removed(ana: Person) -> None:
-    page = ana.page
-    form = open_form(page, "Shipping address")
-    form.get_by_label("Address", exact=True).fill("1 Rue Haute")
-    form.get_by_label("City").fill("Fès")
-    form.get_by_label("Country").select_option("Morocco")
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    expect(page.locator(".address")).to_have_text("1 Rue HauteFèsMorocco")
-    assert read_field(ana, "location") == "MA, Fès"
-    form = open_form(page, "Shipping address")
-    form.get_by_label("Country").select_option("None")
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    assert read_field(ana, "location") == "Fès"
-    form = open_form(page, "Shipping address")
-    form.get_by_label("Delete this address").check()
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    assert read_field(ana, "location") == ""
-
-
-def shown_labels(form: Locator) -> list[str]:
-    """Return the labels of a form, in the order of its fields."""
-    return form.locator(".field label").all_inner_texts()
-
-
-def test_the_form_of_an_address_follows_the_country(ana: Person) -> None:
-    page = ana.page
-    form = open_form(page, "Shipping address")
-    country = form.get_by_label("Country")
-    expect(country).to_be_focused()
-    form.get_by_label("City").fill("Springfield")
-    country.select_option("Japan")
-    expect(form.get_by_label("Prefecture")).to_be_visible()
-    # The city is no usual part in Japan. It has a value, so it is still shown.
-    names = ["First name", "Last name"]
-    assert shown_labels(form) == [
-        *("Country", "Postal code", "Prefecture", "Address", "Apartment, suite", "Company"),
-        *(*names, "Phone", "Email", "City"),
-    ]
-    country.select_option("United States")
-    expect(form.get_by_label("Zip code")).to_be_visible()
-    assert shown_labels(form) == [
-        *("Country", *names, "Company", "Address", "Apartment, suite", "City", "State"),
-        *("Zip code", "Phone", "Email"),
-    ]
-    expect(form.get_by_label("City")).to_have_value("Springfield")
-    expect(form.get_by_label("City")).to_be_focused()
-    form.get_by_label("State").select_option("Illinois")
-    form.get_by_label("Zip code").fill("62701")
-    form.get_by_label("Company").fill("Acme")
-    check_accessibility(page)
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    expect(page.locator(".address")).to_have_text("Acme62701 SpringfieldILUnited States")
-    parts = {"company": "Acme", "city": "Springfield", "state": "IL", "zip": "62701"}
-    assert read_parts(ana, "shipping_address", *parts, "country") == {**parts, "country": "US"}
-
-
-def test_a_stored_value_that_the_country_lacks_is_kept(person: Person) -> None:
-    stored = {"country": "US", "state": "Bavaria", "area": "Old town", "zip": "1"}
-    billing = {"country": "CA", "state": "québec", "city": "Laval"}
-    person.client.create("ana@example.com", shipping_address=stored, billing_address=billing)
-    person.open("/customers/1")
-    form = open_form(person.page, "Shipping address")
-    expect(form.get_by_label("Zip code")).to_have_value("1")
-    expect(form.get_by_label("State")).to_have_value("Bavaria")
-    expect(form.get_by_label("Suburb")).to_have_value("Old town")
-    form.get_by_label("City").fill("Springfield")
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    expected = {**stored, "city": "Springfield"}
-    assert read_parts(person, "shipping_address", *expected) == expected
-    # A name, in any case, is the state of the menu, and stays as it was entered.
-    form = open_form(person.page, "Billing address")
-    expect(form.locator("select").last).to_have_value("québec")
-    expect(form.locator("option:checked").last).to_have_text("Quebec")
-    form.get_by_label("City").fill("Montréal")
-    form.get_by_role("button", name="Save").click()
-    expect(form).to_have_count(0)
-    assert read_parts(person, "billing_address", "state") == {"state": "québec"}
-
-
-def test_the_address_book_is_shown(person: Person) -> None:
-    entries: list[dict[str, Any]] = [
-        {"label": "Home", "default_shipping": True, "address": {"city": "Rabat"}},
-        {"label": "Work", "address": {"company": "Acme", "city": "Fès"}},
-        {"address": {"city": "Paris"}},
-    ]
-    number = person.client.create("ana@example.com", addresses=entries)["id"]
-    page = person.page
-    person.open("/customers/1")
-    expect(page.locator(".address")).to_have_text(["Rabat", "AcmeFès", "Paris"])
-    expect(page.get_by_text("Work", exact=True)).to_be_visible()
-    expect(page.get_by_text("Other address")).to_be_visible()
-    check_accessibility(page)
-    person.client.update(number, addresses=[*entries[:2], {"address": {"city": "Lyon"}}])
-    expect(page.locator(".address").last).to_have_text("Lyon")
-    expect(page.locator(".timeline ins").first).to_have_text("Lyon")
-    expect(page.locator(".timeline del").first).to_have_text("Paris")
 
 
 def test_tags_are_added_and_removed(ana: Person) -> None:

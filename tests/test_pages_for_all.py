@@ -23,8 +23,8 @@ COLOR_RULES = ["color-contrast", "link-in-text-block"]
 # adds to the second, and to what nobody loads who does not open it.
 MAX_LIST_BYTES = 60_000
 # The page of segments and its dialogs are 5 kB. Suggested tags, copied rows, and signing in again
-# are 4 kB. The lists of emails and phones are 2.5 kB, filters, tags and columns 10 kB.
-MAX_TOTAL_BYTES = 90_000
+# are 4 kB. The lists of emails, phones and addresses are 4.5 kB, filters, tags and columns 10 kB.
+MAX_TOTAL_BYTES = 92_000
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def test_dialogs_menus_and_forms_are_accessible(
     page.keyboard.press("Escape")
     path = next(path for path in list_pages(shop) if path.startswith("/customers/"))
     page = person.open(path)
-    for label in ("First name", "Shipping address", "Custom fields"):
-        page.get_by_role("button", name=f"Edit {label}:").click()
+    for label in ("First name", "Address", "Custom fields"):
+        page.get_by_role("button", name=f"Edit {label}:").first.click()
         check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"customer-edited-{scheme}.png", full_page=True)
     page = person.open("/tokens")

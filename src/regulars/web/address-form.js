@@ -1,13 +1,14 @@
 // The form of an address: its parts in the order of the country, with its labels and its states.
 
 import { runQuery } from "./api.js";
-import { h } from "./dom.js";
+import { h, setAttribute } from "./dom.js";
 import { ADDRESS_PARTS } from "./fields.js";
 import { countries, countryName } from "./format.js";
 import { t } from "./texts.js";
-import { checkbox, formField, selectOptions } from "./ui.js";
+import { formField, selectOptions } from "./ui.js";
 
-const RULES = "query($country: String!) { addressRules(country: $country) { format labels states { code name } } }";
+const RULES = `query($country: String!) { addressRules(country: $country) {
+  format required labels zip_examples states { code name } } }`;
 // Parts that no format names. They follow the others.
 const LAST_PARTS = ["phone", "email"];
 const PARTS = ADDRESS_PARTS.filter((part) => part !== "country");
@@ -57,16 +58,23 @@ function countrySelect(value) {
   return h("select", null, selectOptions([["", t.nothing], ...unlisted, ...all], value));
 }
 
-/** The control of an address, as kinds.js describes controls. */
+/** The mark of a part that the addresses of a country need. An address without it is saved, too. */
+const neededMark = () => [
+  h("span", { class: "needed", "aria-hidden": "true" }, " *"),
+  h("span", { class: "unseen" }, ` (${t.address.needed})`),
+];
+
+/** The control of an address, as kinds.js describes controls. Without a name, its fields are named by the parts. */
 export function addressControl({ name }, address) {
   const stored = Object.fromEntries(ADDRESS_PARTS.map((part) => [part, address?.[part] ?? ""]));
   const values = { ...stored };
   const country = formField(t.address.country, countrySelect(stored.country));
-  const fields = { [`${name}.country`]: country };
+  const path = (part) => (name ? `${name}.${part}` : part);
+  const fields = { [path("country")]: country };
   const grid = h("div", { class: "fields" }, country);
-  const removal = address ? checkbox(t.address.remove) : null;
+  const hint = h("p", { class: "hint", hidden: true }, t.address.requiredHint);
 
-  const fieldOf = (part) => fields[`${name}.${part}`];
+  const fieldOf = (part) => fields[path(part)];
   function keepInput() {
     for (const part of ADDRESS_PARTS) if (fieldOf(part)) values[part] = fieldOf(part).input.value;
   }
@@ -76,7 +84,7 @@ export function addressControl({ name }, address) {
     const focused = PARTS.find((part) => fieldOf(part)?.input === document.activeElement);
     for (const part of PARTS) {
       fieldOf(part)?.remove();
-      delete fields[`${name}.${part}`];
+      delete fields[path(part)];
     }
     for (const part of orderedParts(rules, values)) {
       const value = values[part];
@@ -84,9 +92,14 @@ export function addressControl({ name }, address) {
         part === "state" && rules?.states.length
           ? stateSelect(rules.states, value)
           : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
-      fields[`${name}.${part}`] = formField(rules?.labels[part] ?? t.address[part], input);
+      const isNeeded = rules?.required.includes(part) ?? false;
+      const label = rules?.labels[part] ?? t.address[part];
+      const example = part === "zip" ? rules?.zip_examples[0] : null;
+      if (example) setAttribute(input, "placeholder", t.address.example(example));
+      fields[path(part)] = formField(isNeeded ? [label, neededMark()] : label, input);
       grid.append(fieldOf(part));
     }
+    setAttribute(hint, "hidden", !rules?.required.some((part) => fieldOf(part)));
     if (focused) fieldOf(focused)?.input.focus();
   }
 
@@ -101,7 +114,6 @@ export function addressControl({ name }, address) {
   if (stored.country) followCountry();
 
   const change = () => {
-    if (removal?.input.checked) return null;
     keepInput();
     const changes = {};
     for (const part of ADDRESS_PARTS) {
@@ -110,5 +122,5 @@ export function addressControl({ name }, address) {
     }
     return Object.keys(changes).length ? changes : undefined;
   };
-  return { content: h("div", null, grid, removal), fields, change };
+  return { content: h("div", null, grid, hint), fields, change };
 }

@@ -1,12 +1,14 @@
 // The emails and the phones of a customer: two lists whose entries are edited in place.
 
 import { ApiError } from "./api.js";
-import { h, replace, setAttribute, userText } from "./dom.js";
+import { h, replace, userText } from "./dom.js";
+import { EntryList } from "./entry-list.js";
 import { countryName, formatDateTime, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
+import { ConflictError } from "./inline-field.js";
 import { KINDS } from "./kinds.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, copyToClipboard, iconButton, runAction } from "./ui.js";
+import { checkbox, chip, copyToClipboard, iconButton, runAction } from "./ui.js";
 
 /** The name of the list whose default is a field, by the kind of the field. */
 const LISTS = { Email: "emails", Phone: "phones" };
@@ -53,32 +55,18 @@ export function readableEntry(text) {
   return properties.length ? `${isolate(value)} (${properties.join(", ")})` : value;
 }
 
-/**
- * The editor of a list. `field` is that of its default. `saveBy(build)` saves the input that
- * `build(customer)` returns, again if the customer has changed. `createField(field, options)`
- * creates an InlineField; `createConflict(changes)` creates the error for a change of the same entry.
- */
-export class ContactPoints {
-  constructor(field, { getCustomer, canWrite, isRequired, saveBy, createField, createConflict }) {
-    this.field = field;
-    this.list = LISTS[field.kind];
-    this.getCustomer = getCustomer;
-    this.canWrite = canWrite;
-    this.isRequired = isRequired;
-    this.saveBy = saveBy;
-    this.createField = createField;
-    this.createConflict = createConflict;
-    /** Each with the `id` of its entry, null for one that is being added, and the `editor`. */
-    this.rows = [];
+/** The editor of a list. `field` is that of its default; with `isRequired`, one entry has to stay. */
+export class ContactPoints extends EntryList {
+  constructor(field, options, isRequired) {
+    super(field, LISTS[field.kind], options);
+    this.needsEntry = isRequired;
     this.label = h("div", { class: "label" });
-    this.items = h("ul", { class: "contact-points" });
-    this.foot = h("div");
     this.element = h("div", { class: "editable" }, this.label, this.items, this.foot);
     this.render();
   }
 
-  get entries() {
-    return this.getCustomer()[this.list];
+  get isRequired() {
+    return this.needsEntry && this.entries.length < 2;
   }
 
   /** Whether the customer has no more than a default without properties. */
@@ -87,100 +75,18 @@ export class ContactPoints {
     return !second && !first?.label && !first?.verified_at;
   }
 
-  get hasUnsavedInput() {
-    return this.rows.some(({ editor }) => editor.hasUnsavedInput);
-  }
-
-  /** Discards the input. */
-  discard() {
-    for (const { editor } of this.rows) editor.discard();
-  }
-
-  /** Shows the current entries. An entry that is being edited stays, also if another person removed it. */
   render() {
-    const { entries } = this;
-    const rows = entries.map((entry) => this.rowOf(entry));
-    const others = this.rows.filter((row) => !rows.includes(row) && row.editor.control);
-    this.rows = [...rows, ...others];
-    const elements = this.rows.map(({ element }) => element);
-    if (elements.some((element, index) => element !== this.items.children[index])) {
-      const focused = document.activeElement;
-      replace(this.items, elements);
-      if (this.items.contains(focused)) /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
-    }
-    while (this.items.children.length > elements.length) this.items.lastChild.remove();
-    for (const { editor } of rows) editor.render();
-    const name = t.fieldName(entries.length > 1 ? this.list : this.field.name);
-    replace(this.label, name);
-    setAttribute(this.items, "aria-label", t.fieldName(this.list));
-    setAttribute(this.items, "hidden", !this.rows.length);
+    super.render();
+    replace(this.label, t.fieldName(this.entries.length > 1 ? this.list : this.field.name));
     this.element.classList.toggle("wide", this.field.kind === "Email" || !this.isSimple);
-    this.renderFoot();
   }
 
-  renderFoot() {
-    const isAdding = this.rows.some(({ id }) => id === null);
-    const label = t.customer.add(t.fieldName(this.field.name));
-    const isEmpty = !this.rows.length;
-    let content = null;
-    if (!this.canWrite)
-      content = isEmpty ? h("div", { class: "value" }, h("span", { class: "empty" }, t.nothing)) : null;
-    else if (isEmpty) {
-      const edit = h("span", { class: "unseen" }, t.customer.edit(t.fieldName(this.field.name)));
-      content = h("button", { type: "button", class: "value", onclick: () => this.add() }, [
-        edit,
-        h("span", { class: "empty" }, label),
-        icon("edit"),
-      ]);
-    } else if (!isAdding) content = button([icon("add"), label], () => this.add(), { class: "plain small" });
-    replace(this.foot, content);
-  }
-
-  /** The row of an entry. A row whose change created the entry is that of the entry now. */
-  rowOf(entry) {
+  /** Whether a row has the value of an entry, and the entry has no row of its own. */
+  isPending({ id, pending }, entry) {
     const { kind, name } = this.field;
-    const isTaken = (id) => this.entries.some((other) => other.id === id);
-    const row =
-      this.rows.find(({ id }) => id === entry.id) ??
-      this.rows.find(({ id, pending }) => pending === KEYS[kind](entry[name]) && !isTaken(id)) ??
-      this.newRow();
-    row.id = entry.id;
-    return row;
-  }
-
-  newRow() {
-    const row = { id: null, pending: null, editor: null, element: null };
-    const { name } = this.field;
-    row.editor = this.createField(this.field, {
-      getCustomer: () => ({ [name]: this.entries.find(({ id }) => id === row.id) ?? null }),
-      canWrite: this.canWrite,
-      isRequired: this.isRequired && this.entries.length < 2,
-      control: (_field, entry) => this.control(entry),
-      view: (open) => this.view(row, open),
-      save: (node, base, isForced) => this.save(row, node[name], base[name], isForced),
-      onClose: () => {
-        this.render();
-        this.focus(row);
-      },
-    });
-    row.element = h("li", null, row.editor.element);
-    return row;
-  }
-
-  /** The control that was focused was replaced. */
-  focus(row) {
-    const control = this.rows.includes(row) ? row.element : this.foot;
-    /** @type {HTMLElement} */ (control.querySelector("button.edit") ?? this.foot.querySelector("button"))?.focus();
-  }
-
-  add() {
-    const row = this.newRow();
-    row.editor.open();
-    this.rows.push(row);
-    this.items.append(row.element);
-    setAttribute(this.items, "hidden", null);
-    this.renderFoot();
-    Object.values(row.editor.control.fields)[0].input.focus();
+    const isOwn = (row) => row.id === entry.id;
+    const isTaken = this.entries.some((other) => other.id === id);
+    return pending !== null && !isTaken && !this.rows.some(isOwn) && pending === KEYS[kind](entry[name]);
   }
 
   /** The form of an entry, as kinds.js describes controls. `change()` has only the changed properties. */
@@ -233,14 +139,7 @@ export class ContactPoints {
       h(
         "span",
         { class: "contact-actions" },
-        this.canWrite
-          ? h(
-              "button",
-              { type: "button", class: "icon-button edit", title: t.contacts.edit, onclick: open },
-              h("span", { class: "unseen" }, t.customer.edit(t.fieldName(this.field.name)), " ", userText(value)),
-              icon("edit"),
-            )
-          : null,
+        this.canWrite ? this.editButton(open, userText(value)) : null,
         iconButton("copy", t.contacts.copy(value), () => copyToClipboard(value)),
         this.canWrite && !isSimple
           ? iconButton("close", t.contacts.remove(value), ({ currentTarget }) => this.remove(currentTarget, row, entry))
@@ -267,7 +166,7 @@ export class ContactPoints {
       const entries = customer[this.list];
       const current = base ? entries.find(({ id }) => id === base.id) : undefined;
       if (base && !isForced && !areEqual(kind, [base], [current]))
-        throw this.createConflict([[t.fieldName(name), current ? this.describe(current) : null]]);
+        throw new ConflictError([[t.fieldName(name), current ? this.describe(current) : null]]);
       const others = entries.filter((entry) => entry !== current);
       if (value && others.some((entry) => KEYS[kind](entry[name]) === row.pending)) {
         const extensions = { input_path: [name] };

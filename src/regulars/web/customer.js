@@ -1,10 +1,11 @@
 // A customer: all fields, edited in place, and the orders, messages and history of changes; and the
 // form for a new customer.
 
+import { AddressBook, isBookChanged } from "./address-book.js";
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
 import { barChart } from "./chart.js";
 import { changedLists, ContactPoints, emailLink, phoneLink, readableEntry } from "./contact-points.js";
-import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
+import { h, replace, setAttribute, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
   actorView,
@@ -19,10 +20,11 @@ import {
   timeElement,
 } from "./format.js";
 import { icon } from "./icons.js";
+import { ConflictError, InlineField, showContent } from "./inline-field.js";
 import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.js";
 import { lastList } from "./list-query.js";
 import { spendLines } from "./money.js";
-import { askToDiscard, navigate } from "./navigation.js";
+import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
 import { suggestTags } from "./tag-suggestions.js";
@@ -57,6 +59,8 @@ const CHART_MONTHS = 12;
 const SHOWN_CHANGES = 15;
 const MAX_CHANGES = 250;
 const CHANGE_ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
+/** The editable fields but the default addresses, which are entries of the address book. */
+const PAGE_FIELDS = EDITABLE_FIELDS.filter(({ kind }) => kind !== "Address");
 const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
   segments { _id name } ${SPEND}
@@ -115,18 +119,19 @@ class CustomerPage {
     this.leads = h("section", { class: "card", "aria-labelledby": "leads" });
     this.identity = h("div", { class: "identity" });
     this.segments = h("ul", { class: "tags", "aria-label": t.nav.segments });
-    this.otherAddresses = h("div", { class: "editables" });
-    this.editors = EDITABLE_FIELDS.map((field) => this.editorOf(field));
+    this.editors = PAGE_FIELDS.map((field) => this.editorOf(field));
+    this.addressBook = new AddressBook(this.listOptions);
     const sections = SECTIONS.map((name) => {
-      const elements = EDITABLE_FIELDS.flatMap((field, index) =>
+      const elements = PAGE_FIELDS.flatMap((field, index) =>
         KINDS[field.kind].section === name ? [this.editors[index].element] : [],
       );
       return h(
         "section",
         { class: "card", "aria-labelledby": name },
         h("h2", { id: name }, t.customer.sections[name]),
-        name === "more" ? [elements, this.identity] : h("div", { class: "editables" }, elements),
-        name === "addresses" ? this.otherAddresses : null,
+        name === "profile" ? h("div", { class: "editables" }, elements) : elements,
+        name === "addresses" ? this.addressBook.element : null,
+        name === "more" ? this.identity : null,
       );
     });
     replace(
@@ -147,23 +152,30 @@ class CustomerPage {
   editorOf(field) {
     if (field.kind === "Flag") return this.flagEditor(field);
     if (field.kind === "Tags") return this.tagsEditor(field);
-    const options = { getCustomer: () => this.customer, canWrite: this.canWrite };
     if (field.kind === "Email" || field.kind === "Phone")
-      return new ContactPoints(field, {
-        ...options,
-        isRequired: field.kind === "Email" && this.isEmailRequired,
-        saveBy: (build) => this.saveBy(build),
-        createField: (...args) => new InlineField(...args),
-        createConflict: (changes) => new ConflictError(changes),
-      });
+      return new ContactPoints(field, this.listOptions, field.kind === "Email" && this.isEmailRequired);
     return new InlineField(field, {
-      ...options,
+      getCustomer: () => this.customer,
+      canWrite: this.canWrite,
       save: (node, base, isForced) => this.save(node, base, isForced),
     });
   }
 
+  /** What the editor of a list needs. */
+  get listOptions() {
+    return {
+      getCustomer: () => this.customer,
+      canWrite: this.canWrite,
+      saveBy: (build) => this.saveBy(build),
+    };
+  }
+
+  get allEditors() {
+    return [...this.editors, this.addressBook];
+  }
+
   get hasUnsavedInput() {
-    return this.editors.some((editor) => editor.hasUnsavedInput);
+    return this.allEditors.some((editor) => editor.hasUnsavedInput);
   }
 
   /**
@@ -232,8 +244,7 @@ class CustomerPage {
         : null,
     );
     this.renderSegments();
-    this.renderOtherAddresses();
-    for (const editor of this.editors) editor.render();
+    for (const editor of this.allEditors) editor.render();
     replace(
       this.identity,
       h(
@@ -506,27 +517,10 @@ class CustomerPage {
     );
   }
 
-  /** Shows the addresses that are no default addresses. */
-  renderOtherAddresses() {
-    const others = this.customer.addresses.filter((entry) => !entry.default_shipping && !entry.default_billing);
-    setAttribute(this.otherAddresses, "hidden", !others.length);
-    replace(
-      this.otherAddresses,
-      others.map(({ label, address }) =>
-        h(
-          "div",
-          { class: "editable" },
-          h("div", { class: "label" }, label ? userText(label) : t.customer.otherAddress),
-          h("div", { class: "value" }, KINDS.Address.view(address)),
-        ),
-      ),
-    );
-  }
-
   remove(control) {
     const schedule = (trashDays) => {
       const { customer } = this;
-      for (const editor of this.editors) editor.discard?.();
+      for (const editor of this.allEditors) editor.discard?.();
       const url = customerUrl(customer);
       // The person is still at the list, and has begun nothing else.
       const onUndo = () => location.pathname === "/customers" && navigate(url);
@@ -580,7 +574,8 @@ class CustomerPage {
     if (!after || after.version <= this.customer.version) return;
     this.setCustomer(after);
     await this.history.read();
-    const names = EDITABLE_FIELDS.map(({ name }) => name).filter((name) => differ(before[name], after[name]));
+    const names = PAGE_FIELDS.map(({ name }) => name).filter((name) => differ(before[name], after[name]));
+    if (isBookChanged(before, after)) names.push("addresses");
     const labels = [...names, ...changedLists(before, after)].map((name) => t.fieldName(name));
     const actor = node.changes.edges[0]?.node.actor.name ?? "";
     this.showNotice(t.customer.changedBy, " ", userText(actor), ": ", labels.join(", ") || t.customer.otherThings, ".");
@@ -597,12 +592,6 @@ class CustomerPage {
   }
 }
 
-/** Shows a notice with new content. */
-function showContent(notice, ...content) {
-  setAttribute(notice, "hidden", null);
-  replace(notice, content);
-}
-
 const differ = (before, after) => JSON.stringify(before ?? null) !== JSON.stringify(after ?? null);
 
 /** The fields in `node` that others have changed: pairs of a label and the current value. */
@@ -614,8 +603,7 @@ function conflictingChanges(before, after, node) {
       continue;
     }
     for (const part of Object.keys(node[name])) {
-      if (differ(before[name]?.[part], after[name]?.[part]))
-        conflicts.push([kind === "Address" ? t.address[part] : part, after[name]?.[part]]);
+      if (differ(before[name]?.[part], after[name]?.[part])) conflicts.push([part, after[name]?.[part]]);
     }
   }
   return conflicts;
@@ -677,185 +665,6 @@ function spendChart(entries, spend) {
     return { label, value: sums[month], shown, title: `${label}: ${shown}` };
   });
   return barChart(t.orders.byMonth(currency), rows, { headings: [t.chart.month, t.chart.spend], tick: formatCompact });
-}
-
-/** Another person changed the same field: `changes` are pairs of a label and the current value. */
-class ConflictError extends Error {
-  constructor(changes) {
-    super(t.customer.conflict);
-    this.changes = changes;
-  }
-}
-
-/**
- * A field that is edited in place. `getCustomer()` returns the current customer. `save(node, base,
- * isForced)` saves a change over `base`, the customer when the form was opened; it throws ApiError,
- * or ConflictError unless it `isForced`. Without `canWrite` the value is only shown. `control` and
- * `view(open)` replace those of the kind, and `onClose()` sets the focus after the form.
- */
-class InlineField {
-  constructor(field, { getCustomer, save, canWrite, isRequired = false, control = null, view = null, onClose = null }) {
-    this.field = field;
-    this.buildControl = control ?? KINDS[field.kind].control;
-    this.view = view;
-    this.onClose = onClose;
-    this.getCustomer = getCustomer;
-    this.save = save;
-    this.canWrite = canWrite;
-    this.isRequired = isRequired;
-    this.label = t.fieldName(field.name);
-    this.control = null;
-    this.base = null;
-    const { section } = KINDS[field.kind];
-    this.element = h("div", { class: section === "profile" && field.kind !== "Email" ? "editable" : "editable wide" });
-    this.render();
-  }
-
-  /** Shows the current value, unless it is being edited. */
-  render() {
-    if (this.control) return;
-    if (this.view) {
-      replace(
-        this.element,
-        this.view(() => this.open()),
-      );
-      return;
-    }
-    const { kind, name } = this.field;
-    const value = this.getCustomer()[name];
-    const isEmpty = !Object.keys(Object(value)).length;
-    const content =
-      this.canWrite && isEmpty ? h("span", { class: "empty" }, t.customer.add(this.label)) : KINDS[kind].view(value);
-    replace(
-      this.element,
-      h("div", { class: "label", id: uniqueId("label") }, this.label),
-      !this.canWrite
-        ? h("div", { class: "value" }, content)
-        : h(
-            "button",
-            { type: "button", class: "value", onclick: () => this.open() },
-            h("span", { class: "unseen" }, t.customer.edit(this.label)),
-            content,
-            icon("edit"),
-          ),
-    );
-  }
-
-  get hasUnsavedInput() {
-    return this.control !== null && this.control.change() !== undefined;
-  }
-
-  open() {
-    const { kind, name } = this.field;
-    const { hasParts } = KINDS[kind];
-    this.base = this.getCustomer();
-    this.control = this.buildControl(this.field, this.base[name]);
-    if (this.isRequired) this.control.fields[name].input.required = true;
-    const notice = h("div", { class: "notice", role: "alert", hidden: true });
-    const submit = h("button", { type: "submit", class: "primary" }, t.save);
-    replace(
-      this.element,
-      h(
-        "form",
-        {
-          "aria-label": this.label,
-          novalidate: true,
-          onsubmit: (event) => {
-            event.preventDefault();
-            this.submit(submit, notice, false);
-          },
-          onkeydown: (event) => {
-            if (event.isComposing) return;
-            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit.click();
-            else if (event.key !== "Escape") return;
-            else this.closeOrAsk();
-            event.preventDefault();
-            event.stopPropagation();
-          },
-        },
-        hasParts ? h("div", { class: "label" }, this.label) : null,
-        this.control.content,
-        notice,
-        h(
-          "div",
-          { class: "row" },
-          submit,
-          button(t.cancel, () => this.close()),
-        ),
-      ),
-    );
-    const { input } = Object.values(this.control.fields)[0];
-    input.focus({ preventScroll: true });
-    input.select?.();
-    this.reveal();
-  }
-
-  /** Scrolls the form into view. */
-  reveal() {
-    this.element.querySelector("form")?.scrollIntoView({ block: "nearest" });
-  }
-
-  async submit(control, notice, isForced) {
-    const { fields, change } = this.control;
-    const value = change();
-    if (value === undefined) {
-      this.close();
-      return;
-    }
-    setAttribute(notice, "hidden", true);
-    setAttribute(control.parentElement, "hidden", null);
-    try {
-      await withBusy(control, () => this.save({ [this.field.name]: value }, this.base, isForced));
-    } catch (error) {
-      if (error instanceof ConflictError) this.showConflict(error, control, notice);
-      else showFieldErrors(error, fields, (text) => showContent(notice, icon("warning"), h("span", null, text)));
-      this.reveal();
-      return;
-    }
-    this.close();
-    announce(t.saved);
-  }
-
-  /** Shows the change of the other person, and asks which value counts. */
-  showConflict({ changes }, control, notice) {
-    setAttribute(control.parentElement, "hidden", true);
-    showContent(
-      notice,
-      h("p", null, icon("warning"), " ", t.customer.conflict),
-      h(
-        "dl",
-        { class: "theirs" },
-        changes.map(([label, value]) => [h("dt", null, label), h("dd", null, formatValue(value))]),
-      ),
-      h(
-        "div",
-        { class: "row" },
-        button(t.customer.useTheirs, () => this.close()),
-        button(t.customer.keepMine, () => this.submit(control, notice, true)),
-      ),
-    );
-  }
-
-  /** Closes the form. Before a long text or several inputs are lost, the person is asked. */
-  async closeOrAsk() {
-    const { kind } = this.field;
-    const isLarge = kind === "LongText" || KINDS[kind].hasParts;
-    if (isLarge && this.hasUnsavedInput && !(await askToDiscard())) return;
-    this.close();
-  }
-
-  /** Closes the form without a question. */
-  close() {
-    this.discard();
-    this.render();
-    if (this.onClose) this.onClose();
-    else this.element.querySelector("button")?.focus();
-  }
-
-  /** Discards the input. */
-  discard() {
-    this.control = null;
-  }
 }
 
 /** The history of a customer: the `element`, and `read()`, which reads it again. */

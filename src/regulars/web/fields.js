@@ -43,7 +43,8 @@ const SELECTIONS = {
   LastOrder: (name) => `summary { orders { ${selectTimes(name)} } }`,
   Timestamp: selectTimes,
   Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
-  Addresses: (name) => `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} } }`,
+  Addresses: (name) =>
+    `${name} { id label default_shipping default_billing address { ${ADDRESS_PARTS.join(" ")} problems { part problem } } }`,
   ExternalIds: (name) => `${name} { source id }`,
   Emails: (name) => `${name} { id email label default ${selectTimes("verified_at")} }`,
   Phones: (name) => `${name} { id phone label default e164 country valid }`,

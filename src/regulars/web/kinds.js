@@ -120,12 +120,12 @@ function countCell(customer, { name }) {
 /** The changes of an object, or undefined if there are none. */
 const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
 
-function addressView(address) {
-  if (!address) return formatValue(null);
+/** The lines of an address. */
+export function addressLines(address) {
   const join = (...parts) => parts.filter(Boolean).join(" ");
   const { first_name: first, last_name: last, company, line1, line2 } = address;
   const { zip, city, area, state, country, phone, email } = address;
-  const lines = [
+  return [
     join(first, last),
     company,
     line1,
@@ -136,11 +136,15 @@ function addressView(address) {
     country && countryName(country),
     phone,
     email,
-  ];
+  ].filter(Boolean);
+}
+
+function addressView(address) {
+  if (!address) return formatValue(null);
   return h(
     "span",
     { class: "address" },
-    lines.filter(Boolean).map((line) => h("span", null, userText(line))),
+    addressLines(address).map((line) => h("span", null, userText(line))),
   );
 }
 

@@ -45,7 +45,9 @@ const address = {
   phone: "Phone",
   email: "Email",
   name: "Full name",
-  remove: "Delete this address",
+  example: (text) => `For example ${text}`,
+  needed: "needed",
+  requiredHint: "* Addresses of this country need these parts. You can save without them.",
 };
 const order = {
   total: "Total",
@@ -454,7 +456,6 @@ export const t = {
     done: (name) => `${name} was added.`,
   },
   customer: {
-    otherAddress: "Other address",
     sections: { profile: "Profile", addresses: "Addresses", more: "Notes and details" },
     figures: "Key figures",
     since: (month) => `Customer since ${month}`,
@@ -492,6 +493,26 @@ export const t = {
     edit: "Edit",
     copy: (value) => `Copy ${value}`,
     remove: (value) => `Remove ${value}`,
+  },
+  addresses: {
+    default_shipping: "Default shipping",
+    default_billing: "Default billing",
+    roles: {
+      default_shipping: "Use as the default shipping address",
+      default_billing: "Use as the default billing address",
+    },
+    labelHint: "For example home or warehouse.",
+    problems: (name) => `Possible problems of ${name}`,
+    problem: {
+      missing: (part) => `${part} is missing`,
+      unknown: (part) => `${part} is not known in this country`,
+      mismatched: (part) => `${part} does not match the rest of the address`,
+      malformed: (part) => `${part} does not have the form of this country`,
+    },
+    all: (count) => `Show all ${count} addresses`,
+    delete: (name) => `Delete ${name}`,
+    deleted: "Address deleted.",
+    empty: "The address is empty. Fill in a part, or cancel.",
   },
   tags: {
     add: "Add a tag",
