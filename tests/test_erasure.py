@@ -122,6 +122,10 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
         lead = {"email": email, "subject": mark, "message": mark}
         client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
         client.data("mutation($i: ID!) { recordVisit(id: $i) { id } }", i=number)
+        comment = (
+            "mutation($i: ID!, $n: InputComment!) { addComment(customer: $i, node: $n) { id } }"
+        )
+        client.post(comment, {"i": number, "n": {"text": mark}}, {"Idempotency-Key": "comment"})
         receiver.wait(3, "/updated")
         receiver.wait(2, "/order")
     keep(shop, email, mark)
@@ -168,7 +172,7 @@ def test_nothing_of_a_deleted_customer_remains(
     before = tables_with(shop.client.server.database_url, mark)
     assert {
         *("customers", "orders", "leads", "history", "receipts", "attempts", "terms"),
-        *("inbox", "inbox_keys", "import_parts"),
+        *("inbox", "inbox_keys", "import_parts", "comments"),
     } <= before.keys()
     if path == "deleteCustomers":
         shop.client.delete(number, permanent=True)

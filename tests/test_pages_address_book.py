@@ -199,7 +199,9 @@ def test_other_people_change_the_book(person: Person, browser: Browser) -> None:
         save(form)
         entries = read_book(person, "{ label address { zip } }")
         assert {each["label"]: each["address"]["zip"] for each in entries} == {
-            "Home": "10000", "Work": "", "": "75001"
+            "Home": "10000",
+            "Work": "",
+            "": "75001",
         }
         # It was deleted.
         page.get_by_role("button", name="Edit Address: 1 rue Haute").click()

@@ -199,6 +199,12 @@ DAMAGE = {
         ("UPDATE leads SET lead_id = 77", "the id was never assigned"),
         ("UPDATE leads SET custom = '3'", "custom is not a JSON object"),
     ],
+    "comments": [
+        ("UPDATE comments SET comment_id = 77", "the id was never assigned"),
+        ("UPDATE comments SET text = ''", "text is empty"),
+        ("UPDATE comments SET pinned = 2", "pinned is neither 0 nor 1"),
+        ("UPDATE comments SET updated_at = 0", "it was updated before it was created"),
+    ],
     "webhooks": [
         ("UPDATE webhooks SET type = 'x/y'", "type is not one of"),
         ("UPDATE webhooks SET url = 'ftp://x'", "url is not a URL"),

@@ -39,10 +39,14 @@ RESTORED = "restored"
 PURGED = "purged"
 SEGMENT_ENTERED = "segment_entered"
 SEGMENT_LEFT = "segment_left"
+COMMENTED = "commented"
+COMMENT_UPDATED = "comment_updated"
+COMMENT_DELETED = "comment_deleted"
 KINDS = (
     *(CREATED, UPDATED, DELETED, ORDER_CREATED, ORDER_CONFIRMED, ORDER_UPDATED, ORDER_REFUNDED),
     *(ORDER_CANCELLED, ORDER_UNCANCELLED, ORDER_FULFILLED, LEAD_CREATED, VISITED),
     *(RESTORED, PURGED, SEGMENT_ENTERED, SEGMENT_LEFT),
+    *(COMMENTED, COMMENT_UPDATED, COMMENT_DELETED),
 )
 # Begins the cause of an entry of a segment; the `_id` of the segment follows.
 _SEGMENT_CAUSE = "seg_"

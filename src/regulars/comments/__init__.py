@@ -1,0 +1,1 @@
+"""Comments: notes of colleagues about a customer, apart from the field `notes`."""

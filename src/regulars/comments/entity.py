@@ -1,0 +1,30 @@
+"""The entity of comments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from regulars.comments import queries, rules
+from regulars.comments.commands import AddComment, DeleteComments, UpdateComment
+from regulars.comments.table import COUNTER, comments
+from regulars.store import LoadedRows
+from regulars.store.entity import CASCADE, Entity, Load, Lookup
+
+_NAMED = (queries.BY_ID, queries.BY_SHOP_ID)
+
+
+def _counts(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+    return {rules.COUNTS: [{"customer_id": number, "count": count} for number, count in rows]}
+
+
+COMMENTS = Entity(
+    comments,
+    counter=COUNTER,
+    lookups=(Lookup("comment_ids", comments.c.comment_id),),
+    more_loads=(Load(_NAMED, queries.counts_of_named, _counts, _NAMED),),
+    editable=("text", "pinned", "private", "edited", "updated_at"),
+    on_customer_delete=CASCADE,
+    rules={AddComment: rules.add, UpdateComment: rules.update, DeleteComments: rules.delete},
+)
+ENTITIES = (COMMENTS,)

@@ -1,0 +1,47 @@
+"""The statements of comments."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+import sqlalchemy as sa
+
+from regulars.comments.table import comments
+from regulars.store.queries import columns_named, of_account
+from regulars.store.query import Query, among, any_of, number
+from regulars.store.tables import customers, shop_ids
+
+# The lookups of customers whose comments are counted: by `_id`, and by their ids in other systems.
+BY_ID, BY_SHOP_ID = "commented_customers", "commented_shop_ids"
+
+
+@cache
+def counts_of_named() -> Query:
+    """The number of comments of each customer that a command names."""
+    by_id = sa.select(customers.c.customer_id).where(
+        of_account(customers), any_of(customers.c.customer_id, BY_ID)
+    )
+    by_shop_id = sa.select(shop_ids.c.number).where(
+        of_account(shop_ids),
+        any_of(shop_ids.c.shop_id, BY_SHOP_ID),
+        shop_ids.c.type == sa.literal_column("'Customer'"),
+    )
+    return Query(_counts().where(among(comments.c.customer_id, sa.union_all(by_id, by_shop_id))))
+
+
+@cache
+def counts() -> Query:
+    """The number of comments of each of the customers `ids`."""
+    return Query(_counts().where(any_of(comments.c.customer_id, "ids")))
+
+
+def _counts() -> sa.Select[tuple[int, int]]:
+    statement = sa.select(comments.c.customer_id, sa.func.count()).where(of_account(comments))
+    return statement.group_by(comments.c.customer_id)
+
+
+@lru_cache(maxsize=200)
+def one_comment(columns: tuple[str, ...]) -> Query:
+    """The columns of the comment `number`."""
+    statement = sa.select(*columns_named(comments, columns)).where(of_account(comments))
+    return Query(statement.where(comments.c.comment_id == number("number")))
