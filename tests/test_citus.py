@@ -127,6 +127,11 @@ _REQUESTS = [
     """mutation { addPhones(id: "ID", phones: [{phone: "+212612345678"}]) { id
         phones { e164 country valid } } }""",
     'mutation { removePhones(id: "ID", phones: ["+212612345678"]) { id } }',
+    'mutation { addComment(customer: "external:stripe:cus_1", node: {text: "A"}) { id author { name } } }',
+    'mutation { updateComment(id: "1", node: {pinned: true}) { id } }',
+    """{ customers(first: 2) { edges { node { comments(first: 1, after: "WyJjb21tZW50IiwxLDEsMV0=") {
+        totalCount edges { node { text } } } } } } node(id: "Q29tbWVudDox") { id } }""",
+    'mutation { deleteComments(items: ["1"]) }',
     'mutation { deleteCustomers(items: ["ID"], dryRun: true) }',
     """mutation { setCustomers(nodes: [{external_ids: [{source: "stripe", id: "cus_1"}], last_name: "B"},
         {email: "dry@example.com"}], dryRun: true) { created updated } }""",

@@ -64,6 +64,7 @@ def use(url: str, receiver: Receiver) -> None:
         client.data("mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }", n=order)
         lead = {"email": "user1@example.com", "message": "Hello"}
         client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
+        client.data('mutation { addComment(customer: "1", node: {text: "Hello"}) { id } }')
         segment = 'name: "Tags", settings: {include: {tags: ["a"]}}, watched: true'
         client.data(f"mutation {{ createSegment(node: {{{segment}}}) {{ id }} }}")
         members = 'query: "watched:true") { edges { node { watched_since(format: "x") } } }'

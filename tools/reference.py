@@ -252,8 +252,19 @@ ERRORS = {
     "errors_limit": (
         "200",
         "The account has 500 segments, or 50 watched segments, or 500 webhooks with filters that use "
-        "segments, or its segments would have more than 2 Mi characters together.",
+        "segments, or its segments would have more than 2 Mi characters together. `addComment`: the "
+        "customer has 10,000 comments.",
         "Delete one first, or stop watching a segment.",
+    ),
+    "comments_not_found": (
+        "200",
+        "An id belongs to no comment of the account. `extensions.ids` lists these ids.",
+        "Read the ids with `Customer.comments`.",
+    ),
+    "errors_not_author": (
+        "200",
+        "Another token wrote the comment.",
+        "Use that token, a session that was started with it, or a token with the scope `admin`.",
     ),
     "tokens_not_found": (
         "200",

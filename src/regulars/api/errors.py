@@ -23,12 +23,12 @@ CODES.update(
             "UNAUTHENTICATED": ("errors_unauthenticated", "errors_signature"),
             "FORBIDDEN": (
                 *("errors_scope", "errors_cross_site", "webhooks_errors_permission"),
-                "errors_account_disabled",
+                *("errors_account_disabled", "errors_not_author"),
             ),
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
                 *("tokens_not_found", "addresses_not_found"),
-                "segments_not_found",
+                *("segments_not_found", "comments_not_found"),
             ),
             "CONFLICT": (
                 *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
