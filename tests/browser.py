@@ -60,6 +60,12 @@ def run_browser() -> Iterator[Browser]:
         browser.close()
 
 
+def choose(page: Page, action: str, menu: str = "More") -> None:
+    """Open a menu, and select an action in it."""
+    page.locator("summary", has_text=menu).click()
+    page.locator(".menu-list").get_by_role("button", name=action).click()
+
+
 class Person:
     """A person with a browser of their own. `page` is the open tab, `client` calls the API of the
     same account."""

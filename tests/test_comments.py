@@ -68,7 +68,9 @@ def test_a_comment_leaves_the_customer_as_it_is(client: Client, ana: str) -> Non
         "id": comment["id"],
         "_id": 1,
         "text": "She called.\nBack on Monday.",
-        "pinned": False, "private": False, "edited": False,
+        "pinned": False,
+        "private": False,
+        "edited": False,
         "author": {"kind": "token", "name": "test"},
     }
     after = client.node(ana, COMMENTS % (25, ""))

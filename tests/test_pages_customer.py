@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, choose, sign_in_person
 from tests.support import Client, Server, create_token, find_account_name, get, run_server
 from tests.test_pages_for_all import check_accessibility
 
@@ -236,7 +236,7 @@ def test_orders_messages_and_spend_are_shown(ana: Person) -> None:
 def test_a_deletion_can_be_undone_on_the_customer_page(ana: Person) -> None:
     page = ana.page
     page.clock.install()
-    page.get_by_role("button", name="Delete").click()
+    choose(page, "Delete")
     expect(
         page.get_by_role("heading", name="Everyone on this page is being deleted")
     ).to_be_visible()
@@ -246,7 +246,7 @@ def test_a_deletion_can_be_undone_on_the_customer_page(ana: Person) -> None:
     expect(page.locator(".toast")).to_have_text(["Deletion undone."])
     page.clock.run_for(11_000)
     assert ana.client.emails() == ["ana@example.com"]
-    page.get_by_role("button", name="Delete").click()
+    choose(page, "Delete")
     page.get_by_role("button", name="Undo").wait_for()
     with page.expect_response("**/api/v2"):
         page.clock.run_for(10_100)

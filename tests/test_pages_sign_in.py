@@ -272,7 +272,7 @@ def test_the_sign_in_dialog_gives_back_what_was_typed(person: Person) -> None:
     notes.press("Control+Enter")
     dialog.get_by_label("Token").fill(person.client.token)
     dialog.get_by_role("button", name="Sign in").click()
-    expect(page.locator(".timeline")).to_contain_text("Notes")
+    expect(page.locator(".timeline").last).to_contain_text("Notes")
     expect(page.get_by_role("button", name="Edit Notes:")).to_contain_text("Wants the blue one.")
 
 
@@ -291,7 +291,10 @@ def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> No
             person.open(f"/customers/{created['_id']}")
             expect(page.get_by_text("ana@example.com").first).to_be_visible()
             expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+            page.locator("summary", has_text="More").click()
+            expect(page.get_by_role("button", name="Print")).to_be_visible()
             expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+            expect(page.get_by_label("New comment")).to_have_count(0)
             refused = page.get_by_role("heading", name="You cannot add or change customers")
             for path in ("/imports", "/customers/new"):
                 person.open(path)

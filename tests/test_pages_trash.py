@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import NARROW, SCREENSHOTS, WIDE, Person
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, choose
 from tests.support import Client, create_token, find_account_name, run_regulars
 from tests.test_pages_for_all import check_accessibility
 from tests.test_pages_list import create_customers
@@ -89,7 +89,7 @@ def test_a_customer_that_another_person_restored_is_shown_again(person: Person) 
     create(person, "Bo Li")
     page = person.open("/customers/1")
     page.clock.install()
-    page.get_by_role("button", name="Delete").click()
+    choose(page, "Delete")
     page.get_by_role("button", name="Open trash").click()
     expect(rows(page)).to_have_count(1)
     person.client.data("mutation { restoreCustomers(items: [1]) { customers { id } } }")
@@ -101,7 +101,7 @@ def test_a_customer_that_another_person_restored_is_shown_again(person: Person) 
 def test_a_deletion_on_the_customer_page_names_the_days(person: Person) -> None:
     create(person, "Ana Núñez")
     page = person.open("/customers/1")
-    page.get_by_role("button", name="Delete").click()
+    choose(page, "Delete")
     toast = page.locator(".toast", has_text="Ana Núñez will move to the trash for 30 days.")
     toast.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="Ana Núñez")).to_be_visible()
@@ -109,7 +109,7 @@ def test_a_deletion_on_the_customer_page_names_the_days(person: Person) -> None:
     url = person.server.database_url
     options = ("--account", account, "--set", "trash_days=0", "--database-url", url)
     assert run_regulars("account", "settings", *options).returncode == 0
-    page.get_by_role("button", name="Delete").click()
+    choose(page, "Delete")
     toast = page.locator(".toast", has_text="Ana Núñez will be deleted permanently.")
     expect(toast.get_by_role("button", name="Undo")).to_be_visible()
     expect(toast.get_by_role("button", name="Open trash")).to_have_count(0)

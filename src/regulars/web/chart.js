@@ -25,6 +25,26 @@ export function barChart(caption, rows, { headings, tick }) {
     setAttribute(picture, "viewBox", `0 0 ${width} ${HEIGHT}`);
     replace(picture, drawBars(rows, width, tick));
   }).observe(picture);
+  return figure(caption, captionId, picture, rows, headings);
+}
+
+/** A small bar chart without labels, with its caption and its table, as `barChart` has them. */
+export function sparkline(caption, rows, headings) {
+  const captionId = uniqueId("caption");
+  const maximum = Math.max(...rows.map((row) => row.value), 0) || 1;
+  const bars = rows.map(({ value, title }, index) => {
+    const height = Math.max((38 * Math.max(value, 0)) / maximum, 1);
+    const box = { x: index * 10 + 1, y: 40 - height, width: 8, height };
+    return svg("rect", box, svg("title", null, title));
+  });
+  const viewBox = `0 0 ${rows.length * 10} 40`;
+  const picture = svg("svg", { role: "img", "aria-labelledby": captionId, viewBox, preserveAspectRatio: "none" }, bars);
+  const element = figure(caption, captionId, picture, rows, headings);
+  element.classList.add("spark");
+  return element;
+}
+
+function figure(caption, captionId, picture, rows, headings) {
   return h(
     "figure",
     { class: "chart" },

@@ -3,15 +3,16 @@
 
 import { AddressBook, isBookChanged } from "./address-book.js";
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
-import { barChart } from "./chart.js";
-import { changedLists, ContactPoints, emailLink, phoneLink, readableEntry } from "./contact-points.js";
+import { sparkline } from "./chart.js";
+import { changedLists, ContactPoints, emailLink, phoneLink } from "./contact-points.js";
+import { idText } from "./customer-changes.js";
+import { Timeline } from "./customer-timeline.js";
+import { showShortcuts } from "./customers.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
-  actorView,
   avatar,
   displayName,
-  formatCompact,
   formatMoney,
   formatMonth,
   formatNumber,
@@ -25,8 +26,9 @@ import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.
 import { lastList } from "./list-query.js";
 import { spendLines } from "./money.js";
 import { navigate } from "./navigation.js";
+import { findNeighbour, hasNeighbour } from "./neighbours.js";
 import { announce } from "./progress.js";
-import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
+import { download, isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
 import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import {
@@ -38,6 +40,7 @@ import {
   formField,
   headingRow,
   iconButton,
+  menuButton,
   noAccess,
   openFormDialog,
   pageHeader,
@@ -56,12 +59,8 @@ const IDENTIFY_BY = "accountSettings { identify_by }";
 const SPEND = "spend { currency amount average }";
 const MAX_ORDERS = 250; // as FIELDS requests them
 const CHART_MONTHS = 12;
-const SHOWN_CHANGES = 15;
-const MAX_CHANGES = 250;
-const CHANGE_ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 /** The editable fields but the default addresses, which are entries of the address book. */
 const PAGE_FIELDS = EDITABLE_FIELDS.filter(({ kind }) => kind !== "Address");
-const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
   segments { _id name } ${SPEND}
   leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
@@ -69,28 +68,24 @@ const SELECTION = `id _id ${ALL_FIELDS}
     financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
 const READ = `query($id: ID!) { ${IDENTIFY_BY} node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL =
-  "query($id: ID!) { node(id: $id) { ... on Customer { version segments { _id name } changes(first: 1) { edges { node { actor { name } } } } } } }";
+  "query($id: ID!) { node(id: $id) { ... on Customer { version segments { _id name } changes(first: 1) { edges { node { sequence actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
 const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email phone } }";
-const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
-  changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
-    sequence kind ${selectTimes("at")} silent actor { kind name } order { name } segment { _id } fields { name before after } } } } } } }`;
-
 export async function show(page) {
   return page.params.number || page.params.id ? showCustomer(page) : showNewForm(page);
 }
 
 async function showCustomer({ main, signal, params, setTitle }) {
   const id = params.id ? decodeURIComponent(params.id) : globalId("Customer", params.number);
-  const [{ node, accountSettings }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
+  const [{ node, accountSettings }, viewer] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node?.id || isDeleted(node.id)) {
     showMissingCustomer({ main, setTitle }, t.customer.missingText);
     return {};
   }
-  const canWrite = scopes.includes("customers:write");
-  const page = new CustomerPage(main, setTitle, node, canWrite, signal, needsEmail(accountSettings));
+  const page = new CustomerPage(main, setTitle, node, viewer, signal, needsEmail(accountSettings));
+  document.addEventListener("keydown", (event) => page.handleKey(event), { signal });
   await page.history.read();
   page.startPolling();
   return { hasUnsavedInput: () => page.hasUnsavedInput };
@@ -103,15 +98,19 @@ const backLabel = () =>
   lastList.isSearch ? t.customer.toResults(formatNumber(lastList.count), lastList.count) : t.customer.toList;
 
 class CustomerPage {
-  constructor(main, setTitle, customer, canWrite, signal, isEmailRequired) {
+  constructor(main, setTitle, customer, viewer, signal, isEmailRequired) {
     this.main = main;
     this.setTitle = setTitle;
     /** @type {Customer} */
     this.customer = customer;
-    this.canWrite = canWrite;
+    this.canWrite = viewer.scopes.includes("customers:write");
     this.signal = signal;
     this.isEmailRequired = isEmailRequired;
-    this.history = timeline(customer.id);
+    this.history = new Timeline(customer.id, {
+      canWrite: this.canWrite,
+      viewer,
+      getLeads: () => this.customer.leads,
+    });
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
     this.head = h("div", { class: "customer-head" });
     this.figures = h("section", { class: "card figures", "aria-label": t.customer.figures });
@@ -121,19 +120,16 @@ class CustomerPage {
     this.segments = h("ul", { class: "tags", "aria-label": t.nav.segments });
     this.editors = PAGE_FIELDS.map((field) => this.editorOf(field));
     this.addressBook = new AddressBook(this.listOptions);
-    const sections = SECTIONS.map((name) => {
-      const elements = PAGE_FIELDS.flatMap((field, index) =>
-        KINDS[field.kind].section === name ? [this.editors[index].element] : [],
-      );
-      return h(
+    const section = (name, ...content) =>
+      h(
         "section",
         { class: "card", "aria-labelledby": name },
         h("h2", { id: name }, t.customer.sections[name]),
-        name === "profile" ? h("div", { class: "editables" }, elements) : elements,
-        name === "addresses" ? this.addressBook.element : null,
-        name === "more" ? this.identity : null,
+        content,
       );
-    });
+    const editorsOf = (name) => this.editors.filter((_, index) => KINDS[PAGE_FIELDS[index].kind].section === name);
+    const elementsOf = (name) => editorsOf(name).map(({ element }) => element);
+    this.profile = section("profile", h("div", { class: "editables" }, elementsOf("profile")));
     replace(
       main,
       this.head,
@@ -141,8 +137,17 @@ class CustomerPage {
       h(
         "div",
         { class: "columns" },
-        h("div", null, sections),
-        h("div", null, this.figures, this.orders, this.leads, this.history.element),
+        h("div", null, this.history.element),
+        h(
+          "div",
+          null,
+          this.profile,
+          this.figures,
+          section("addresses", this.addressBook.element),
+          this.orders,
+          this.leads,
+          section("more", elementsOf("more"), this.identity),
+        ),
       ),
     );
     this.render();
@@ -175,7 +180,7 @@ class CustomerPage {
   }
 
   get hasUnsavedInput() {
-    return this.allEditors.some((editor) => editor.hasUnsavedInput);
+    return this.history.hasUnsavedInput || this.allEditors.some((editor) => editor.hasUnsavedInput);
   }
 
   /**
@@ -231,7 +236,7 @@ class CustomerPage {
         h(
           "p",
           { class: "hint" },
-          contactLink(customer),
+          contactLinks(customer),
           customer.location ? [" · ", userText(customer.location)] : null,
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
@@ -239,9 +244,7 @@ class CustomerPage {
         this.segments,
         this.externalIds(),
       ),
-      this.canWrite
-        ? button([icon("trash"), t.delete], (event) => this.remove(event.currentTarget), { class: "danger" })
-        : null,
+      h("div", { class: "row head-actions" }, this.neighbourButton(-1), this.neighbourButton(1), this.menu()),
     );
     this.renderSegments();
     for (const editor of this.allEditors) editor.render();
@@ -261,6 +264,68 @@ class CustomerPage {
     this.renderFigures();
     this.renderOrders();
     this.renderLeads();
+  }
+
+  /** The button that opens the previous or the next customer of the list. */
+  neighbourButton(step) {
+    const [name, label] = step > 0 ? ["forward", t.customer.next] : ["back", t.customer.previous];
+    if (!hasNeighbour(this.customer._id, step)) return null;
+    return iconButton(name, label, ({ currentTarget }) => runAction(currentTarget, () => this.openNeighbour(step)));
+  }
+
+  async openNeighbour(step) {
+    const number = await findNeighbour(this.customer._id, step);
+    if (number) await navigate(customerUrl({ _id: number }));
+  }
+
+  menu() {
+    const act = (close, action) => () => {
+      close();
+      /** @type {HTMLElement} */ (menu.querySelector("summary")).focus();
+      action();
+    };
+    const menu = menuButton(t.customer.menu, "more", (close) =>
+      [
+        button(
+          [icon("download"), t.customer.exportData],
+          act(close, () => this.exportData(menu)),
+        ),
+        button(
+          [icon("print"), t.customer.print],
+          act(close, () => window.print()),
+        ),
+        this.canWrite
+          ? button(
+              [icon("trash"), t.delete],
+              act(close, () => this.remove(menu)),
+              { class: "danger" },
+            )
+          : null,
+      ].filter(Boolean),
+    );
+    return menu;
+  }
+
+  /** Downloads the customer as a file. */
+  exportData(control) {
+    const { id, _id: number } = this.customer;
+    return runAction(control, () => download("/export?format=jsonl&columns=", `customer-${number}.jsonl`, [id]));
+  }
+
+  /** Shortcuts. Single characters can be turned off (WCAG 2.2, success criterion 2.1.4). */
+  handleKey(event) {
+    const isTyping = event.target.closest("input:not([type=checkbox]), textarea, select, dialog");
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const isOff = localStorage.getItem("keys") === "off";
+    if (event.key === "?") showShortcuts(this.canWrite, t.customer.shortcuts);
+    else if (isOff) return;
+    else if (event.key === "c" && this.canWrite) this.history.composer.input.focus();
+    else if (event.key === "e" && this.canWrite)
+      /** @type {HTMLElement} */ (this.profile.querySelector("button.value"))?.click();
+    else if (event.key === "j") this.openNeighbour(1).catch(showError);
+    else if (event.key === "k") this.openNeighbour(-1).catch(showError);
+    else return;
+    event.preventDefault();
   }
 
   /** The external ids, each with a button that copies it, and one that removes it. */
@@ -462,7 +527,6 @@ class CustomerPage {
       h("h2", { id: "orders" }, t.orders.title),
       orders.length
         ? [
-            spendChart(orders, this.customer.spend),
             tableBox(
               { "aria-labelledby": "orders" },
               "plain-table stack",
@@ -473,6 +537,7 @@ class CustomerPage {
               body,
             ),
             more,
+            spendChart(orders, this.customer.spend),
           ]
         : h("p", { class: "empty" }, t.orders.none),
     );
@@ -520,7 +585,7 @@ class CustomerPage {
   remove(control) {
     const schedule = (trashDays) => {
       const { customer } = this;
-      for (const editor of this.allEditors) editor.discard?.();
+      for (const editor of [...this.allEditors, this.history]) editor.discard?.();
       const url = customerUrl(customer);
       // The person is still at the list, and has begun nothing else.
       const onUndo = () => location.pathname === "/customers" && navigate(url);
@@ -562,12 +627,13 @@ class CustomerPage {
       else showMissingCustomer(this, t.customer.deletedMeanwhile);
       throw new ApiError([{ key: "errors_customer_not_found", message: t.customer.deletedMeanwhile, extensions: {} }]);
     }
-    // The segments are evaluated some seconds after a change, which leaves the version as it is.
+    // Segments, which are evaluated some seconds after a change, and comments leave the version as it is.
     if (node.version === version && differ(node.segments, this.customer.segments)) {
       this.customer = { ...this.customer, segments: node.segments };
       this.renderSegments();
-      await this.history.read();
     }
+    const sequence = node.changes.edges[0]?.node.sequence;
+    if (node.version === version && sequence !== this.history.sequence) await this.history.read();
     if (node.version === version || this.customer.version !== version) return;
     const before = this.customer;
     const { node: after } = await runQuery(READ, { id }, { signal: this.signal });
@@ -664,145 +730,16 @@ function spendChart(entries, spend) {
     const shown = formatMoney(sums[month], currency);
     return { label, value: sums[month], shown, title: `${label}: ${shown}` };
   });
-  return barChart(t.orders.byMonth(currency), rows, { headings: [t.chart.month, t.chart.spend], tick: formatCompact });
-}
-
-/** The history of a customer: the `element`, and `read()`, which reads it again. */
-function timeline(id) {
-  const list = h("ol", { class: "timeline" });
-  const foot = h("div");
-  const element = h(
-    "section",
-    { class: "card", "aria-labelledby": "timeline" },
-    h("h2", { id: "timeline" }, t.timeline.title),
-    list,
-    foot,
-  );
-
-  /** Shows a page of changes: after a cursor below the shown changes, otherwise in their place. */
-  async function showChanges(after, first) {
-    const { node } = await runQuery(CHANGES, { id, first, after });
-    if (!node) return;
-    const { edges, pageInfo } = node.changes;
-    replace(
-      list,
-      after ? [...list.children] : [],
-      edges.map((edge) => changeView(edge.node)),
-    );
-    replace(
-      foot,
-      pageInfo.hasNextPage
-        ? button(t.timeline.more, (event) => showMore(event.currentTarget, pageInfo.endCursor), { class: "plain" })
-        : [],
-    );
-  }
-
-  function showMore(control, after) {
-    return runAction(control, async () => {
-      const count = list.children.length;
-      await showChanges(after, SHOWN_CHANGES);
-      list.children[count]?.querySelector("p")?.focus();
-    });
-  }
-
-  return {
-    element,
-    read: () => showChanges(null, Math.max(SHOWN_CHANGES, Math.min(list.children.length, MAX_CHANGES))),
-  };
-}
-
-function changeView(change) {
-  return h(
-    "li",
-    { class: change.kind },
-    h("span", { class: "dot" }, icon(CHANGE_ICONS[change.kind] ?? "history")),
-    h(
-      "div",
-      null,
-      h(
-        "p",
-        { tabindex: "-1" },
-        h("strong", null, t.timeline.kinds[change.kind](change.order?.name)),
-        " ",
-        h(
-          "span",
-          { class: "hint" },
-          change.actor.kind === "segment" ? segmentView(change) : [t.timeline.by, " ", actorView(change.actor)],
-          ", ",
-          relativeTime(change, "at"),
-          change.silent ? [", ", t.timeline.silent] : null,
-        ),
-      ),
-      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
-    ),
-  );
-}
-
-/** The segment that a customer entered or left. A deleted one has no link. */
-const segmentView = ({ segment, actor }) =>
-  segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
-
-/** The changed parts of a field: of an object, each key separately; lists of objects as texts. */
-function changedParts(field) {
-  const { name } = field;
-  const text = ITEM_TEXTS[name];
-  const [before, after] = [field.before, field.after].map((value) => (text ? value?.map(text) : value));
-  const isWhole =
-    [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
-    (before ?? after) === null;
-  if (isWhole) return [{ name, before, after }];
-  const keys = Object.keys({ ...before, ...after }).filter(
-    (key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]),
-  );
-  return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
-}
-
-const idText = ({ source, id }) => `${source}:${id}`;
-/** An entry of an address book, which is a label if a field of its own has the address. */
-const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(", ");
-/** The texts of the items in fields that are lists of objects. */
-const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
-
-/** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
-function differenceView({ name, before, after }) {
-  const without = (list, other) => {
-    const texts = new Set(other.map((value) => JSON.stringify(value)));
-    return list.filter((value) => !texts.has(JSON.stringify(value)));
-  };
-  // Of a list in another order, as after a change of the default, both are shown as a whole.
-  const isList =
-    Array.isArray(before) && Array.isArray(after) && without(before, after).length + without(after, before).length > 0;
-  const part = (tag, label, value) =>
-    isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
-  return h(
-    "div",
-    null,
-    h("dt", null, t.fieldName(name)),
-    h(
-      "dd",
-      null,
-      isList
-        ? [
-            part("del", t.timeline.removed, without(before, after)),
-            " ",
-            part("ins", t.timeline.added, without(after, before)),
-          ]
-        : [
-            part("del", t.timeline.before, before),
-            h("span", { "aria-hidden": "true" }, " → "),
-            part("ins", t.timeline.after, after),
-          ],
-    ),
-  );
+  return sparkline(t.orders.byMonth(currency), rows, [t.chart.month, t.chart.spend]);
 }
 
 /** Whether each customer of the account needs an email. */
 const needsEmail = (settings) => settings.identify_by === "email";
 
-/** A link to the email of a customer, or else to the phone. */
-function contactLink({ email, phone }) {
-  if (email) return emailLink(email);
-  return phone ? phoneLink(phone) : t.customer.noEmail;
+/** Links to the phone and the email of a customer. */
+function contactLinks({ email, phone }) {
+  const links = [phone ? phoneLink(phone) : null, email ? emailLink(email) : null].filter(Boolean);
+  return links.length ? links.flatMap((link, index) => (index ? [" · ", link] : [link])) : t.customer.noEmail;
 }
 
 /** Shows the form for a new customer. */

@@ -305,6 +305,7 @@ export async function show({ main, url, signal, setTitle }) {
     lastList.isSearch = Boolean(listQuery.condition || segment);
     showChanged(0);
     body.classList.toggle("compact", localStorage.getItem("density") === "compact");
+    Object.assign(lastList, { numbers: shown.map(({ _id }) => _id), pageInfo });
     replace(
       count,
       listQuery.condition ? t.list.matching(formatNumber(total), total) : t.list.count(formatNumber(total), total),
@@ -531,7 +532,8 @@ function focusRow(body, index) {
 /** Opens the first customer of the list. */
 const openRow = (body) => body.querySelector(".row-link")?.click();
 
-function showShortcuts(canWrite) {
+/** Shows the shortcuts of a page; without `canWrite` those that read. */
+export function showShortcuts(canWrite, shortcuts = t.keys.list) {
   const enabled = checkbox(t.keys.on, {
     checked: localStorage.getItem("keys") !== "off",
     onchange: (event) => localStorage.setItem("keys", event.target.checked ? "on" : "off"),
@@ -543,8 +545,8 @@ function showShortcuts(canWrite) {
       h(
         "dl",
         { class: "keys" },
-        t.keys.list
-          .filter(([keys]) => canWrite || keys !== "n")
+        shortcuts
+          .filter(([keys]) => canWrite || !["n", "c", "e"].includes(keys))
           .map(([keys, action]) => [
             h(
               "dt",

@@ -93,8 +93,11 @@ export class ListQuery {
 /** The GraphQL query of the versions of a page, and its variables. @returns {[string, object]} */
 export const toVersionsRequest = (listQuery) => listQuery.toRequest(VERSIONS);
 
-/** The list that was shown last: its `url`, its `count` of customers, and whether it `isSearch`. */
-export const lastList = { url: "/customers", count: 0, isSearch: false };
+/**
+ * The list that was shown last: its `url`, its `count` of customers, whether it `isSearch`, and of its
+ * page the `numbers` of the customers and the `pageInfo`.
+ */
+export const lastList = { url: "/customers", count: 0, isSearch: false, numbers: [], pageInfo: {} };
 
 /** The number of customers on a page. */
 export function pageSize() {

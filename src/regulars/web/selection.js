@@ -239,7 +239,7 @@ export function openExportDialog(selection, search, matchCount, hidden, label = 
 }
 
 /** Downloads the response of a URL, or of a POST request with these ids. Throws ApiError. */
-async function download(url, name, ids) {
+export async function download(url, name, ids) {
   const target = ids ? URL.createObjectURL(await request(url, { ...postOptions({ ids }), as: "blob" })) : url;
   h("a", { href: target, download: name }).click();
   if (ids) setTimeout(() => URL.revokeObjectURL(target), 60_000);

@@ -1,0 +1,109 @@
+// The history of a customer: the view of a change, with the fields before and after it.
+
+import { readableEntry } from "./contact-points.js";
+import { h, userText } from "./dom.js";
+import { actorView, formatMoney, formatValue, relativeTime } from "./format.js";
+import { icon } from "./icons.js";
+import { segmentUrl } from "./kinds.js";
+import { t } from "./texts.js";
+
+const CHANGE_ICONS = {
+  created: "add",
+  updated: "edit",
+  lead_created: "send",
+  visited: "forward",
+  comment_deleted: "comment",
+};
+
+/** The view of a change. `leads` are the messages of the customer. */
+export function changeView(change, leads) {
+  const lead =
+    change.kind === "lead_created" ? leads.find(({ created_at_iso: at }) => at === change.at_iso) : undefined;
+  return h(
+    "li",
+    { class: change.kind },
+    h("span", { class: "dot" }, icon(CHANGE_ICONS[change.kind] ?? "history")),
+    h(
+      "div",
+      null,
+      h(
+        "p",
+        { tabindex: "-1" },
+        h("strong", null, t.timeline.kinds[change.kind](change.order?.name)),
+        change.kind === "order_created" && change.order
+          ? [" ", formatMoney(change.order.total, change.order.currency)]
+          : null,
+        " ",
+        h(
+          "span",
+          { class: "hint" },
+          change.actor.kind === "segment" ? segmentView(change) : [t.timeline.by, " ", actorView(change.actor)],
+          ", ",
+          relativeTime(change, "at"),
+          change.silent ? [", ", t.timeline.silent] : null,
+        ),
+      ),
+      lead ? h("p", { class: "lines message" }, userText(lead.message || lead.subject)) : null,
+      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
+    ),
+  );
+}
+
+/** The segment that a customer entered or left. A deleted one has no link. */
+const segmentView = ({ segment, actor }) =>
+  segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
+
+/** The changed parts of a field: of an object, each key separately; lists of objects as texts. */
+function changedParts(field) {
+  const { name } = field;
+  const text = ITEM_TEXTS[name];
+  const [before, after] = [field.before, field.after].map((value) => (text ? value?.map(text) : value));
+  const isWhole =
+    [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
+    (before ?? after) === null;
+  if (isWhole) return [{ name, before, after }];
+  const keys = Object.keys({ ...before, ...after }).filter(
+    (key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]),
+  );
+  return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
+}
+
+/** An external id as a text. */
+export const idText = ({ source, id }) => `${source}:${id}`;
+/** An entry of an address book, which is a label if a field of its own has the address. */
+const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(", ");
+/** The texts of the items in fields that are lists of objects. */
+const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
+
+/** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
+function differenceView({ name, before, after }) {
+  const without = (list, other) => {
+    const texts = new Set(other.map((value) => JSON.stringify(value)));
+    return list.filter((value) => !texts.has(JSON.stringify(value)));
+  };
+  // Of a list in another order, as after a change of the default, both are shown as a whole.
+  const isList =
+    Array.isArray(before) && Array.isArray(after) && without(before, after).length + without(after, before).length > 0;
+  const part = (tag, label, value) =>
+    isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
+  return h(
+    "div",
+    null,
+    h("dt", null, t.fieldName(name)),
+    h(
+      "dd",
+      null,
+      isList
+        ? [
+            part("del", t.timeline.removed, without(before, after)),
+            " ",
+            part("ins", t.timeline.added, without(after, before)),
+          ]
+        : [
+            part("del", t.timeline.before, before),
+            h("span", { "aria-hidden": "true" }, " → "),
+            part("ins", t.timeline.after, after),
+          ],
+    ),
+  );
+}

@@ -1,0 +1,164 @@
+// The timeline of a customer: the form for a comment, pinned comments, and below them the history
+// with the other comments, newest first.
+
+import { runQuery } from "./api.js";
+import { CommentView, Composer } from "./comments.js";
+import { changeView } from "./customer-changes.js";
+import { h, replace, setAttribute } from "./dom.js";
+import { selectTimes } from "./fields.js";
+import { t } from "./texts.js";
+import { button, runAction } from "./ui.js";
+
+const SHOWN_CHANGES = 15;
+const MAX_CHANGES = 250;
+const MAX_COMMENTS = 100;
+const READ = `query($id: ID!, $first: Int!, $after: String, $comments: Int!, $afterComment: String) { node(id: $id) {
+  ... on Customer { comments(first: $comments, after: $afterComment) { pageInfo { hasNextPage endCursor } edges { node {
+    id text pinned private edited author { kind name } ${selectTimes("created_at", "updated_at")} } } }
+  changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
+    sequence kind ${selectTimes("at")} silent actor { kind name } order { name total currency } segment { _id }
+    fields { name before after } } } } } } }`;
+// The comments themselves are in the timeline.
+const HIDDEN_KINDS = new Set(["commented", "comment_updated"]);
+const FIRST_PAGE = { hasNextPage: true, endCursor: null };
+
+export class Timeline {
+  /** `getLeads()` returns the messages of the customer; `viewer` is the person who is signed in. */
+  constructor(id, { canWrite, viewer, getLeads }) {
+    this.id = id;
+    this.getLeads = getLeads;
+    this.canWrite = canWrite;
+    this.viewer = viewer;
+    this.changes = [];
+    this.comments = [];
+    this.pages = { changes: FIRST_PAGE, comments: FIRST_PAGE };
+    /** The view of each comment, by its id. */
+    this.views = new Map();
+    this.composer = canWrite ? new Composer(id, () => this.read()) : null;
+    this.pinned = h("ol", { class: "timeline pinned", "aria-label": t.comments.pinnedList, hidden: true });
+    this.list = h("ol", { class: "timeline" });
+    this.foot = h("div");
+    this.element = h(
+      "section",
+      { class: "card", "aria-labelledby": "timeline" },
+      h("h2", { id: "timeline" }, t.timeline.title),
+      this.composer?.element,
+      this.pinned,
+      this.list,
+      this.foot,
+    );
+  }
+
+  get hasUnsavedInput() {
+    return (this.composer?.hasUnsavedInput ?? false) || [...this.views.values()].some((view) => view.hasUnsavedInput);
+  }
+
+  /** Discards the input. */
+  discard() {
+    this.composer?.clear();
+    for (const view of this.views.values()) view.editor = null;
+  }
+
+  /** The number of the last change that is shown. */
+  get sequence() {
+    return this.changes[0]?.sequence;
+  }
+
+  /** Reads as many changes and comments as are shown again. */
+  async read() {
+    const first = Math.max(SHOWN_CHANGES, Math.min(this.changes.length, MAX_CHANGES));
+    this.changes = [];
+    this.comments = [];
+    this.pages = { changes: FIRST_PAGE, comments: FIRST_PAGE };
+    await this.readMore(first);
+  }
+
+  async readMore(first) {
+    const { changes, comments } = this.pages;
+    const { node } = await runQuery(READ, {
+      id: this.id,
+      first: changes.hasNextPage ? first : 0,
+      after: changes.endCursor,
+      comments: comments.hasNextPage ? MAX_COMMENTS : 0,
+      afterComment: comments.endCursor,
+    });
+    if (!node) return;
+    for (const name of ["changes", "comments"]) {
+      if (!this.pages[name].hasNextPage) continue;
+      this[name] = [...this[name], ...node[name].edges.map((edge) => edge.node)];
+      this.pages[name] = node[name].pageInfo;
+    }
+    this.render();
+  }
+
+  render() {
+    const isPinned = ({ pinned }) => pinned;
+    const pinned = this.comments.filter(isPinned);
+    const oldest = this.pages.changes.hasNextPage ? (this.changes.at(-1)?.at_iso ?? "") : "";
+    const leads = this.getLeads();
+    const entries = [
+      ...this.changes
+        .filter(({ kind }) => !HIDDEN_KINDS.has(kind))
+        .map((change) => ({ at: change.at_iso, view: () => changeView(change, leads) })),
+      ...this.comments
+        .filter((comment) => !isPinned(comment) && comment.created_at_iso >= oldest)
+        .map((comment) => ({ at: comment.created_at_iso, view: () => this.viewOf(comment) })),
+    ].toSorted((left, right) => (left.at < right.at ? 1 : left.at > right.at ? -1 : 0));
+    const ids = new Set(this.comments.map(({ id }) => id));
+    for (const [id, view] of this.views) if (!ids.has(id) && !view.hasUnsavedInput) this.views.delete(id);
+    keepingFocus(this.element, () => {
+      replace(
+        this.pinned,
+        pinned.map((comment) => this.viewOf(comment)),
+      );
+      setAttribute(this.pinned, "hidden", !pinned.length);
+      replace(
+        this.list,
+        entries.map(({ view }) => view()),
+      );
+    });
+    const hasMore = this.pages.changes.hasNextPage || this.pages.comments.hasNextPage;
+    replace(
+      this.foot,
+      hasMore ? button(t.timeline.more, (event) => this.showMore(event.currentTarget), { class: "plain" }) : [],
+    );
+  }
+
+  viewOf(comment) {
+    let view = this.views.get(comment.id);
+    if (!view) {
+      view = new CommentView({
+        canWrite: this.canWrite,
+        canEdit: (shown) => this.canEdit(shown),
+        onChanged: () => this.read(),
+        onDeleted: () => this.composer?.input.focus(),
+      });
+      this.views.set(comment.id, view);
+    }
+    view.render(comment);
+    return view.element;
+  }
+
+  /** Whether the person wrote a comment, or may change those of others. The server has the last word. */
+  canEdit({ author }) {
+    const { scopes, token } = this.viewer;
+    if (!this.canWrite) return false;
+    return scopes.includes("admin") || (author.kind === "token" && author.name === token.name);
+  }
+
+  showMore(control) {
+    return runAction(control, async () => {
+      const count = this.list.children.length;
+      await this.readMore(SHOWN_CHANGES);
+      /** @type {HTMLElement} */ (this.list.children[count]?.querySelector("p"))?.focus();
+    });
+  }
+}
+
+/** Runs a function that moves elements, and gives the focus back to the element that had it. */
+function keepingFocus(element, run) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  const hadFocus = element.contains(focused);
+  run();
+  if (hadFocus && element.contains(focused)) focused.focus({ preventScroll: true });
+}
