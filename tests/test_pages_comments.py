@@ -151,7 +151,7 @@ def test_the_timeline_has_orders_messages_and_older_entries(ana: Person) -> None
         client.update(ANA, notes=f"{n}")
     page = ana.open("/customers/1")
     entries = page.locator(".timeline li")
-    expect(entries.first).to_contain_text("Updated")
+    expect(entries.first).to_contain_text("Updated notes by test")
     # The 15 newest changes have 8 comments between them, whose own entries are not shown.
     expect(texts(page).first).to_have_text("Comment 19")
     count = entries.count()
@@ -249,8 +249,11 @@ def test_the_page_fits(browser: Browser, server: Server, viewport: Any, scheme: 
         address = {"line1": "1 Rue Haute", "zip": "30000", "city": "Fès", "country": "MA"}
         person.client.create(
             "ana@example.com",
-            first_name="Ana", last_name="Núñez", phone="+212 612-345678",
-            tags=["vip"], shipping_address=address,
+            first_name="Ana",
+            last_name="Núñez",
+            phone="+212 612-345678",
+            tags=["vip"],
+            shipping_address=address,
         )
         for n in range(3):
             node = {"name": f"#{n}", "email": "ana@example.com", "total": 10 + n}

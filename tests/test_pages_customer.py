@@ -195,7 +195,7 @@ def test_the_history_shows_actors_and_changes(ana: Person) -> None:
     ana.client.update("Q3VzdG9tZXI6MQ==", first_name="Anna", tags=["new", "B2B", "late"])
     page.reload()
     newest = page.locator(".timeline li").first
-    expect(newest).to_contain_text("Updated by test, a few seconds ago")
+    expect(newest).to_contain_text("Updated first name and tags by test, a few seconds ago")
     expect(newest.locator(".diff div")).to_have_text(
         ["First namefrom Ana → to Anna", "Tagsremoved vip added new, B2B, late"]
     )

@@ -142,7 +142,8 @@ def _author_problems(row: Row, editor: Editor, path: InputPath) -> list[Problem]
 
 def _count(unit: CustomerUnitOfWork, customer_id: int) -> int:
     """Return the number of comments of a customer, with those that the batch adds."""
-    stored = {row["customer_id"]: row["count"] for row in unit.state.rows.get(COUNTS, ())}
+    counts = unit.state.rows.get(COUNTS, ())
+    stored: dict[int, int] = {row["customer_id"]: row["count"] for row in counts}
     last = unit.state.counters[COUNTER]
     rows = unit.rows[comments].all()
     added = [r for r in rows if r["customer_id"] == customer_id and r["comment_id"] > last]

@@ -29,7 +29,7 @@ export function changeView(change, leads) {
       h(
         "p",
         { tabindex: "-1" },
-        h("strong", null, t.timeline.kinds[change.kind](change.order?.name)),
+        h("strong", null, title(change)),
         change.kind === "order_created" && change.order
           ? [" ", formatMoney(change.order.total, change.order.currency)]
           : null,
@@ -47,6 +47,14 @@ export function changeView(change, leads) {
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
     ),
   );
+}
+
+/** What happened: for an update of one or two fields their names, too. */
+function title({ kind, order, fields }) {
+  const names = [...new Set(fields.map(({ name }) => t.fieldName(name.split(".")[0])))];
+  return kind === "updated" && names.length && names.length < 3
+    ? t.timeline.updated(names)
+    : t.timeline.kinds[kind](order?.name);
 }
 
 /** The segment that a customer entered or left. A deleted one has no link. */
@@ -85,7 +93,9 @@ function differenceView({ name, before, after }) {
   const isList =
     Array.isArray(before) && Array.isArray(after) && without(before, after).length + without(after, before).length > 0;
   const part = (tag, label, value) =>
-    isList && !value.length ? null : [h("span", { class: "unseen" }, label), h(tag, null, formatValue(value))];
+    isList && !value.length
+      ? null
+      : [h("span", { class: isList ? "hint" : "unseen" }, label), h(tag, null, formatValue(value))];
   return h(
     "div",
     null,

@@ -579,6 +579,7 @@ export const t = {
     title: "Timeline",
     more: "Show more",
     by: "by",
+    updated: (names) => `Updated ${names.join(" and ").toLowerCase()}`,
     before: "from ",
     after: " to ",
     removed: "removed ",
