@@ -162,9 +162,7 @@ export class CommentView {
               "pin",
               comment.pinned ? t.comments.unpin : t.comments.pin,
               (event) => this.pin(event.currentTarget),
-              {
-                "aria-pressed": String(comment.pinned),
-              },
+              { class: comment.pinned ? "icon-button pin on" : "icon-button pin" },
             )
           : null,
         this.canEdit(comment)
@@ -188,7 +186,7 @@ export class CommentView {
       await runMutation(UPDATE, { id, node: { pinned: !pinned } });
       await this.onChanged();
     });
-    if (isDone) /** @type {HTMLElement} */ (this.element.querySelector("[aria-pressed]"))?.focus();
+    if (isDone) /** @type {HTMLElement} */ (this.element.querySelector(".pin"))?.focus();
   }
 
   edit() {

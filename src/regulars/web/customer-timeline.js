@@ -20,7 +20,9 @@ const READ = `query($id: ID!, $first: Int!, $after: String, $comments: Int!, $af
     fields { name before after } } } } } } }`;
 // The comments themselves are in the timeline.
 const HIDDEN_KINDS = new Set(["commented", "comment_updated"]);
+const LISTS = ["changes", "comments"];
 const FIRST_PAGE = { hasNextPage: true, endCursor: null };
+const NOTHING = { changes: [], comments: [], pages: { changes: FIRST_PAGE, comments: FIRST_PAGE } };
 
 export class Timeline {
   /** `getLeads()` returns the messages of the customer; `viewer` is the person who is signed in. */
@@ -29,9 +31,8 @@ export class Timeline {
     this.getLeads = getLeads;
     this.canWrite = canWrite;
     this.viewer = viewer;
-    this.changes = [];
-    this.comments = [];
-    this.pages = { changes: FIRST_PAGE, comments: FIRST_PAGE };
+    /** What was read: the `changes` and the `comments`, and the `pages` at which they continue. */
+    this.loaded = NOTHING;
     /** The view of each comment, by its id. */
     this.views = new Map();
     this.composer = canWrite ? new Composer(id, () => this.read()) : null;
@@ -61,20 +62,19 @@ export class Timeline {
 
   /** The number of the last change that is shown. */
   get sequence() {
-    return this.changes[0]?.sequence;
+    return this.loaded.changes[0]?.sequence;
   }
 
   /** Reads as many changes and comments as are shown again. */
   async read() {
-    const first = Math.max(SHOWN_CHANGES, Math.min(this.changes.length, MAX_CHANGES));
-    this.changes = [];
-    this.comments = [];
-    this.pages = { changes: FIRST_PAGE, comments: FIRST_PAGE };
-    await this.readMore(first);
+    const count = this.loaded.changes.length;
+    this.loaded = await this.readAfter(NOTHING, Math.max(SHOWN_CHANGES, Math.min(count, MAX_CHANGES)));
+    this.render();
   }
 
-  async readMore(first) {
-    const { changes, comments } = this.pages;
+  /** Returns what was read, with the next changes and comments. */
+  async readAfter(loaded, first) {
+    const { changes, comments } = loaded.pages;
     const { node } = await runQuery(READ, {
       id: this.id,
       first: changes.hasNextPage ? first : 0,
@@ -82,29 +82,31 @@ export class Timeline {
       comments: comments.hasNextPage ? MAX_COMMENTS : 0,
       afterComment: comments.endCursor,
     });
-    if (!node) return;
-    for (const name of ["changes", "comments"]) {
-      if (!this.pages[name].hasNextPage) continue;
-      this[name] = [...this[name], ...node[name].edges.map((edge) => edge.node)];
-      this.pages[name] = node[name].pageInfo;
+    if (!node) return loaded;
+    const result = { pages: { ...loaded.pages } };
+    for (const name of LISTS) {
+      const hadNext = loaded.pages[name].hasNextPage;
+      result[name] = hadNext ? [...loaded[name], ...node[name].edges.map((edge) => edge.node)] : loaded[name];
+      if (hadNext) result.pages[name] = node[name].pageInfo;
     }
-    this.render();
+    return result;
   }
 
   render() {
+    const { changes, comments, pages } = this.loaded;
     const isPinned = ({ pinned }) => pinned;
-    const pinned = this.comments.filter(isPinned);
-    const oldest = this.pages.changes.hasNextPage ? (this.changes.at(-1)?.at_iso ?? "") : "";
+    const pinned = comments.filter(isPinned);
+    const oldest = pages.changes.hasNextPage ? (changes.at(-1)?.at_iso ?? "") : "";
     const leads = this.getLeads();
     const entries = [
-      ...this.changes
+      ...changes
         .filter(({ kind }) => !HIDDEN_KINDS.has(kind))
         .map((change) => ({ at: change.at_iso, view: () => changeView(change, leads) })),
-      ...this.comments
+      ...comments
         .filter((comment) => !isPinned(comment) && comment.created_at_iso >= oldest)
         .map((comment) => ({ at: comment.created_at_iso, view: () => this.viewOf(comment) })),
     ].toSorted((left, right) => (left.at < right.at ? 1 : left.at > right.at ? -1 : 0));
-    const ids = new Set(this.comments.map(({ id }) => id));
+    const ids = new Set(comments.map(({ id }) => id));
     for (const [id, view] of this.views) if (!ids.has(id) && !view.hasUnsavedInput) this.views.delete(id);
     keepingFocus(this.element, () => {
       replace(
@@ -117,7 +119,7 @@ export class Timeline {
         entries.map(({ view }) => view()),
       );
     });
-    const hasMore = this.pages.changes.hasNextPage || this.pages.comments.hasNextPage;
+    const hasMore = LISTS.some((name) => pages[name].hasNextPage);
     replace(
       this.foot,
       hasMore ? button(t.timeline.more, (event) => this.showMore(event.currentTarget), { class: "plain" }) : [],
@@ -149,7 +151,11 @@ export class Timeline {
   showMore(control) {
     return runAction(control, async () => {
       const count = this.list.children.length;
-      await this.readMore(SHOWN_CHANGES);
+      const before = this.loaded;
+      const loaded = await this.readAfter(before, SHOWN_CHANGES);
+      if (this.loaded !== before) return; // it was read again meanwhile
+      this.loaded = loaded;
+      this.render();
       /** @type {HTMLElement} */ (this.list.children[count]?.querySelector("p"))?.focus();
     });
   }
