@@ -8,9 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.comments.problems import MAX_COMMENTS
-from regulars.store import Store
+from regulars.store import Store, parse_url
+from regulars.store.migrate import run_in_transaction
 from regulars.store.query import Query
-from tests.support import Client, Server, create_token, find_account_name, with_store
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    find_account_name,
+    run_regulars,
+    run_server,
+    with_store,
+)
 
 pytestmark = pytest.mark.both_databases
 
@@ -218,3 +227,18 @@ def test_a_deleted_customer_keeps_its_comments_in_the_trash(client: Client, ana:
     # Their authors can still change them.
     client.data(UPDATE, id="2", node={"text": "Corrected"})
     assert texts(client, ana) == ["Pinned", "Corrected"]
+
+
+def test_comments_need_the_contract_part(new_database: str) -> None:
+    """A program of an older version would lose the comments of a customer that it deletes."""
+    statement = sa.text("UPDATE compatibility SET finished = '0019'")
+    run_in_transaction(parse_url(new_database), lambda connection: connection.execute(statement))
+    with run_server(new_database) as server, Client(server, create_token(server)) as client:
+        customer = client.create("ana@example.com")["id"]
+        problem = error(client, ADD, id=customer, node={"text": "x"})
+        assert problem["key"] == "errors_invalid_input"
+        assert "regulars migrate --contract" in problem["message"]
+        assert texts(client, customer) == []
+        run_regulars("migrate", "--database-url", new_database)
+        add(client, customer, "Now")
+        assert texts(client, customer) == ["Now"]
