@@ -256,6 +256,11 @@ ERRORS = {
         "customer has 10,000 comments.",
         "Delete one first, or stop watching a segment.",
     ),
+    "addresses_not_found": (
+        "200",
+        "An id belongs to no address of the account. `extensions.ids` lists these ids.",
+        "Read the ids with `Customer.addresses`.",
+    ),
     "comments_not_found": (
         "200",
         "An id belongs to no comment of the account. `extensions.ids` lists these ids.",
