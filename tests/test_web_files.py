@@ -79,8 +79,12 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     # Each of these is needed by one page only.
     parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
     parts["account-settings.js"] = "overview.js"
-    parts["contact-points.js"] = "customer.js"
     parts |= dict.fromkeys(("filters.js", "query-terms.js"), "filter-bar.js")
+    of_customers = [
+        *("contact-points", "address-book", "entry-list", "inline-field", "comments"),
+        *("customer-changes", "customer-timeline", "neighbours"),
+    ]
+    parts |= dict.fromkeys((f"{name}.js" for name in of_customers), "customer.js")
     assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts.keys()
     for name, page in parts.items():
         assert served[page].count(f'modules["{name}"] = (') == 1
@@ -314,7 +318,10 @@ def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
 # The groups of texts that a module reads with a computed key, and the keys that can occur. None is
 # a group with one name for each field (see `fieldName`): a missing one has another text instead.
 GROUPS: dict[str, set[str] | None] = {
-    "address": {*addresses.PARTS, "name", "remove"},
+    "address": {*addresses.PARTS, "name"},
+    "addresses.flags": {"default_shipping", "default_billing"},
+    "addresses.problem": enum_values("AddressProblemKind"),
+    "addresses.roles": {"default_shipping", "default_billing"},
     "contacts.duplicate": {"emails", "phones"},
     "contacts.makeDefault": {"emails", "phones"},
     "custom.kinds": {"text", "number", "yes", "json"},

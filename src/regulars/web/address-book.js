@@ -114,7 +114,7 @@ export class AddressBook extends EntryList {
     const name = label || lines[0];
     const chips = [
       label ? userText(label, { class: "chip", title: label }) : null,
-      FLAGS.filter((flag) => entry[flag]).map((flag) => chip(t.addresses[flag])),
+      FLAGS.filter((flag) => entry[flag]).map((flag) => chip(t.addresses.flags[flag])),
     ].flat();
     return h(
       "div",

@@ -61,7 +61,7 @@ function countrySelect(value) {
 /** The mark of a part that the addresses of a country need. An address without it is saved, too. */
 const neededMark = () => [
   h("span", { class: "needed", "aria-hidden": "true" }, " *"),
-  h("span", { class: "unseen" }, ` (${t.address.needed})`),
+  h("span", { class: "unseen" }, ` (${t.addresses.needed})`),
 ];
 
 /** The control of an address, as kinds.js describes controls. Without a name, its fields are named by the parts. */
@@ -72,7 +72,7 @@ export function addressControl({ name }, address) {
   const path = (part) => (name ? `${name}.${part}` : part);
   const fields = { [path("country")]: country };
   const grid = h("div", { class: "fields" }, country);
-  const hint = h("p", { class: "hint", hidden: true }, t.address.requiredHint);
+  const hint = h("p", { class: "hint", hidden: true }, t.addresses.neededHint);
 
   const fieldOf = (part) => fields[path(part)];
   function keepInput() {
@@ -95,7 +95,7 @@ export function addressControl({ name }, address) {
       const isNeeded = rules?.required.includes(part) ?? false;
       const label = rules?.labels[part] ?? t.address[part];
       const example = part === "zip" ? rules?.zip_examples[0] : null;
-      if (example) setAttribute(input, "placeholder", t.address.example(example));
+      if (example) setAttribute(input, "placeholder", t.addresses.example(example));
       fields[path(part)] = formField(isNeeded ? [label, neededMark()] : label, input);
       grid.append(fieldOf(part));
     }

@@ -45,9 +45,6 @@ const address = {
   phone: "Phone",
   email: "Email",
   name: "Full name",
-  example: (text) => `For example ${text}`,
-  needed: "needed",
-  requiredHint: "* Addresses of this country need these parts. You can save without them.",
 };
 const order = {
   total: "Total",
@@ -526,8 +523,10 @@ export const t = {
     deleteTitle: "Delete this comment?",
   },
   addresses: {
-    default_shipping: "Default shipping",
-    default_billing: "Default billing",
+    example: (text) => `For example ${text}`,
+    needed: "needed",
+    neededHint: "* Addresses of this country need these parts. You can save without them.",
+    flags: { default_shipping: "Default shipping", default_billing: "Default billing" },
     roles: {
       default_shipping: "Use as the default shipping address",
       default_billing: "Use as the default billing address",
