@@ -75,6 +75,7 @@ SHOWS_MORE = {
     ),
     ("customers:write", "createAddress"),
     ("customers:write", "updateAddress"),
+    ("customers:write", "updateComment"),
     ("customers:write", "createSegment"),
     ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
@@ -302,7 +303,7 @@ PLAIN = {
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
     "updateAccountSettings": "dryRun",
-    "updateAccountSettings.node": "identify_by trash_days",
+    "updateAccountSettings.node": "currency default_country expenses_currency identify_by trash_days",
     "emptyTrash": "items",
     "createSegment": "announce",
     "createSegment.node": "description name query settings watched",
@@ -310,6 +311,11 @@ PLAIN = {
     "updateSegment.node": "description name query settings watched",
     "deleteSegments": "items",
     "deleteAddresses": "items",
+    "addComment": "customer",
+    "addComment.node": "pinned private text",
+    "updateComment": "id",
+    "updateComment.node": "pinned private text",
+    "deleteComments": "items",
 }
 READS = {
     "createCustomer": "dryRun",
@@ -334,6 +340,7 @@ READS = {
         "address default_billing default_shipping id label",
     ),
     "deleteAddresses": "dryRun",
+    **dict.fromkeys(("addComment", "updateComment", "deleteComments"), "dryRun"),
     "createWebhook.node": "settings type url version",
     "updateWebhook": "dryRun id",
     "updateWebhook.node": "disabled settings skip_missed type url version",
