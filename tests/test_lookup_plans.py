@@ -18,6 +18,7 @@ from regulars.customers.bulk import SetCustomers, SetRow
 from regulars.customers.commands import DeleteCustomers, reference_to
 from regulars.directory.database import store_for
 from regulars.directory.entities import ENTITIES
+from regulars.jobs import queries as job_queries
 from regulars.orders.commands import RecordLead, RecordOrder, ShopIds
 from regulars.sample import LAST_TIMESTAMP
 from regulars.store import LookupKeys, parse_url, queries, saving
@@ -68,6 +69,7 @@ LOOKUPS = LookupKeys(
     spend_settings=[True],
     table_versions=[True],
     taken_ids=[7],
+    waiting_jobs=[True],
     webhook_ids=[1],
     webhook_urls=["https://x.test"],
 )
@@ -76,16 +78,23 @@ VALUES: Mapping[str, Any] = {
     "account_id": 1,
     ACCOUNT: 1,
     DELETED_AT: LAST_TIMESTAMP,
+    "after": 10,
     "after_id": 5_007,
     "after_time": LAST_TIMESTAMP,
     "before": 1_000,
+    "cause": "job_1",
     "deleted_customers": [7],
     "email_key": "c7@x.test",
+    "first": 500,
+    "ids": [7, 8],
+    "last": 9_000,
     "left_trash": [5_007],
     "limit": 25,
     "losing_customers": [7],
     "lost_external_ids": ["crm:cus_7"],
     "now": LAST_TIMESTAMP,
+    "sequence": 7,
+    "sequences": [7],
     "replaced_before": 1,
     "replaced_keys": ["k7"],
     "replaced_tokens": ["t"],
@@ -107,6 +116,11 @@ QUERIES: Mapping[str, Query] = {
     "trash and present with shop id": trash_queries.with_shop_id(True),
     "due": trash_queries.due(),
     "old deletions": forget_deleted_shop_ids(),
+    "entries of a job": job_queries.entries_of_cause(),
+    "entries of a job about customers": job_queries.entries_of_customers(),
+    "last other entries": job_queries.last_other_entries(),
+    "actors of entries": job_queries.actors_of(),
+    "entry": job_queries.entry(),
 }
 STATEMENTS: Sequence[BatchStatement] = (
     trash_queries.DELETE_KEYS,

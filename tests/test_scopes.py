@@ -56,6 +56,7 @@ REQUIRED_SCOPES = {
     if name.startswith("record") or "webhook" in name.lower()
 } | dict.fromkeys(("tokens", "createToken", "revokeToken"), "admin")
 REQUIRED_SCOPES["updateAccountSettings"] = "settings"
+REQUIRED_SCOPES |= dict.fromkeys(("job", "jobs"), "customers:write")
 # Fields whose values depend on the token.
 VIEWER_SPECIFIC = {"account", "viewer", "tokens", "createToken"}
 ID_ROOTS = [root for root in ROOTS if root[1] not in VIEWER_SPECIFIC]
@@ -80,6 +81,11 @@ SHOWS_MORE = {
     ("customers:write", "updateSegment"),
     # A conflict shows the value and the customer that has it.
     ("customers:write", "restoreCustomers"),
+    # The counts of a job show whether a value was changed.
+    *(
+        ("customers:write", name)
+        for name in ("job", "jobs", "updateCustomers", "undoJob", "cancelJob", "revertChange")
+    ),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
     # They send customers to a URL.
@@ -349,6 +355,12 @@ READS = {
     "restoreCustomers": "items conflictPolicy dryRun",
     "emptyTrash": "dryRun",
     **dict.fromkeys(("createSegment", "updateSegment", "deleteSegments"), "dryRun"),
+    "updateCustomers": "addTags dryRun expected items query removeCustom removeTags segment silent",
+    "updateCustomers.increments": "amount field",
+    "updateCustomers.node": CUSTOMER,
+    "undoJob": "dryRun id",
+    "cancelJob": "id",
+    "revertChange": "dryRun fields force ifVersion sequence",
 }
 
 

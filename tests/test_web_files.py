@@ -79,10 +79,11 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     # Each of these is needed by one page only.
     parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
     parts["account-settings.js"] = "overview.js"
+    parts["import-repair.js"] = "imports.js"
     parts |= dict.fromkeys(("filters.js", "query-terms.js"), "filter-bar.js")
     of_customers = [
         *("contact-points", "address-book", "entry-list", "inline-field", "comments"),
-        *("customer-changes", "customer-timeline", "neighbours"),
+        *("customer-changes", "customer-timeline", "neighbours", "revert"),
     ]
     parts |= dict.fromkeys((f"{name}.js" for name in of_customers), "customer.js")
     assert set(MODULES) - set(served) == (joined - {"app.js"}) | parts.keys()
@@ -340,6 +341,9 @@ GROUPS: dict[str, set[str] | None] = {
     "imports.places": {"row", "line", "record"},
     "imports.settings": {"match", "empty", "consent", "tags"},
     "imports.states": {RECEIVING, PENDING, RUNNING, DONE, FAILED, CANCELLED},
+    "jobs.changes": {"set", "clear", "add"},
+    "jobs.kinds": enum_values("JobKind"),
+    "jobs.outcomes": {"changed", "unchanged", "rejected"},
     "list.columns": None,
     "list.orders": None,
     "list.units": None,

@@ -249,12 +249,36 @@ ERRORS = {
         "`type` and `name` of each.",
         "Nothing was changed. Change or delete the others first, or in the same request.",
     ),
+    "errors_found_more": (
+        "200",
+        "`updateCustomers`: more customers are found than `expected` and a tenth. "
+        "`extensions.count` is their number.",
+        "Check the list, and pass the number as `expected`.",
+    ),
+    "jobs_not_found": (
+        "200",
+        "The id belongs to no job of the last 30 days.",
+        "List the jobs with `jobs`.",
+    ),
+    "changes_not_found": (
+        "200",
+        "`revertChange`: the change does not exist, is not an update of a customer, or its values "
+        "were removed.",
+        "Read the changes of the customer again.",
+    ),
+    "jobs_cannot_undo": (
+        "200",
+        "`undoJob`: the job has not ended, has changed nothing, was a dry run, ran before Regulars "
+        "could undo jobs, or was undone. `extensions.undone_by` is the job that undid it.",
+        "Undo the job of `undone_by` to apply this one again.",
+    ),
     "errors_limit": (
         "200",
         "The account has 500 segments, or 50 watched segments, or 500 webhooks with filters that use "
         "segments, or its segments would have more than 2 Mi characters together. `addComment`: the "
-        "customer has 10,000 comments.",
-        "Delete one first, or stop watching a segment.",
+        "customer has 10,000 comments. `updateCustomers`, `undoJob`: 10 jobs of the account wait or "
+        "run.",
+        "Delete one first, stop watching a segment, or wait for a job.",
     ),
     "addresses_not_found": (
         "200",

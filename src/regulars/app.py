@@ -46,6 +46,8 @@ from regulars.http.imports import PATH as IMPORT_PATH
 from regulars.http.imports import ImportHandler
 from regulars.http.in_flight import InFlight
 from regulars.http.inbound import ShopEventHandler
+from regulars.http.jobs import PATH as JOBS_PATH
+from regulars.http.jobs import JobHandler
 from regulars.http.messages import (
     Receive,
     Scope,
@@ -166,6 +168,7 @@ class Application:
         imports = ImportHandler(
             self._store, authorizer, self._observer, self._jobs, settings.max_import_bytes
         )
+        jobs = JobHandler(self._store, authorizer, self._observer)
         session = SessionHandler(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
         health = Health(self._store, self._accounts, self._metrics_text, self.draining)
@@ -179,6 +182,9 @@ class Application:
                 Route(IMPORT_PATH, imports),
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
                 Route(f"{IMPORT_PATH}/{{import}}/{{part}}", imports),
+                Route(JOBS_PATH, jobs),
+                Route(f"{JOBS_PATH}/{{job}}", jobs),
+                Route(f"{JOBS_PATH}/{{job}}/{{part}}", jobs),
                 Route(SESSION_PATH, session),
                 *_create_page_routes(pages),
             ],

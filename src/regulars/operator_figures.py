@@ -36,10 +36,13 @@ _GAUGES = {
         "regulars_webhooks_waiting",
         "Webhooks with an event that was not delivered yet.",
     ),
-    "imports_waiting": ("regulars_imports_waiting", "Imports of files that wait or run."),
+    "imports_waiting": (
+        "regulars_imports_waiting",
+        "Imports of files, bulk edits and undos that wait or run.",
+    ),
     "imports_failed": (
         "regulars_imports_failed",
-        "Imports of files that failed, of those that are still stored (30 days).",
+        "Those that failed, of those that are still stored (30 days).",
     ),
     "inbox_events": (
         "regulars_inbox_events",

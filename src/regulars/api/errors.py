@@ -27,14 +27,15 @@ CODES.update(
             ),
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
-                *("tokens_not_found", "addresses_not_found"),
+                *("tokens_not_found", "addresses_not_found", "jobs_not_found"),
+                "changes_not_found",
                 *("segments_not_found", "comments_not_found"),
             ),
             "CONFLICT": (
                 *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
                 *("errors_dup_external_id", "errors_ambiguous"),
                 *("errors_version_conflict", "errors_import_stopped", "webhooks_duplicated"),
-                *("segments_duplicated", "errors_in_use"),
+                *("segments_duplicated", "errors_in_use", "errors_found_more", "jobs_cannot_undo"),
                 "errors_restore_conflict",
                 *("errors_idempotency_key", "errors_idempotency_running"),
             ),

@@ -51,6 +51,9 @@ class Client(Protocol):
         """Return the account's 50 newest imports, newest first, as `GET /import` does. Raises
         APIError."""
 
+    async def run_job(self, job_id: str) -> None:
+        """Run a job that was started, if this process and no server runs it. Raises StoreError."""
+
 
 async def fetch_data(client: Client, document: str, **variables: Any) -> dict[str, Any]:
     """Return the data of a document. Raises APIError if the response has errors."""
@@ -118,6 +121,12 @@ class DatabaseClient:
         rows = await ImportRepository(self._store, self._account_id).newest(_LIST_LIMIT)
         return [import_to_json(row) for row in rows]
 
+    async def run_job(self, job_id: str) -> None:
+        """Run a job in this process, unless a server does. Raises StoreError."""
+        from regulars.transfer.job import Job
+
+        await Job(self._store, self._account_id, job_id).run()
+
 
 class ServerClient:
     """Sends documents to a server. `address` is the URL of its API."""
@@ -144,6 +153,9 @@ class ServerClient:
             raise APIError.of_response(response["errors"])
         imports: list[dict[str, Any]] = response["data"]
         return imports
+
+    async def run_job(self, job_id: str) -> None:
+        """Do nothing: the server runs its jobs."""
 
     async def _request(self, method: str, url: str, body: Any = None) -> Response:
         response = await self._send(method, url, body)

@@ -107,6 +107,12 @@ ENTRIES = (
     CommandEntry(
         "imports list", CUSTOMERS, "List the imports of files and their progress.", "import_list"
     ),
+    CommandEntry("update", CUSTOMERS, "Update all customers of a search.", "jobs"),
+    CommandEntry("jobs", CUSTOMERS, "List, cancel and undo bulk edits and imports."),
+    CommandEntry("jobs list", CUSTOMERS, "List bulk edits, imports and undos.", "jobs"),
+    CommandEntry("jobs show", CUSTOMERS, "Print a job and its problems.", "jobs"),
+    CommandEntry("jobs cancel", CUSTOMERS, "Stop a job.", "jobs"),
+    CommandEntry("jobs undo", CUSTOMERS, "Undo a bulk edit, an import or an undo.", "jobs"),
     CommandEntry("export", CUSTOMERS, "Export customers to a file.", "transfer"),
     CommandEntry(
         "pull", CUSTOMERS, "Copy the customers of another server to an account.", "mirror"

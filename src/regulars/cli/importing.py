@@ -120,7 +120,12 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             source,
             DiscardedRows() if job.dry_run else output,
             DiscardedRows() if job.dry_run else warned,
-            Origin("import", display_name, silent=silent),
+            Origin(
+                "import",
+                display_name,
+                silent=silent,
+                cause=current["import_id"] if current else None,
+            ),
             current,
         )
         start = time.monotonic()

@@ -13,12 +13,14 @@ from regulars.store import LookupKeys
 class Origin(NamedTuple):
     """The origin of a write, as the history stores it: the kind of the actor (`token`,
     `command_line`, `inbound`, `import`, `system`, `segment`), its name, and the id of the request.
-    The changes of a silent write are sent to no webhook."""
+    The changes of a silent write are sent to no webhook. `cause` is the id of the job that
+    writes."""
 
     kind: str
     name: str
     request_id: str | None = None
     silent: bool = False
+    cause: str | None = None
 
 
 # The kind of an event of a shop.

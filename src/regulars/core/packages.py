@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from regulars.store.tables import metadata
 
 # An entity comes after those that it refers to.
-PACKAGES = ("customers", "orders", "webhooks", "accounts", "trash", "segments", "comments")
+PACKAGES = ("customers", "orders", "webhooks", "accounts", "trash", "segments", "comments", "jobs")
 
 
 def parts(module: str, name: str) -> list[Any]:

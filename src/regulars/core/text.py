@@ -182,3 +182,12 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 def full_name(first_name: str, last_name: str) -> str:
     """Return first and last name with one space between them, and no spaces at the ends."""
     return f"{first_name} {last_name}".strip()
+
+
+# What begins a formula of a spreadsheet (OWASP, "CSV Injection").
+_RISKY = re.compile(r"['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
+
+
+def neutral(text: str) -> str:
+    """Return a cell that no spreadsheet runs as a formula."""
+    return f"'{text}" if _RISKY.match(text) else text

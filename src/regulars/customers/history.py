@@ -7,7 +7,7 @@ without the values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import orjson
 from regulars.core import fields as kinds
 from regulars.core.dates import iso, parse_timestamp
 from regulars.core.errors import InvalidCursor
+from regulars.core.external_ids import ExternalId, ExternalIds
 from regulars.core.fields import Field
 from regulars.core.money import amounts, units
 from regulars.core.paging import TaggedCursors
@@ -182,6 +183,29 @@ def undone(row: Row, text: str | None, of_order: bool = False) -> Row:
         if prefix + name in pairs
     }
     return {**row, **before}
+
+
+def values_of(row: Row, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values that fields of a customer have now, as an entry has them after JSON."""
+    values: dict[str, Any] = {}
+    for name in names:
+        kind = contact_points.KINDS.get(name)
+        values[name] = contact_texts.written(kind.points(row)) if kind else _told(name, row[name])
+    return values
+
+
+def _told(name: str, value: Any) -> Any:
+    return orjson.loads(orjson.dumps(_CUSTOMER[name].tell(value)))
+
+
+def stored_value(name: str, value: Any) -> Any:
+    """Return the value of a field in an entry as the column has it."""
+    return _CUSTOMER[name].keep(value)
+
+
+def stored_ids(items: Iterable[Mapping[str, str]]) -> ExternalIds:
+    """Return the external ids in an entry."""
+    return tuple(ExternalId(**item) for item in items)
 
 
 def fields(text: str | None) -> list[dict[str, Any]]:

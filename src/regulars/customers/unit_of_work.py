@@ -206,9 +206,16 @@ class CustomerUnitOfWork(UnitOfWork):
                 "fields": fields,
                 "order_id": order_id,
                 "silent": command.origin.silent,
-                "cause": cause,
+                "cause": cause or command.origin.cause,
             }
         )
+
+    def with_changes(self, job: Row, last_change: int) -> Row:
+        """Return the row of a job whose range of changes includes those after `last_change`."""
+        if self.counters["changes"] == last_change:
+            return job
+        first = last_change + 1 if job["first_change"] is None else job["first_change"]
+        return {**job, "first_change": first, "last_change": self.counters["changes"]}
 
     def next_id(self, counter: str) -> int:
         """Return the next `_id` of a counter. An id is assigned once, and not again after a delete.

@@ -95,6 +95,7 @@ def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
     if command.step:
         _require_current(unit, command.step)
     savepoint = unit.savepoint()
+    last_change = unit.counters["changes"]
     first_rows = _FirstRows() if command.distinct else None
     contacts = Contacts(unit) if command.contact_identifies else None
     outcomes = []
@@ -114,7 +115,8 @@ def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
             for row, outcome in zip(command.rows, outcomes, strict=True)
         ]
     if command.step:
-        unit.rows[imports].put(_advance_import(unit, command.step, outcomes, command.at))
+        progress = _advance_import(unit, command.step, outcomes, command.at)
+        unit.rows[imports].put(unit.with_changes(progress, last_change))
     return SetResult(not is_rejected, tuple(outcomes))
 
 

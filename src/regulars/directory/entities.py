@@ -7,7 +7,7 @@ from typing import Any
 
 from regulars.core.packages import parts
 from regulars.store import Entities, LoadedRows, queries, tables
-from regulars.store.entity import Entity, Load, Lookup, blank
+from regulars.store.entity import Entity, Load, blank
 
 _RECORD_LOOKUPS = ("idempotency_tokens", "idempotency_keys")
 
@@ -25,19 +25,9 @@ IDEMPOTENCY_RECORDS = Entity(
     on_customer_delete=blank(tables.idempotency_records, "outcome"),
 )
 
-IMPORTS = Entity(
-    tables.imports,
-    lookups=(Lookup("import_ids", tables.imports.c.import_id),),
-    editable=(
-        *("position", "bytes_read", "created", "updated", "unchanged", "rejected"),
-        *("rejected_at", "last_rejected", "problems", "cursor", "updated_at"),
-    ),
-)
-
 ENTITIES = Entities(
     (
         *(one for entities in parts("entity", "ENTITIES") for one in entities),
         IDEMPOTENCY_RECORDS,
-        IMPORTS,
     )
 )

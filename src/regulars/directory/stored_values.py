@@ -21,7 +21,7 @@ from regulars.core.stored_values import (
     one_of,
 )
 from regulars.store import Row
-from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
+from regulars.store.imports import BULK, FILE, IDS, PENDING, PULL, RECEIVING, RUNNING, UNDO
 from regulars.store.tables import counters
 
 _VERSION = Rule(lambda value: re.fullmatch(r"\d{4}", value) is not None, "not a version")
@@ -42,7 +42,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "buckets": {"at": TIME},
     "imports": {
-        "kind": one_of(FILE, PULL),
+        "kind": one_of(FILE, PULL, BULK, UNDO),
         "state": one_of(RECEIVING, PENDING, RUNNING, "done", "cancelled", "failed"),
         "source": OBJECT,
         "last_rejected": ARRAY,
@@ -51,14 +51,14 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **dict.fromkeys(
             (
                 *("size", "position", "bytes_read", "created", "updated", "unchanged"),
-                *("rejected", "rejected_at"),
+                *("rejected", "rejected_at", "first_change", "last_change"),
             ),
             COUNT,
         ),
         **dict.fromkeys(("created_at", "updated_at", "ended_at"), TIME),
     },
     "import_parts": {
-        "kind": one_of(FILE, "rejected", "warnings"),
+        "kind": one_of(FILE, IDS, "rejected", "warnings", "kept"),
         "part": COUNT,
         "bytes": NOT_EMPTY,
     },

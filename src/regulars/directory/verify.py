@@ -246,9 +246,13 @@ class _Verifier:
         self._read_names.clear()
 
     def _imports(self, account: str, account_id: int) -> Iterator[str]:
-        import_ids = set()
+        import_ids, undone_by, undo_of = set(), {}, {}
         for row in self._all(imports, account_id):
             import_ids.add(row["import_id"])
+            undone_by[row["import_id"]], undo_of[row["import_id"]] = (
+                row["undone_by"],
+                row["undo_of"],
+            )
             label = f"{account}, import {row['import_id']}"
             row_count = sum(row[name] for name in ("created", "updated", "unchanged", "rejected"))
             if row_count != row["position"]:
@@ -256,6 +260,10 @@ class _Verifier:
             is_over = row["state"] not in (RECEIVING, *UNFINISHED)
             if is_over != (row["ended_at"] is not None):
                 yield f"{label}: the state is {row['state']}, which contradicts the end time"
+        for job_id, undo_id in undone_by.items():
+            # An old job is deleted alone.
+            if undo_id in import_ids and undo_of[undo_id] != job_id:
+                yield f"{account}, import {job_id}: it is not what {undo_id} undoes"
         next_parts: dict[tuple[str, str], int] = {}
         for row in self._all(import_parts, account_id):
             key = (row["import_id"], row["kind"])

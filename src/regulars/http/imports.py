@@ -273,7 +273,7 @@ def _visible(grant: Grant, row: Row) -> dict[str, Any]:
     of changed rows, which reveal stored values."""
     description = import_to_json(row)
     if READ not in grant.scopes:
-        description |= dict.fromkeys(("created", "updated", "unchanged"))
+        description |= dict.fromkeys(("created", "updated", "unchanged", "can_undo"))
     return description
 
 

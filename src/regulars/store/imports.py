@@ -1,4 +1,5 @@
-"""The queries of imports: their rows, the claims of workers, and the parts of files."""
+"""The queries of imports and other jobs: their rows, the claims of workers, and the parts of
+files."""
 
 from __future__ import annotations
 
@@ -18,6 +19,10 @@ RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 UNFINISHED = (PENDING, RUNNING)
 # Where an import's customers come from: a file, or another server.
 FILE, PULL = "file", "pull"
+# Jobs that edit many customers, and that undo another job.
+BULK, UNDO = "bulk", "undo"
+# The parts of a job with the ids of its customers. The file of an import has the kind `FILE`.
+IDS = "ids"
 _PROGRESS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
 
 
@@ -46,6 +51,50 @@ def _is_file() -> sa.ColumnElement[bool]:
 def import_by_id() -> Query:
     """An import, whole."""
     return Query(sa.select(*imports.columns).where(_of_import(imports)))
+
+
+def _is_no_pull() -> sa.ColumnElement[bool]:
+    return imports.c.kind != _word(PULL)
+
+
+@cache
+def page_of_jobs(columns: tuple[str, ...], with_after: bool) -> Query:
+    """At most `limit` jobs of the account, newest first: those after the time `after_time` and the
+    id `after_id`, if there is one."""
+    statement = sa.select(*(imports.c[name] for name in columns))
+    statement = statement.where(of_account(imports), _is_no_pull())
+    if with_after:
+        statement = statement.where(
+            sa.tuple_(imports.c.created_at, imports.c.import_id)
+            < sa.tuple_(number("after_time"), _text("after_id"))
+        )
+    ordered = statement.order_by(imports.c.created_at.desc(), imports.c.import_id.desc())
+    return Query(ordered.limit(number("limit")))
+
+
+@cache
+def count_jobs() -> Query:
+    """The number of the account's jobs."""
+    statement = sa.select(sa.func.count()).select_from(imports)
+    return Query(statement.where(of_account(imports), _is_no_pull()))
+
+
+@cache
+def waiting_jobs() -> Query:
+    """The ids of jobs of the account that wait or run, at most as many as may."""
+    statement = sa.select(imports.c.import_id).where(
+        of_account(imports), _is_no_pull(), _is_unfinished()
+    )
+    return Query(statement.limit(sa.literal_column("50")))
+
+
+@cache
+def set_total() -> Query:
+    """Set the number of customers of a claimed job, whose ids are stored."""
+    statement = imports.update().where(
+        _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
+    )
+    return Query(statement.values(size=number("size"), updated_at=number("now")))
 
 
 @cache
@@ -85,6 +134,7 @@ def end_import() -> Query:
             state=_text("new_state"),
             message=_text("new_message"),
             problems=sa.func.coalesce(_text("new_problems"), imports.c.problems),
+            source=sa.func.coalesce(_text("new_source"), imports.c.source),
             ended_at=number("now"),
             updated_at=number("now"),
             claimed_by=sa.null(),
@@ -222,15 +272,15 @@ def delete_any() -> Query:
 
 @cache
 def delete_old() -> Query:
-    """Delete, for all accounts, the imports of files that were last updated at the time `before` or
-    earlier, and those whose files were still incomplete at the time `broken_before`."""
+    """Delete, for all accounts, the jobs other than pulls that were last updated at the time
+    `before` or earlier, and those whose files were still incomplete at the time `broken_before`."""
     is_incomplete = sa.and_(
         imports.c.state == _word(RECEIVING),
         imports.c.updated_at <= number("broken_before"),
     )
     return Query(
         imports.delete().where(
-            _is_file(), sa.or_(imports.c.updated_at <= number("before"), is_incomplete)
+            _is_no_pull(), sa.or_(imports.c.updated_at <= number("before"), is_incomplete)
         )
     )
 

@@ -75,7 +75,8 @@ def webhook_figures() -> Query:
 
 @cache
 def import_figures() -> Query:
-    """One row: how many imports of files wait or run, and how many stored ones have failed."""
+    """One row: how many imports of files and other jobs wait or run, and how many stored ones have
+    failed."""
     return Query(
         sa.select(
             _count(
@@ -84,7 +85,7 @@ def import_figures() -> Query:
                 )
             ),
             _count(imports.c.state == sa.literal_column("'failed'")),
-        ).where(imports.c.kind == sa.literal_column("'file'"))
+        ).where(imports.c.kind != sa.literal_column("'pull'"))
     )
 
 

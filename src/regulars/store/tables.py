@@ -71,7 +71,7 @@ terms = table(
 # The history of an account: the changes of its customers, numbered without gaps in the order of
 # commits. `fields` is a JSON object of pairs, the values before and after, or null. The deletion of
 # the customer sets it to null; nothing else of a row changes. `cause` names what made the change,
-# if it was no direct write: `seg_` and the `_id` of a segment.
+# if it was no direct write: `seg_` and the `_id` of a segment, or the id of a job.
 history = table(
     "history",
     key("account_id"),
@@ -305,12 +305,14 @@ inbox_keys = table(
     sa.Index("inbox_keys_of_event", "account_id", "inbox_id"),
 )
 
-# Imports of files and, with the kind `pull`, of the list of another server, which is read from
-# `cursor` on. `position` counts the processed rows, each of which is in one of the four counts.
-# `last_rejected` has the rejected rows of the last batch as JSON, and after `kept` the fields that
-# customers kept; earlier ones are in a file or in parts, up to `rejected_at` (bytes of a file, or
-# parts). `source` is JSON: what is read, and how.
-# `problems` has examples of problems as JSON. `claimed_until` is the end of a worker's claim.
+# Jobs: imports of files, bulk edits (`bulk`), undos and, with the kind `pull`, the list of
+# another server, which is read from `cursor` on. `first_change` and `last_change` are the range
+# of its entries in the history; their cause is its id. `undo_of` is the job that it undoes, and
+# `undone_by` the one that undid it. `position` counts the processed rows, each of which is in one
+# of the four counts. `last_rejected` has the rejected rows of the last batch as JSON, and after
+# `kept` the fields that customers kept; earlier ones are in a file or in parts, up to
+# `rejected_at` (bytes of a file, or parts). `source` is JSON: what is read, and how. `problems`
+# has examples of problems as JSON. `claimed_until` is the end of a worker's claim.
 imports = table(
     "imports",
     key("account_id"),
@@ -338,10 +340,15 @@ imports = table(
     number("ended_at", nullable=True),
     text("claimed_by", nullable=True),
     sa.Column("claimed_until", Number, nullable=False, server_default="0"),
+    number("first_change", nullable=True),
+    number("last_change", nullable=True),
+    text("undo_of", nullable=True),
+    text("undone_by", nullable=True),
     sa.Index("imports_created_at", "account_id", "created_at", "import_id"),
 )
 
-# The parts of a file that came over HTTP (`file`) and of its rejected rows (`rejected`), in order.
+# The parts of a file that came over HTTP (`file`) and of its rejected rows (`rejected`), in order;
+# and those of a job: the ids of its customers (`ids`), and what it kept (`kept`) or rejected.
 import_parts = table(
     "import_parts",
     key("account_id"),

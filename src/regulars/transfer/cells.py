@@ -12,14 +12,10 @@ import io
 import re
 from collections.abc import Iterable
 
-_RISKY = re.compile(r"['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
+from regulars.core.text import neutral as neutral
+
 # Shops also write an apostrophe before numbers, so that a spreadsheet keeps leading zeros.
 _KEPT_APART = re.compile(r"'(?:['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]|[0-9][0-9 +()./-]*$)")
-
-
-def neutral(text: str) -> str:
-    """Return a cell that no spreadsheet runs as a formula."""
-    return f"'{text}" if _RISKY.match(text) else text
 
 
 def original(cell: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from regulars.store import Row, Store, imports
-from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
+from regulars.store.imports import FILE, IDS, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import imports as table
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import BadOption
@@ -66,6 +66,7 @@ class ImportRepository:
             "ended_at": None,
             "claimed_by": None,
             "claimed_until": claimed_until,
+            **dict.fromkeys(("first_change", "last_change", "undo_of", "undone_by")),
         }
         await self._store.execute([(imports.delete_any(), row), (insert_one(table), row)])
         return row
@@ -102,20 +103,21 @@ class ImportRepository:
         now: int,
         message: str | None = None,
         problems: str | None = None,
+        source: str | None = None,
     ) -> bool:
-        """End an import and delete its file. Return whether it was running."""
+        """End an import and delete its file or its ids. Return whether it was running."""
         params = {
             "account_id": self._account_id,
             "import_id": import_id,
-            "kind": FILE,
             "part": 0,
             "new_state": state,
             "new_message": message,
             "new_problems": problems,
+            "new_source": source,
             "now": now,
         }
-        dropping = (imports.delete_parts(), params)
-        return bool(await self._store.execute([dropping, (imports.end_import(), params)]))
+        dropping = [(imports.delete_parts(), {**params, "kind": kind}) for kind in (FILE, IDS)]
+        return bool(await self._store.execute([*dropping, (imports.end_import(), params)]))
 
     async def note_wait(self, import_id: str, message: str, now: int) -> None:
         """Note in an unfinished import what it waits for."""

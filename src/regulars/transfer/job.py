@@ -1,4 +1,4 @@
-"""Run an import that was uploaded over HTTP, in the process that claims it."""
+"""Run an import that was uploaded over HTTP, or another job, in the process that claims it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import orjson
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
 from regulars.core.errors import Rejected
+from regulars.jobs.values import ended_source
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.gzip_reader import WHOLE, Bounds
@@ -26,6 +27,7 @@ from regulars.transfer.import_repository import (
 )
 from regulars.transfer.importer import Importer
 from regulars.transfer.input_file import open_input
+from regulars.transfer.job_runner import JobRunner
 from regulars.transfer.rejected_rows import DiscardedRows
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import Parts, copy_file
@@ -36,8 +38,8 @@ _EXTEND_SECONDS = 1.0
 
 
 class Job:
-    """Runs an import to its end or until `stop`. The next job continues it; a dry run starts from
-    the beginning."""
+    """Runs an import or another job to its end or until `stop`. The next process continues it; a
+    dry run starts from the beginning."""
 
     def __init__(
         self, store: Store, account_id: int, import_id: str, bounds: Bounds = WHOLE
@@ -48,8 +50,10 @@ class Job:
         self._import_id = import_id
         self._me = secrets.token_hex(8)
         self._runs = ImportRepository(store, account_id)
-        self._importer: Importer | None = None
+        self._importer: Importer | JobRunner | None = None
         self._stopped = False
+        # What is stored of a job's source when it has ended.
+        self._source: str | None = None
 
     def stop(self) -> None:
         """Stop after the current batch."""
@@ -66,7 +70,10 @@ class Job:
         row = dict(zip(imports.COLUMNS, rows[0], strict=True))
         extension = asyncio.create_task(self._extend_claim())
         try:
-            await self._import(row)
+            if row["kind"] == imports.FILE:
+                await self._import(row)
+            else:
+                await self._run_job(row)
         except (Interrupted, Rejected):
             pass  # stopped, or the import was cancelled
         except TransferError as error:
@@ -101,6 +108,7 @@ class Job:
                         run["name"],
                         details["request_id"],
                         silent=details.get("silent", False),
+                        cause=self._import_id,
                     ),
                     None if dry else run,
                 )
@@ -111,6 +119,19 @@ class Job:
             await self._save_progress(importer)
             await self._runs.end(self._import_id, DONE, now_ms())
 
+    async def _run_job(self, row: Row) -> None:
+        self._source = ended_source(row)
+        self._importer = runner = JobRunner(self._store, self._account_id, row, self._me)
+        if self._stopped:
+            return
+        await runner.go()
+        problems = await runner.end_report()
+        if runner.is_dry_run:
+            await self._save_progress(runner)
+        await self._runs.end(
+            self._import_id, DONE, now_ms(), problems=problems, source=self._source
+        )
+
     async def _fail(self, message: str) -> None:
         """End the import with the report of the rows that were imported before."""
         problems = None
@@ -118,7 +139,8 @@ class Job:
             problems = await self._importer.end_report()
             if self._importer.is_dry_run:
                 await self._save_progress(self._importer)
-        await self._runs.end(self._import_id, FAILED, now_ms(), message, problems)
+        source = self._source
+        await self._runs.end(self._import_id, FAILED, now_ms(), message, problems, source)
 
     async def _extend_claim(self) -> None:
         """Extend the claim, and save the progress of a dry run, until this is cancelled."""
@@ -133,7 +155,7 @@ class Job:
             if self._importer and self._importer.is_dry_run:
                 await self._save_progress(self._importer)
 
-    async def _save_progress(self, importer: Importer) -> None:
+    async def _save_progress(self, importer: Importer | JobRunner) -> None:
         tally = importer.tally
         progress = {
             "new_position": tally.rows,

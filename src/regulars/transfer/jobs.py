@@ -14,6 +14,8 @@ from time import monotonic
 from typing import Any
 
 from regulars.core.clock import now_ms
+from regulars.jobs.values import ended_source
+from regulars.jobs.wakeup import WakeUp
 from regulars.store import Store, StoreError, imports
 from regulars.transfer.import_repository import CANCELLED, FAILED, ImportRepository
 
@@ -58,6 +60,7 @@ class Jobs:
         self._count = 0
         self._something = asyncio.Event()
         self._stopping = False
+        self._wake_up = WakeUp(self.nudge)
 
     def nudge(self) -> None:
         """Check for imports now."""
@@ -164,7 +167,9 @@ class Jobs:
         if self._failures[import_id] >= _TRIES:
             message = "The server failed several times during this import. Its log has the reason."
             with contextlib.suppress(StoreError):
-                await runs.end(import_id, FAILED, now_ms(), message)
+                row = await runs.find(import_id)
+                source = ended_source(row) if row else None
+                await runs.end(import_id, FAILED, now_ms(), message, source=source)
         await self._wait(_POLL_SECONDS)
 
     async def _wait(self, seconds: float) -> None:

@@ -13,6 +13,7 @@ import orjson
 
 from regulars.core.clock import now_ms
 from regulars.core.dates import iso
+from regulars.jobs.values import can_undo
 from regulars.store import Conflict, Row, Store, imports
 from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
@@ -32,6 +33,13 @@ PART = 1024 * 1024
 RETENTION_MS = 30 * 86_400_000
 # Longer than a server may wait for the next bytes (REGULARS_RECEIVE_SECONDS).
 RECEIVING_MS = 7_200_000
+
+
+# The options in the description of an import: those that apply to its corrected rows, too.
+_SHOWN_OPTIONS = (
+    *("header", "unknown", "empty", "match", "consent", "tags", "dates", "strict", "source"),
+    "no_email",
+)
 
 
 class Parts:
@@ -184,7 +192,7 @@ async def copy_file(store: Store, run: Row, file: IO[bytes]) -> None:
     file.flush()
 
 
-def import_to_json(run: Mapping[str, Any]) -> dict[str, Any]:
+def import_to_json(run: Row) -> dict[str, Any]:
     """Return an import as the JSON of a response."""
     source = orjson.loads(run["source"])
     return {
@@ -200,7 +208,14 @@ def import_to_json(run: Mapping[str, Any]) -> dict[str, Any]:
         "rows": run["position"],
         **{name: run[name] for name in COUNTS},
         "message": run["message"],
+        "can_undo": can_undo(run),
+        "undone_by": run["undone_by"],
         **problems_to_json(orjson.loads(run["problems"])),
+        "options": {
+            name: value
+            for name, value in (source.get("options") or {}).items()
+            if name in _SHOWN_OPTIONS
+        },
         "recognised": {
             name: source.get(name)
             for name in ("format", "encoding", "gzip", "delimiter", "columns")

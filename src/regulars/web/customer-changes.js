@@ -5,6 +5,7 @@ import { h, userText } from "./dom.js";
 import { actorView, formatMoney, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
 import { segmentUrl } from "./kinds.js";
+import { withRevert } from "./revert.js";
 import { t } from "./texts.js";
 
 const CHANGE_ICONS = {
@@ -44,9 +45,16 @@ export function changeView(change, leads) {
         ),
       ),
       lead ? h("p", { class: "lines message" }, userText(lead.message || lead.subject)) : null,
-      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null,
+      change.fields.length ? differences(change) : null,
     ),
   );
+}
+
+/** The changed fields of a change, with buttons that restore the earlier values. */
+function differences(change) {
+  const parts = change.fields.flatMap(changedParts);
+  const names = parts.map(({ name }) => name);
+  return withRevert(change, names, h("dl", { class: "diff" }, parts.map(differenceView)));
 }
 
 /** What happened: for an update of one or two fields their names, too. */

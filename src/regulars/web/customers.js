@@ -45,6 +45,15 @@ const load = (importing) =>
   importing.catch(() => {
     throw offlineError();
   });
+/** Opens the dialog of bulk edits, which most visits do not need. */
+const openEdit = async (...args) => {
+  try {
+    return await (await load(import("./bulk-edit.js"))).openEditDialog(...args);
+  } catch (error) {
+    showError(error);
+    return false;
+  }
+};
 const loadTools = () => load(import("./segment-tools.js"));
 const loadFilters = () => load(import("./filter-bar.js"));
 
@@ -451,6 +460,7 @@ export async function show({ main, url, signal, setTitle }) {
         { class: "row" },
         canWrite
           ? [
+              button([icon("edit"), t.jobs.edit], () => openEdit(selection, hidden, read).then(readIf)),
               button([icon("tag"), t.selection.add], () => openTagDialog(selection, hidden, true).then(readIf)),
               button([icon("tag"), t.selection.remove], () => openTagDialog(selection, hidden, false).then(readIf)),
             ]

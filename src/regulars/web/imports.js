@@ -5,6 +5,8 @@ import { announce } from "./progress.js";
 import { h, replace, userText, uniqueId } from "./dom.js";
 import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
+import { canRepair, openRepair } from "./import-repair.js";
+import { jobsSection, undoButton, watchJob } from "./jobs.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
 import {
@@ -55,6 +57,7 @@ const COMMAND_HINT = / [A-Z][^.]*--[a-z].*/;
 const OPTION_HINT = / \(--[^)]*\)/g;
 const SETTING = /`?\b(match|empty|consent|tags)=(\w+)`?/g;
 const MAX_MAPPINGS = 50;
+const MAX_SAMPLES = 3;
 const JSON_LINES = /\.(jsonl|ndjson)\b/i;
 
 export async function show({ main, url, signal, setTitle }) {
@@ -64,14 +67,15 @@ export async function show({ main, url, signal, setTitle }) {
     replace(main, pageHeader(t.imports.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
     return {};
   }
-  const page = new ImportPage(main, signal, account._id);
+  const page = new ImportPage(main, signal, account._id, scopes.includes("customers:read"));
   await page.open(url);
   return { update: (newUrl) => page.open(newUrl), hasUnsavedInput: () => page.isSending };
 }
 
 class ImportPage {
-  constructor(main, signal, accountId) {
+  constructor(main, signal, accountId, canRead) {
     this.signal = signal;
+    this.canRead = canRead;
     this.accountId = accountId;
     this.isSending = false;
     this.timer = 0;
@@ -89,12 +93,14 @@ class ImportPage {
     this.encodings = [];
     this.undecided = [];
     this.detected = {};
+    this.firstHeadings = null;
   }
 
   async open(url) {
     clearTimeout(this.timer);
     const id = url.searchParams.get("id");
-    if (id) await this.watch(id, true);
+    if (id?.startsWith("job_")) await watchJob(this.body, id, this.signal);
+    else if (id) await this.watch(id, true);
     else await this.start();
   }
 
@@ -130,11 +136,20 @@ class ImportPage {
     this.problem = errorNotice();
     const recent = h("section", { class: "recent" });
     replace(this.body, zone, this.problem, recent);
+    const read = async () => {
+      const [{ data }, jobs] = await Promise.all([
+        request("/import", { signal: this.signal }),
+        this.canRead ? jobsSection(this.signal) : null,
+      ]);
+      if (data.length) recent.setAttribute("aria-labelledby", "recent");
+      replace(
+        recent,
+        data.length ? [h("h2", { id: "recent" }, t.imports.recent), runTable(data, this.canRead ? read : null)] : null,
+        jobs,
+      );
+    };
     try {
-      const { data } = await request("/import", { signal: this.signal });
-      if (!data.length) return;
-      recent.setAttribute("aria-labelledby", "recent");
-      replace(recent, h("h2", { id: "recent" }, t.imports.recent), runTable(data));
+      await read();
     } catch (error) {
       showError(error);
     }
@@ -248,8 +263,13 @@ class ImportPage {
         class: isPrimary ? "primary" : null,
         disabled: Boolean(problem),
       });
-    const row = ({ heading, field, note, samples, warnings }) =>
-      h(
+    this.firstHeadings ??= columns.filter(({ field }) => !field).map(({ heading }) => heading);
+    const isFirst = ({ heading }) => this.firstHeadings.includes(heading);
+    const ordered = [...columns.filter(isFirst), ...columns.filter((column) => !isFirst(column))];
+    const row = ({ heading, field, note, samples: stored, warnings }) => {
+      const index = columns.findIndex((column) => column.heading === heading);
+      const samples = field ? stored : cellsOf(this.preview.rows, index);
+      return h(
         "tr",
         null,
         h("th", { scope: "row" }, userText(heading)),
@@ -284,6 +304,7 @@ class ImportPage {
           note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null,
         ),
       );
+    };
     replace(
       this.body,
       h(
@@ -317,7 +338,7 @@ class ImportPage {
                 { "aria-label": t.imports.fields },
                 "plain-table stack",
                 headingRow(t.imports.fieldColumns),
-                h("tbody", null, columns.map(row)),
+                h("tbody", null, ordered.map(row)),
               ),
             ]
           : null,
@@ -457,6 +478,12 @@ class ImportPage {
     const changeCount = run.created + run.updated;
     const url = `/import/${encodeURIComponent(run.id)}`;
     const cancel = button(t.cancel, () => runAction(cancel, () => request(url, { method: "DELETE" })));
+    const repair = button([icon("edit"), t.imports.repair.open], () =>
+      runAction(repair, async () => {
+        const id = await openRepair(run);
+        if (id) navigate(runUrl(id));
+      }),
+    );
     const problems = (part, count, title, kinds) =>
       kinds.length
         ? [
@@ -470,6 +497,7 @@ class ImportPage {
                   " ",
                   h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part]),
                 ),
+            part === "rejected" && canRepair(run) ? repair : null,
             problemList(kinds, placeOf(run)),
           ]
         : null;
@@ -518,7 +546,12 @@ class ImportPage {
           ? [
               changeCount
                 ? button(
-                    t.imports.importTested(formatNumber(changeCount), changeCount),
+                    t.imports.importTested(
+                      formatNumber(changeCount),
+                      changeCount,
+                      formatNumber(run.rejected),
+                      run.rejected,
+                    ),
                     (event) => this.send(false, event.currentTarget),
                     { class: "primary" },
                   )
@@ -526,6 +559,7 @@ class ImportPage {
               button(t.imports.changeSettings, () => this.showPreview()),
             ]
           : null,
+        isRunning || !this.canRead ? null : undoButton(run, () => this.watch(run.id, true)),
         isRunning
           ? null
           : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
@@ -540,8 +574,8 @@ class ImportPage {
 const runUrl = (id) => `/imports?id=${encodeURIComponent(id)}`;
 const runState = ({ state }) => stateBadge(state, t.imports.states[state] ?? state);
 
-/** The table of recent imports. */
-function runTable(runs) {
+/** The table of recent imports. Without `read()`, which reads them again, none can be undone. */
+function runTable(runs, read) {
   return tableBox(
     { class: "card table-wrap", "aria-labelledby": "recent" },
     "plain-table stack",
@@ -568,6 +602,7 @@ function runTable(runs) {
               : t.imports.counts(formatNumber(run.created), formatNumber(run.updated), formatNumber(run.rejected)),
           ),
           h("td", null, timeElement(formatDateTime(run.created_at), run.created_at)),
+          h("td", null, read ? undoButton(run, read) : null),
         ),
       ),
     ),
@@ -641,6 +676,9 @@ function readableSample(field, sample) {
   if (field === "accepts_marketing") return sample === "true" ? t.yes : t.no;
   return sample;
 }
+
+/** The first different values of a column, as the file has them. */
+const cellsOf = (rows, index) => [...new Set(rows.map((cells) => cells[index]).filter(Boolean))].slice(0, MAX_SAMPLES);
 
 const headingsOf = ({ columns }) => JSON.stringify(columns.map(({ heading }) => heading));
 

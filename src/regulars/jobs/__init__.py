@@ -1,0 +1,1 @@
+"""Jobs: bulk edits, and the undo of bulk edits and imports."""

@@ -1,0 +1,192 @@
+// The rejected rows of an import as a table to correct, with the reason at the cell. The corrected rows
+// are imported again.
+
+import { offlineError, readableMessage, uploadFile } from "./api.js";
+import { h, uniqueId, userText } from "./dom.js";
+import { formatNumber } from "./format.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { button, openDialog, showError, withBusy } from "./ui.js";
+
+const MAX_ROWS = 50;
+const MAX_BYTES = 512 * 1024;
+// The options of an import that apply to its corrected rows, too.
+const OPTIONS = ["match", "empty", "consent", "tags", "dates", "strict", "source", "no_email", "unknown"];
+const IGNORED_COLUMN = "-";
+
+/** Whether the rejected rows of an import can be corrected on the page: those of a file with headings. */
+export const canRepair = ({ rejected, recognised, options, dry_run: isDry, state }) =>
+  rejected > 0 && !isDry && state === "done" && recognised.format === "csv" && options?.header !== false;
+
+/** Reads the beginning of a file. Throws ApiError. */
+async function readBeginning(url) {
+  const response = await fetch(url, { credentials: "same-origin" }).catch(() => null);
+  if (!response?.ok) throw offlineError();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return { text, isWhole: true };
+    text += decoder.decode(value, { stream: true });
+    if (text.length > MAX_BYTES) {
+      reader.cancel();
+      return { text, isWhole: false };
+    }
+  }
+}
+
+/** The rows of a text of CSV: at most so many. */
+function parseCsv(text, delimiter, maxRows) {
+  const rows = [];
+  let row = [];
+  let cell = "";
+  let isQuoted = false;
+  for (let index = 0; index < text.length && rows.length < maxRows; index += 1) {
+    const character = text[index];
+    if (isQuoted) {
+      if (character !== '"') cell += character;
+      else if (text[index + 1] === '"') {
+        cell += character;
+        index += 1;
+      } else isQuoted = false;
+    } else if (character === '"' && cell === "") isQuoted = true;
+    else if (character === delimiter) {
+      row.push(cell);
+      cell = "";
+    } else if (character === "\n") {
+      rows.push([...row, cell.replace(/\r$/, "")]);
+      row = [];
+      cell = "";
+    } else cell += character;
+  }
+  return rows;
+}
+
+const writeCsv = (rows) =>
+  rows.map((row) => `${row.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(",")}\r\n`).join("");
+
+/** The messages of a row by the index of their column; -1 for those of the whole row. */
+function messagesByColumn(reason, headings) {
+  const found = headings
+    .flatMap((heading, column) => {
+      const index = ` ${reason}`.indexOf(` ${heading}: `);
+      return heading && index >= 0 ? [{ column, index, start: index + heading.length + 2 }] : [];
+    })
+    .sort((one, other) => one.index - other.index);
+  const messages = new Map();
+  const first = reason.slice(0, found[0]?.index ?? reason.length).trim();
+  if (first) messages.set(-1, first);
+  found.forEach(({ column, start }, index) => {
+    messages.set(column, reason.slice(start, found[index + 1]?.index ?? reason.length).trim());
+  });
+  return messages;
+}
+
+/** The parameters of the import of corrected rows: those of the first import, for this file. */
+function repairParams({ name, options, recognised, silent }, headings) {
+  const params = new URLSearchParams({
+    name: t.imports.repair.fileName(name),
+    format: "csv",
+    encoding: "utf-8",
+    delimiter: ",",
+    silent: String(silent),
+  });
+  for (const option of OPTIONS) if (options[option] ?? null) params.set(option, String(options[option]));
+  for (const heading of headings)
+    if (heading in recognised.columns)
+      params.append("map", `${heading}=${recognised.columns[heading] ?? IGNORED_COLUMN}`);
+  return params;
+}
+
+/**
+ * Opens the rejected rows of an import, to correct and import them. Resolves with the id of the new
+ * import, or null. Throws ApiError.
+ */
+export async function openRepair(run) {
+  const { text, isWhole } = await readBeginning(`/import/${encodeURIComponent(run.id)}/rejected`);
+  const [head, ...parsed] = parseCsv(text, run.recognised.delimiter ?? ",", MAX_ROWS + 2);
+  const headings = head.slice(1);
+  const rows = parsed.filter((row) => row.length === head.length).slice(0, MAX_ROWS);
+  const inputs = rows.map((row) =>
+    row
+      .slice(1)
+      .map((cell, column) =>
+        h("input", { type: "text", value: cell, "aria-label": headings[column], autocomplete: "off", dir: "auto" }),
+      ),
+  );
+  const cellOf = (input, message) => {
+    if (!message) return h("td", { "data-label": input.getAttribute("aria-label") }, input);
+    const problem = h("p", { class: "problem", id: uniqueId("problem") }, icon("warning"), h("span", null, message));
+    input.setAttribute("aria-describedby", problem.id);
+    input.setAttribute("aria-invalid", "true");
+    return h("td", { class: "wrong", "data-label": input.getAttribute("aria-label") }, h("div", null, input, problem));
+  };
+  const rowOf = (row, index) => {
+    const messages = messagesByColumn(readableMessage(row[0]), headings);
+    return h(
+      "tr",
+      null,
+      h(
+        "th",
+        { scope: "row" },
+        formatNumber(index + 1),
+        messages.has(-1) ? h("p", { class: "problem" }, messages.get(-1)) : null,
+      ),
+      inputs[index].map((input, column) => cellOf(input, messages.get(column))),
+    );
+  };
+  const rest = run.rejected - rows.length;
+  return openDialog(
+    t.imports.repair.title(formatNumber(rows.length), rows.length),
+    (close) => {
+      const submit = button(
+        t.imports.repair.submit(formatNumber(rows.length), rows.length),
+        () =>
+          withBusy(submit, async () => {
+            const content = writeCsv([headings, ...inputs.map((row) => row.map(({ value }) => value))]);
+            try {
+              const url = `/import?${repairParams(run, headings)}`;
+              const { id } = await uploadFile(url, new Blob([content]), { onProgress: () => {}, signal: null });
+              close(id);
+            } catch (error) {
+              showError(error);
+            }
+          }),
+        { class: "primary" },
+      );
+      return h(
+        "div",
+        null,
+        h("p", { class: "hint" }, t.imports.repair.hint),
+        rest > 0 || !isWhole ? h("p", { class: "notice" }, t.imports.repair.rest(formatNumber(rest), rest)) : null,
+        h(
+          "div",
+          { class: "table-wrap repair", tabindex: "0", role: "group", "aria-label": t.imports.repair.rows },
+          h(
+            "table",
+            { class: "plain-table stack" },
+            h(
+              "thead",
+              null,
+              h(
+                "tr",
+                null,
+                h("th", { scope: "col" }, t.imports.repair.row),
+                headings.map((heading) => h("th", { scope: "col" }, userText(heading))),
+              ),
+            ),
+            h("tbody", null, rows.map(rowOf)),
+          ),
+        ),
+        h(
+          "div",
+          { class: "row end" },
+          button(t.cancel, () => close()),
+          submit,
+        ),
+      );
+    },
+    { isWide: true },
+  );
+}

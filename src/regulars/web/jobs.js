@@ -1,0 +1,223 @@
+// Jobs: following one, undoing one, and their parts of the page of imports.
+
+import { runMutation, runQuery } from "./api.js";
+import { h, replace, userText } from "./dom.js";
+import { formatDateTime, formatNumber, timeElement } from "./format.js";
+import { navigate } from "./navigation.js";
+import { t } from "./texts.js";
+import {
+  askConfirmation,
+  button,
+  chip,
+  errorState,
+  headingRow,
+  runAction,
+  showError,
+  stateBadge,
+  tableBox,
+  toast,
+} from "./ui.js";
+
+const POLL_MS = 400;
+const LIST_SIZE = 50;
+const RUNNING_STATES = ["receiving", "pending", "running"];
+const JOB = `id kind state name dry_run silent total done changed unchanged rejected message undone_by undo_of
+  can_undo created_at(format: "ISO") actor { name } problems { message count examples }`;
+const UNDO = `mutation($id: ID!, $dryRun: Boolean) { undoJob(id: $id, dryRun: $dryRun) { ${JOB} } }`;
+/** The selection of a job. */
+export const JOB_FIELDS = JOB;
+
+const isRunning = ({ state }) => RUNNING_STATES.includes(state);
+const jobUrl = (id) => `/imports?id=${encodeURIComponent(id)}`;
+const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
+
+/**
+ * Waits for the end of a job, and returns it. `onProgress(job)` is called with each state of it; `more`
+ * is selected, too. Throws ApiError.
+ */
+export async function followJob(id, onProgress = (_job) => {}, more = "") {
+  for (;;) {
+    const { job } = await runQuery(`query($id: ID!) { job(id: $id) { ${JOB} ${more} } }`, { id }, { quiet: true });
+    onProgress(job);
+    if (!isRunning(job)) return job;
+    await wait(POLL_MS);
+  }
+}
+
+/** Undoes a job, with its progress in a message. */
+export async function undoNow(id) {
+  const progress = toast(t.jobs.undoing(formatNumber(0)), { isLasting: true });
+  try {
+    const { undoJob } = await runMutation(UNDO, { id });
+    const job = await followJob(undoJob.id, ({ done }) => progress.setText(t.jobs.undoing(formatNumber(done))));
+    showEnd(job, t.jobs.undone, job.problems.length ? t.jobs.someKept : "");
+  } catch (error) {
+    showError(error);
+  } finally {
+    progress.close();
+  }
+}
+
+/** Shows the end of a job in a message, with `rest` after the number of changed customers. */
+export function showEnd(job, text, rest, actions = []) {
+  const { changed, id, message, state } = job;
+  const isDone = state === "done";
+  toast(isDone ? text(formatNumber(changed), changed) + rest : t.jobs.failed(message ?? ""), {
+    isError: !isDone,
+    actions: [...actions, [t.jobs.show, () => navigate(jobUrl(id))]],
+    seconds: 20,
+  });
+}
+
+/** Shows what an undo of a job would keep, and undoes it after a confirmation. Resolves with whether it did. */
+async function askUndo(job) {
+  const progress = toast(t.jobs.undoCheck, { isLasting: true });
+  let tried;
+  try {
+    const { undoJob } = await runMutation(UNDO, { id: job.id, dryRun: true });
+    tried = await followJob(undoJob.id);
+  } finally {
+    progress.close();
+  }
+  const { changed, problems } = tried;
+  const text = [
+    h("p", null, changed ? t.jobs.undoChanges(formatNumber(changed), changed) : t.jobs.undoNothing),
+    problems.length ? [h("p", null, t.jobs.undoKeeps), reasons(problems), keptLink(tried)] : null,
+  ];
+  const isConfirmed = await askConfirmation(t.jobs.undoTitle(job.name), text, changed ? t.jobs.undoSubmit : null);
+  if (isConfirmed) await undoNow(job.id);
+  return isConfirmed;
+}
+
+const keptLink = ({ id, kind }) =>
+  h(
+    "p",
+    null,
+    h("a", { href: `/jobs/${id}/${kind === "undo" ? "kept" : "rejected"}`, download: true }, t.jobs.downloadKept),
+  );
+
+/** The problems of a job, each with its number of customers. A field has its label. */
+export const reasons = (problems) =>
+  h(
+    "ul",
+    { class: "problems" },
+    problems.map(({ message, count }) =>
+      h(
+        "li",
+        null,
+        readableReason(message),
+        " ",
+        h("span", { class: "hint" }, t.jobs.customersWith(formatNumber(count), count)),
+      ),
+    ),
+  );
+
+function readableReason(message) {
+  const [, name, rest] = message.match(/^([\w.]+): (.*)$/) ?? [];
+  return name ? [userText(t.fieldName(name)), ": ", rest] : message.replace(/`/g, "");
+}
+
+/** The button that undoes a job, or the state of one that was undone. `read()` is called after an undo. */
+export function undoButton(job, read) {
+  if (job.undone_by) return h("a", { href: jobUrl(job.undone_by) }, t.jobs.wasUndone);
+  if (!job.can_undo) return null;
+  const control = button(t.undo, () => runAction(control, async () => (await askUndo(job)) && read()), {
+    "aria-label": t.jobs.undoNamed(job.name),
+  });
+  return control;
+}
+
+/** The section with the latest bulk edits and undos; empty without any. Throws ApiError. */
+export async function jobsSection(signal) {
+  const { jobs } = await runQuery(
+    `{ jobs(first: ${LIST_SIZE}) { edges { node { ${JOB} } } } }`,
+    {},
+    { signal, quiet: true },
+  );
+  const shown = jobs.edges.map(({ node }) => node).filter(({ kind, dry_run: isDry }) => kind !== "import" && !isDry);
+  if (!shown.length) return null;
+  const section = h("section", { class: "recent", "aria-labelledby": "jobs" });
+  const read = async () => section.replaceWith(await jobsSection(signal));
+  const row = (job) =>
+    h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, h("a", { href: jobUrl(job.id) }, nameOf(job))),
+      h("td", null, stateOf(job)),
+      h("td", null, t.jobs.result(formatNumber(job.changed), job.rejected ? formatNumber(job.rejected) : "")),
+      h("td", null, timeElement(formatDateTime(job.created_at), job.created_at)),
+      h("td", null, undoButton(job, read)),
+    );
+  const label = { class: "card table-wrap", "aria-labelledby": "jobs" };
+  replace(
+    section,
+    h("h2", { id: "jobs" }, t.jobs.listTitle),
+    tableBox(label, "plain-table stack", headingRow(t.jobs.columns), h("tbody", null, shown.map(row))),
+  );
+  return section;
+}
+
+const stateOf = ({ state }) => stateBadge(state, t.imports.states[state] ?? state);
+
+/** Shows a job in a `body`, and its progress until it has ended or the `signal` is aborted. */
+export async function watchJob(body, id, signal) {
+  try {
+    await followJob(id, (job) => {
+      signal.throwIfAborted();
+      if (job) showJob(body, job, () => watchJob(body, id, signal));
+    });
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    replace(
+      body,
+      errorState(error, () => watchJob(body, id, signal)),
+    );
+  }
+}
+
+function showJob(body, job, read) {
+  const { dry_run: isDry, message, problems, state } = job;
+  const focused = document.activeElement;
+  const isActive = isRunning(job);
+  const figure = (name) => h("div", null, h("dt", null, t.jobs.outcomes[name]), h("dd", null, formatNumber(job[name])));
+  const cancel = button(t.cancel, () =>
+    runAction(cancel, () => runMutation("mutation($id: ID!) { cancelJob(id: $id) { id } }", { id: job.id })),
+  );
+  replace(
+    body,
+    h(
+      "section",
+      { class: "card", "aria-labelledby": "job" },
+      h("h2", { id: "job", tabindex: "-1" }, nameOf(job), isDry ? chip(t.imports.dryRun) : null),
+      h("p", null, stateOf(job), message && state === "failed" ? [" ", message] : null),
+      h(
+        "p",
+        { class: "hint" },
+        t.jobs.by(job.actor.name),
+        " · ",
+        timeElement(formatDateTime(job.created_at), job.created_at),
+      ),
+      isActive ? h("progress", { max: job.total || 1, value: job.done, "aria-label": t.jobs.progress }) : null,
+      h(
+        "dl",
+        { class: "tiles small" },
+        ["changed", "unchanged", ...(job.kind === "undo" ? [] : ["rejected"])].map(figure),
+      ),
+      problems.length
+        ? [
+            h("h3", null, job.kind === "undo" ? t.jobs.kept : t.jobs.notEdited),
+            reasons(problems),
+            isActive ? null : keptLink(job),
+          ]
+        : null,
+    ),
+    h(
+      "div",
+      { class: "row" },
+      isActive ? cancel : undoButton(job, read),
+      h("a", { class: "button plain", href: "/imports" }, t.jobs.toList),
+    ),
+  );
+  if (focused === document.body || !document.contains(focused)) body.querySelector("h2").focus({ preventScroll: true });
+}
