@@ -134,27 +134,28 @@ def test_a_sample_is_the_same_for_the_same_seed(database: str) -> None:
     with run_server(database) as server:
         for name in ("one", "two"):
             token = ok(database, "token", "create", "--account", name).strip()
-            query = """{ customers(first: 40) { edges { cursor node { email full_name tags custom
+            query = """{ accountSettings { currency } customers(first: 40) { edges { cursor node { email full_name tags custom
                 notes expenses orders_count created_at(format: "ISO") shipping_address { toString }
                 updated_at(format: "ISO") leads { subject created_at(format: "ISO") } summary {
                 visits orders { list { referrer order { name total test cancelled_at(format: "x")
-                net_payment financial_status } } } } } } } }"""
+                currency net_payment financial_status } } } } } } } }"""
             headers = {"Authorization": f"Bearer {token}"}
             sent = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers)
-            answers.append(sent.json()["data"]["customers"]["edges"])
+            answers.append(sent.json()["data"])
     assert answers[0] == answers[1]
-    for edge in answers[0]:
-        check_figures(edge["node"])
+    for edge in answers[0]["customers"]["edges"]:
+        check_figures(edge["node"], answers[0]["accountSettings"]["currency"])
 
 
-def check_figures(node: dict[str, object]) -> None:
-    """A customer's figures are those of its orders."""
+def check_figures(node: dict[str, object], currency: str) -> None:
+    """A customer's figures are those of its orders; amounts are those in the account's currency."""
     summary = node["summary"]
     assert isinstance(summary, dict)
     orders = [entry["order"] for entry in summary["orders"]["list"]]
     counted = [o for o in orders if not o["test"] and o["cancelled_at"] is None]
     assert node["orders_count"] == len(counted)
-    assert node["expenses"] == pytest.approx(sum(order["net_payment"] for order in counted))
+    amounts = [order["net_payment"] for order in counted if order["currency"] == currency]
+    assert node["expenses"] == pytest.approx(sum(amounts))
     for order in orders:
         if order["financial_status"] == "pending":
             assert order["net_payment"] == 0
