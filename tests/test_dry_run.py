@@ -228,6 +228,12 @@ ADDRESS_ENTRIES = node(
     default_shipping=st.booleans(),
 )
 
+PEOPLE = node(
+    {"name": st.sampled_from(["Ana", "Ben", ""])},
+    role=st.sampled_from(["owner", "support", "boss"]),
+    email=st.sampled_from([None, "ana@example.com", "nobody"]),
+)
+
 OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "createCustomer": st.fixed_dictionaries({"node": values(required=("email",))}),
     "updateCustomer": st.fixed_dictionaries(
@@ -344,6 +350,10 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "revokeToken": st.fixed_dictionaries({"id": POSITION}),
+    "invitePerson": st.fixed_dictionaries({"node": PEOPLE}),
+    "createSignInLink": st.fixed_dictionaries({"id": POSITION}),
+    "updatePerson": st.fixed_dictionaries({"id": POSITION, "node": PEOPLE}),
+    "removePerson": st.fixed_dictionaries({"id": POSITION}),
     "createSegment": st.fixed_dictionaries({"node": SEGMENTS}),
     "updateSegment": st.fixed_dictionaries({"node": SEGMENTS, "id": POSITION}),
     "deleteSegments": st.fixed_dictionaries({"items": st.lists(POSITION, max_size=2)}),
@@ -364,6 +374,9 @@ BEGINNING: Sequence[tuple[str, dict[str, Any]]] = [
     ("updateWebhook", {"id": 1, "node": {"type": "order/created"}}),
     ("createToken", {"node": {"name": "app", "scopes": ["customers"]}}),
     ("createToken", {"node": {"name": "other", "scopes": ["metrics"]}}),
+    ("invitePerson", {"node": {"name": "Ana", "role": "owner"}}),
+    ("invitePerson", {"node": {"name": "Ben"}}),
+    ("updatePerson", {"id": 1, "node": {"name": "Ben B."}}),
     ("createSegment", {"node": {"name": "vip", "query": "tag:vip"}}),
     ("createSegment", {"node": {"name": "no vip", "query": "-segment:vip"}}),
     ("updateSegment", {"id": 0, "node": {"name": "VIP"}}),
@@ -382,7 +395,7 @@ class MutationSequence:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._ids: dict[str, list[str]] = {
-            kind: [] for kind in ("Customer", "Webhook", "Token", "Segment")
+            kind: [] for kind in ("Customer", "Webhook", "Token", "Segment", "Person")
         }
         self._after: str | None = None
         self._delivery_count = 0
@@ -438,13 +451,22 @@ class MutationSequence:
             announced, written = (
                 {**answer["token"], "id": None} for answer in (announced, written)
             )
+        if name in ("invitePerson", "createSignInLink"):
+            assert announced["path"] == ""
+            assert written["path"].startswith("/sign-in#")
+            if name == "invitePerson":
+                assert announced["person"]["id"] == ""
+                announced["person"]["id"] = written["person"]["id"]
+            announced["path"] = written["path"]
         assert announced == written, name
 
     def _with_ids(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments with ids in place of positions."""
         if name in ("updateAddress", "deleteAddresses"):
             return dict(arguments)
-        kind = next((kind for kind in ("Webhook", "Token", "Segment") if kind in name), "Customer")
+        kinds = {"Webhook": "Webhook", "Token": "Token", "Segment": "Segment"}
+        kinds |= {"Person": "Person", "SignInLink": "Person"}
+        kind = next((kind for word, kind in kinds.items() if word in name), "Customer")
         result = dict(arguments)
         if "id" in result:
             result["id"] = self._id(kind, result["id"])
@@ -467,6 +489,8 @@ class MutationSequence:
         """Remembers the ids of an answer, and gives new webhooks a pending delivery."""
         if name == "createToken":
             self._ids["Token"].append(answer["token"]["id"])
+        elif name == "invitePerson":
+            self._ids["Person"].append(answer["person"]["id"])
         elif name == "createSegment":
             self._ids["Segment"].append(answer["id"])
         elif name == "createWebhook":

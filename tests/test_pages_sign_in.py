@@ -286,7 +286,9 @@ def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> No
             person.sign_in()
             page = person.page
             links = page.get_by_role("navigation").get_by_role("link")
-            expect(links).to_have_text(["Customers", "Segments", "Overview", "Trash", "Explorer"])
+            expect(links).to_have_text(
+                ["Customers", "Segments", "Tags", "Overview", "Trash", "Explorer"]
+            )
             expect(page.get_by_role("link", name="New customer")).to_have_count(0)
             person.open(f"/customers/{created['_id']}")
             expect(page.get_by_text("ana@example.com").first).to_be_visible()

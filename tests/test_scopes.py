@@ -49,12 +49,19 @@ UNRESTRICTED = {
     "accountSettings",
     "addressRules",
     "searchTerms",
+    "roles",
 }
 REQUIRED_SCOPES = {
     name: "orders:write" if name.startswith("record") else "webhooks"
     for name in NAMES
     if name.startswith("record") or "webhook" in name.lower()
-} | dict.fromkeys(("tokens", "createToken", "revokeToken"), "admin")
+} | dict.fromkeys(
+    (
+        *("tokens", "createToken", "revokeToken"),
+        *("people", "invitePerson", "createSignInLink", "updatePerson", "removePerson"),
+    ),
+    "admin",
+)
 REQUIRED_SCOPES["updateAccountSettings"] = "settings"
 REQUIRED_SCOPES |= dict.fromkeys(("job", "jobs"), "customers:write")
 # Fields whose values depend on the token.
@@ -308,6 +315,12 @@ PLAIN = {
     "createToken": "dryRun",
     "createToken.node": "expires_at name scopes",
     "revokeToken": "dryRun id",
+    "invitePerson": "dryRun",
+    "invitePerson.node": "email name role",
+    "createSignInLink": "dryRun id",
+    "updatePerson": "dryRun id",
+    "updatePerson.node": "email name role",
+    "removePerson": "dryRun id",
     "updateAccountSettings": "dryRun",
     "updateAccountSettings.node": "currency default_country expenses_currency identify_by trash_days",
     "emptyTrash": "items",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from regulars.core.roles import ROLES
 from regulars.customers import addresses
 from regulars.customers.fields import FIELDS
 from regulars.http.page_modules import DYNAMIC_IMPORT as _DYNAMIC_IMPORT
@@ -78,7 +79,6 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
     assert len(joined) > 14
     # Each of these is needed by one page only.
     parts = dict.fromkeys(("examples.js", "graphql.js"), "explorer.js")
-    parts["account-settings.js"] = "overview.js"
     parts["import-repair.js"] = "imports.js"
     parts |= dict.fromkeys(("filters.js", "query-terms.js"), "filter-bar.js")
     of_customers = [
@@ -355,7 +355,12 @@ GROUPS: dict[str, set[str] | None] = {
     "nav": set(re.findall(r'path: "/(\w+)".* icon:', MODULES["routes.js"])),
     "exporting.presetNames": {"newsletter", "all", "excel"},
     "overview.periods": {"week", "month", "quarter", "year"},
+    "navGroups": set(re.findall(r'group: "(\w+)"', MODULES["routes.js"])),
     "orders.columns": None,
+    "people.columns": None,
+    "people.permissions": set(ROLES),
+    "people.roles": set(ROLES),
+    "people.states": enum_values("PersonState"),
     "orders.financial": enum_values("OrderFinancialStatus"),
     "orders.fulfillment": enum_values("OrderFulfillmentStatus"),
     "timeline.actors": enum_values("ActorKind"),

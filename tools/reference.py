@@ -300,6 +300,16 @@ ERRORS = {
         "No valid token of the account has this id.",
         "Read the ids with the query `tokens`.",
     ),
+    "people_not_found": (
+        "200",
+        "No active person of the account has this id.",
+        "Read the ids with the query `people`.",
+    ),
+    "people_last_owner": (
+        "200",
+        "Without this person, no owner of the account would have signed in.",
+        "Make another person an owner first, who then signs in.",
+    ),
     "webhooks_duplicated": (
         "200",
         "A webhook of this type with this URL exists.",

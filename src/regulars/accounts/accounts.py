@@ -32,6 +32,7 @@ from regulars.store.tokens import (
     rename_token,
     revoke_token,
     token_by_hash,
+    token_by_id,
     tokens_of,
 )
 from regulars.store.writes import insert_one
@@ -137,6 +138,11 @@ def check_token_name(name: str) -> str:
     if not clean_name or error:
         raise AccountError(f"The token name {error or 'is empty. Enter a name.'}", "name")
     return clean_name
+
+
+def new_id() -> str:
+    """Return a new id of a token or a person, at random."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
 
 
 class Accounts:
@@ -258,7 +264,7 @@ class Accounts:
             message = "A token can only contain letters, digits and `-._~+/`, with `=` at its end."
             raise AccountError(message)
         clean_name = check_token_name(name)
-        token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+        token_id = new_id()
         stored_scopes = parse_scopes(scopes)
         stored = Token(
             token_id, account.name, clean_name, self._clock(), expires_at, None, stored_scopes
@@ -289,6 +295,12 @@ class Accounts:
     async def tokens_of(self, account_id: int) -> Sequence[Token]:
         """Return the tokens of an account, oldest first."""
         return _tokens(await self._store.fetch(tokens_of(), {"account_id": account_id}))
+
+    async def token(self, account_id: int, token_id: str) -> Token:
+        """Return a token of an account, also that of a person. It must exist."""
+        parameters = {"account_id": account_id, "token_id": token_id}
+        (token,) = _tokens(await self._store.fetch(token_by_id(), parameters))
+        return token
 
     async def revoke(self, token_id: str) -> None:
         """Revoke a token. Raises AccountError if it does not exist or is revoked already."""

@@ -22,13 +22,20 @@ class AccountDisabled(RegularsError):
 
 class Grant(NamedTuple):
     """The permissions of a token: an account and scopes. `default_country` is the country of phones
-    without a country code in the account."""
+    without a country code in the account. `is_person` says whether a person uses the token, and
+    `name` is then the person's."""
 
     account_id: int
     token_id: str
     name: str
     scopes: frozenset[str]
     default_country: str = ""
+    is_person: bool = False
+
+    @property
+    def actor_kind(self) -> str:
+        """Return the kind of the actor in the history, one of `ACTOR_KINDS`."""
+        return "person" if self.is_person else "token"
 
 
 class TokenCache:
@@ -81,7 +88,9 @@ def grant_of(row: Mapping[str, Any], now: int) -> Grant | None:
         raise AccountDisabled("The account is disabled.")
     scopes = granted(row["scopes"].split())
     country = load(row["settings"])[DEFAULT_COUNTRY.name] if row["settings"] else None
-    return Grant(row["account_id"], row["token_id"], row["name"], scopes, country or "")
+    is_person = row.get("person_id") is not None
+    token = (row["account_id"], row["token_id"], row["name"])
+    return Grant(*token, scopes, country or "", is_person)
 
 
 def hash_token(token: str) -> bytes:

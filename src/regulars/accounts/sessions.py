@@ -10,12 +10,15 @@ from regulars.accounts.grants import Grant, TokenCache, grant_of, hash_token
 from regulars.core.clock import now_ms
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
+from regulars.store.query import Statement
 from regulars.store.tokens import (
-    GRANT_COLUMNS,
+    SESSION_COLUMNS,
     delete_expired_sessions,
     end_session,
     extend_session,
     session_by_hash,
+    session_counts,
+    touch_tokens,
 )
 from regulars.store.writes import insert_one
 
@@ -52,14 +55,21 @@ class Sessions:
         """Begin a session with the code of a sign-in link, which works once. Return None if the
         code is unknown, used or expired. Raises AccountDisabled."""
         link = await self._load(code, LINK)
+        if link is None:
+            return None
+        # A person is active from the first sign-in, so its use is recorded at once.
+        now = self._clock()
+        use = {"used_ids": [link[1].token_id], "used_before": now, "used_at": now}
         # Of two concurrent requests, only one deletes the link.
-        if link is None or not await self._store.execute([(end_session(), _hash_of(code))]):
+        statements: list[Statement] = [(touch_tokens(), use), (end_session(), _hash_of(code))]
+        if not await self._store.execute(statements):
             return None
         return await self._begin(link[1]), link[1]
 
-    async def link(self, token_id: str) -> str:
-        """Create the code of a sign-in link for a token, valid for one hour and one session."""
-        return await self._create(LINK, token_id, LINK_MS)
+    async def link(self, token_id: str, duration_ms: int = LINK_MS) -> str:
+        """Create the code of a sign-in link for a token, valid for one session, and for one hour by
+        default."""
+        return await self._create(LINK, token_id, duration_ms)
 
     def cached_grant(self, secret: str) -> Grant | None:
         """Return the cached grant of a session, or None."""
@@ -108,12 +118,19 @@ class Sessions:
         if not rows:
             return None
         expires_at, *token = rows[0]
-        grant = grant_of(dict(zip(GRANT_COLUMNS, token, strict=True)), now)
+        grant = grant_of(dict(zip(SESSION_COLUMNS, token, strict=True)), now)
         return None if grant is None else (expires_at, grant)
 
 
 def _hash_of(secret: str) -> dict[str, bytes]:
     return {"hash": hash_token(secret)}
+
+
+async def count_sessions(store: Store, account_id: int, now: int) -> dict[str, int]:
+    """Return the number of sessions of each token of an account at `now`, in milliseconds since
+    1970. Tokens without sessions are left out."""
+    parameters = {"account_id": account_id, "kind": SESSION, "now": now}
+    return {row[0]: row[1] for row in await store.fetch(session_counts(), parameters)}
 
 
 async def delete_expired(store: Store, now: int) -> None:

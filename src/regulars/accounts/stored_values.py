@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from regulars.accounts.sessions import LINK, SESSION
+from regulars.core.roles import ROLES
 from regulars.core.scopes import SCOPES
 from regulars.core.stored_values import HASH, NOT_EMPTY, OBJECT, POSITIVE, TIME, Rule, one_of
 
@@ -22,6 +23,13 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "hash": HASH,
         "scopes": _SCOPES,
         **dict.fromkeys(("created_at", "expires_at", "revoked_at", "last_used_at"), TIME),
+    },
+    "people": {
+        "account_id": POSITIVE,
+        "name": NOT_EMPTY,
+        "email": NOT_EMPTY,
+        "role": one_of(*ROLES),
+        **dict.fromkeys(("created_at", "removed_at"), TIME),
     },
     "sessions": {
         "hash": HASH,

@@ -28,7 +28,7 @@ CODES.update(
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
                 *("tokens_not_found", "addresses_not_found", "jobs_not_found"),
-                "changes_not_found",
+                *("changes_not_found", "people_not_found"),
                 *("segments_not_found", "comments_not_found"),
             ),
             "CONFLICT": (
@@ -47,7 +47,7 @@ CODES.update(
                 *("errors_header_limit", "errors_receive_timeout", "errors_method"),
                 *("errors_invalid_query", "errors_invalid_cursor", "errors_page_size"),
                 "webhooks_version_error",
-                *("errors_limit", "errors_last_identifier"),
+                *("errors_limit", "errors_last_identifier", "people_last_owner"),
             ),
         }.items()
         for key in keys

@@ -74,10 +74,15 @@ class Connection:
     account: str | None
     database_url: str | None
 
+    @property
+    def server_url(self) -> str | None:
+        """The URL of the server, or None for a database."""
+        return self.url or (None if self.database_url else os.environ.get(URL_VARIABLE)) or None
+
     def run(self, work: Callable[[Client], Awaitable[T]]) -> T:
         """Call `work` with a client of the server or the database. Raises UsageError, StoreError,
         AccountError, ServerUnreachable and APIError."""
-        url = self.url or (None if self.database_url else os.environ.get(URL_VARIABLE))
+        url = self.server_url
         if not url:
             if self.token_file or self.insecure:
                 option = "--token-file" if self.token_file else "--insecure"

@@ -146,6 +146,12 @@ ENTRIES = (
         "Delete an account with everything in it.",
         "account_changes",
     ),
+    CommandEntry("people", ACCOUNTS, "Invite people to the pages, and change their roles."),
+    CommandEntry("people list", ACCOUNTS, "List the people of an account.", "people"),
+    CommandEntry("people invite", ACCOUNTS, "Invite a person, and print a sign-in link.", "people"),
+    CommandEntry("people link", ACCOUNTS, "Print a new sign-in link for a person.", "people"),
+    CommandEntry("people role", ACCOUNTS, "Change the role of a person.", "people"),
+    CommandEntry("people remove", ACCOUNTS, "Remove a person.", "people"),
     CommandEntry("token", ACCOUNTS, "Manage the tokens that give access to an account."),
     CommandEntry(
         "token create",

@@ -11,10 +11,9 @@ from regulars.store import LookupKeys
 
 
 class Origin(NamedTuple):
-    """The origin of a write, as the history stores it: the kind of the actor (`token`,
-    `command_line`, `inbound`, `import`, `system`, `segment`), its name, and the id of the request.
-    The changes of a silent write are sent to no webhook. `cause` is the id of the job that
-    writes."""
+    """The origin of a write, as the history stores it: the kind of the actor, one of `ACTOR_KINDS`,
+    its name, and the id of the request. The changes of a silent write are sent to no webhook.
+    `cause` is the id of the job that writes."""
 
     kind: str
     name: str
@@ -23,6 +22,7 @@ class Origin(NamedTuple):
     cause: str | None = None
 
 
+ACTOR_KINDS = ("token", "person", "command_line", "inbound", "import", "system", "segment")
 # The kind of an event of a shop.
 INBOUND = "inbound"
 COMMAND_LINE = Origin("command_line", "regulars")

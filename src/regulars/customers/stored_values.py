@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from regulars.core import fields as kinds
+from regulars.core.commands import ACTOR_KINDS
 from regulars.core.fields import Field
 from regulars.core.stored_values import (
     ARRAY,
@@ -51,7 +52,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "terms": {"term": NOT_EMPTY},
     "history": {
         "kind": one_of(*history.KINDS),
-        "actor_kind": one_of("token", "command_line", "inbound", "import", "system", "segment"),
+        "actor_kind": one_of(*ACTOR_KINDS),
         "at": TIME,
         "fields": OBJECT,
         "silent": FLAG,

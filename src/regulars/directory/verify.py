@@ -17,6 +17,7 @@ from regulars.core.packages import all_tables, parts
 from regulars.customers import address_book
 from regulars.customers.search import search_document
 from regulars.directory.address_checks import AddressCount
+from regulars.directory.credential_checks import problems_of_credentials
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
     AdditionalEmailCheck,
@@ -54,7 +55,7 @@ from regulars.store.tables import (
     inbox_keys,
     leads,
     orders,
-    sessions,
+    people,
     shop_ids,
     terms,
     tokens,
@@ -63,9 +64,10 @@ from regulars.store.tables import (
 )
 from regulars.trash.table import trash, trash_keys
 
-# The tables whose rows belong to an account. `_credentials` checks the account of a token.
+# The tables whose rows belong to an account. `credential_checks` checks tokens and people.
+_CREDENTIALS = (accounts, tokens, people)
 _OF_ACCOUNTS = [
-    table for table in all_tables() if "account_id" in table.c and table not in (accounts, tokens)
+    table for table in all_tables() if "account_id" in table.c and table not in _CREDENTIALS
 ]
 _CHECKS = {table: check for each in parts("checks", "CHECKS") for table, check in each.items()}
 _NOT_SHOWN = ("hash", "term", "key", "shop_id", "value")
@@ -127,7 +129,7 @@ class _Verifier:
         account_ids = self._identification.keys()
         finished = self._connection.execute(sa.select(compatibility.c.finished)).scalar()
         self._finished = str(finished or "")
-        self._report.add(self._credentials(account_ids))
+        self._report.add(problems_of_credentials(self._all, account_ids))
         for account_id in sorted(account_ids):
             counter_row = next(iter(list(self._all(counters, account_id))), None)
             if counter_row is None:
@@ -146,22 +148,6 @@ class _Verifier:
                 for row in self._connection.execute(account_ids_of_rows)
                 if row.account_id not in account_ids
             )
-
-    def _credentials(self, account_ids: Collection[int]) -> Iterator[str]:
-        """Yield the problems of tokens, sessions and the only row of `compatibility`."""
-        token_ids = set()
-        for row in self._all(tokens):
-            token_ids.add(row["token_id"])
-            if row["account_id"] not in account_ids:
-                yield f"token {row['token_id']}: the account {row['account_id']} is missing"
-        for row in self._all(sessions):
-            if row["token_id"] not in token_ids:
-                yield f"session: the token {row['token_id']} is missing"
-            if row["expires_at"] < row["created_at"]:
-                yield f"session of the token {row['token_id']}: it ends before it starts"
-        count = sum(1 for _ in self._all(compatibility))
-        if count != 1:
-            yield f"compatibility: it has {count} rows, not 1"
 
     def _others(self, account_id: int, counter_row: Row) -> Iterator[str]:
         """Yield the problems of an account's webhooks, imports, inbox and other records."""

@@ -36,14 +36,15 @@ class ForwardedRequest(NamedTuple):
     def encode(self) -> bytes:
         """Returns the request as a message."""
         headers = {name.decode(): value.decode("latin-1") for name, value in self.headers.items()}
-        grant = [*self.grant[:3], list(self.grant.scopes), self.grant.default_country]
+        # The scopes of a grant are the only value that is not JSON.
+        grant = [*self.grant[:3], list(self.grant.scopes), *self.grant[4:]]
         return _frame([self.number, grant, self.remaining_points, headers], self.body)
 
     @classmethod
     def decode(cls, head: list[Any], body: bytes) -> ForwardedRequest:
         """Returns the request in a message."""
-        number, (account_id, token_id, name, scopes, country), remaining_points, headers = head
-        grant = Grant(account_id, token_id, name, frozenset(scopes), country)
+        number, (account_id, token_id, name, scopes, *rest), remaining_points, headers = head
+        grant = Grant(account_id, token_id, name, frozenset(scopes), *rest)
         by_name = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
         return cls(number, grant, remaining_points, by_name, body)
 

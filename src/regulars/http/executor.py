@@ -195,7 +195,7 @@ class Executor:
             self._clock(),
             grant.scopes,
             token_id=grant.token_id,
-            origin=Origin("token", grant.name, request_id),
+            origin=Origin(grant.actor_kind, grant.name, request_id),
             default_country=grant.default_country,
         )
         key = headers.get(b"idempotency-key")

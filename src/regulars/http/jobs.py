@@ -75,7 +75,7 @@ class JobHandler(RouteHandler):
         _require(record, "POST", "Use POST to undo a job.")
         is_dry_run = parse_flag(parse_options(request, ("dry_run",)), "dry_run", False)
         await self._authorizer.charge(record, grant)
-        origin = Origin("token", grant.name, record.request_id.decode())
+        origin = Origin(grant.actor_kind, grant.name, record.request_id.decode())
         build = await undo_command(
             self._store, grant.account_id, job_id, origin, now_ms(), is_dry_run
         )

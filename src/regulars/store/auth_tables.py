@@ -37,6 +37,24 @@ tokens = table(
     sa.UniqueConstraint("hash", name="tokens_hash"),
 )
 
+# The people of the accounts. A person signs in with the links of a token of their own, whose secret
+# is discarded. Its scopes are those of the role, a key of `core/roles.py`, and it is revoked when
+# the person is removed. So the sessions of a person are those of this token.
+people = table(
+    "people",
+    sa.Column("person_id", Text, primary_key=True),
+    number("account_id"),
+    text("token_id"),
+    text("name"),
+    text("email", nullable=True),
+    text("role"),
+    number("created_at"),
+    number("removed_at", nullable=True),
+    sa.ForeignKeyConstraint(["token_id"], ["tokens.token_id"], ondelete="CASCADE"),
+    sa.UniqueConstraint("token_id", name="people_token"),
+    sa.Index("people_account", "account_id"),
+)
+
 # Which programs can work with the tables, in a single row: the version of the oldest program, and
 # the last version whose contract part is finished. `last_deleted_account` is the greatest id of a
 # deleted account: ids are not used again, because running servers cache values by account.

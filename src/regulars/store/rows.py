@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
+from regulars.store.auth_tables import accounts, compatibility, people, sessions, tokens
 from regulars.store.columns import Flag
 from regulars.store.query import Query, number
 from regulars.store.tables import counters, import_parts
 
 # Referenced tables come first. On Citus an account's rows need its counters.
-_FIRST = (accounts, tokens, sessions, counters)
+_FIRST = (accounts, tokens, people, sessions, counters)
 # `compatibility` describes a database itself and is not copied.
 _OWN = (*_FIRST, compatibility)
 

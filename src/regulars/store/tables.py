@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from regulars.store.auth_tables import accounts as accounts
 from regulars.store.auth_tables import compatibility as compatibility
+from regulars.store.auth_tables import people as people
 from regulars.store.auth_tables import sessions as sessions
 from regulars.store.auth_tables import tokens as tokens
 from regulars.store.columns import (

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
+from regulars.store.auth_tables import accounts, compatibility, people, sessions, tokens
+from regulars.store.people import is_of_person
 from regulars.store.query import Query, any_of, number
 
 TOKEN_COLUMNS = (
@@ -21,6 +22,7 @@ TOKEN_COLUMNS = (
     "last_used_at",
 )
 GRANT_COLUMNS = (*TOKEN_COLUMNS, "disabled_at", "settings")
+SESSION_COLUMNS = (*GRANT_COLUMNS, "person_id")
 # The columns of an account, in the order of `Account`.
 _ACCOUNT_COLUMNS = ("account_id", "name", "created_at", "disabled_at")
 
@@ -50,14 +52,22 @@ def _tokens() -> sa.Select[Any]:
 
 @cache
 def all_tokens() -> Query:
-    """Every token with its account's name, oldest first."""
-    return Query(_tokens())
+    """Every token with its account's name, oldest first; not those of people."""
+    return Query(_tokens().where(~is_of_person(tokens.c.token_id)))
 
 
 @cache
 def tokens_of() -> Query:
-    """An account's tokens with its name, oldest first."""
-    return Query(_tokens().where(tokens.c.account_id == number("account_id")))
+    """An account's tokens with its name, oldest first; not those of people."""
+    is_of_account = tokens.c.account_id == number("account_id")
+    return Query(_tokens().where(is_of_account, ~is_of_person(tokens.c.token_id)))
+
+
+@cache
+def token_by_id() -> Query:
+    """A token of an account with its name, also that of a person."""
+    is_of_account = tokens.c.account_id == number("account_id")
+    return Query(_tokens().where(is_of_account, tokens.c.token_id == sa.bindparam("token_id")))
 
 
 def _accounts() -> sa.Select[Any]:
@@ -101,11 +111,12 @@ def account_by_id() -> Query:
 @cache
 def session_by_hash() -> Query:
     """The session of a kind with a hash, unless it has expired at the time `now`: its expiry time,
-    and the columns of its token, as in `GRANT_COLUMNS`."""
+    and the columns of its token, as in `SESSION_COLUMNS`."""
     joined = sessions.join(tokens, tokens.c.token_id == sessions.c.token_id)
     joined = joined.join(accounts, accounts.c.account_id == tokens.c.account_id)
+    joined = joined.outerjoin(people, people.c.token_id == tokens.c.token_id)
     until = sessions.c.expires_at.label("until")
-    statement = sa.select(until, *_grant_columns()).select_from(joined)
+    statement = sa.select(until, *_grant_columns(), people.c.person_id).select_from(joined)
     return Query(
         statement.where(
             sessions.c.hash == sa.bindparam("hash"),
@@ -113,6 +124,19 @@ def session_by_hash() -> Query:
             sessions.c.expires_at > number("now"),
         )
     )
+
+
+@cache
+def session_counts() -> Query:
+    """The tokens of an account that have sessions at the time `now`, with their number."""
+    joined = sessions.join(tokens, tokens.c.token_id == sessions.c.token_id)
+    statement = sa.select(sessions.c.token_id, sa.func.count()).select_from(joined)
+    statement = statement.where(
+        tokens.c.account_id == number("account_id"),
+        sessions.c.kind == sa.bindparam("kind"),
+        sessions.c.expires_at > number("now"),
+    )
+    return Query(statement.group_by(sessions.c.token_id))
 
 
 @cache
@@ -147,16 +171,17 @@ def touch_tokens() -> Query:
 
 @cache
 def revoke_token() -> Query:
-    """Revoke a token, unless it is revoked."""
+    """Revoke a token, unless it is revoked or a person's."""
     statement = tokens.update().where(tokens.c.token_id == sa.bindparam("revoked_id"))
-    unrevoked = statement.where(tokens.c.revoked_at.is_(None))
+    unrevoked = statement.where(tokens.c.revoked_at.is_(None), ~is_of_person(tokens.c.token_id))
     return Query(unrevoked.values(revoked_at=number("revoked_at")))
 
 
 @cache
 def rename_token() -> Query:
-    """Rename a token."""
-    statement = tokens.update().where(tokens.c.token_id == sa.bindparam("renamed_id"))
+    """Rename a token, unless it is a person's."""
+    is_token = tokens.c.token_id == sa.bindparam("renamed_id")
+    statement = tokens.update().where(is_token, ~is_of_person(tokens.c.token_id))
     return Query(statement.values(name=sa.bindparam("new_name", type_=tokens.c.name.type)))
 
 

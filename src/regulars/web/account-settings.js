@@ -13,9 +13,12 @@ const CHANGE = `mutation($node: InputAccountSettings!) { updateAccountSettings(n
 
 /** A button for the settings, if the scopes of the person permit a change. */
 export const settingsButton = (scopes) =>
-  scopes.includes("settings") ? button([icon("edit"), t.account.title], (event) => edit(event.currentTarget)) : null;
+  scopes.includes("settings")
+    ? button([icon("edit"), t.account.title], (event) => editSettings(event.currentTarget))
+    : null;
 
-const edit = (control) =>
+/** Opens the form of the settings; `control` is the button that was pressed. */
+export const editSettings = (control) =>
   runAction(control, async () => {
     const { accountSettings: current } = await runQuery(READ);
     const fields = {

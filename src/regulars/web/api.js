@@ -12,10 +12,16 @@ const RETRYABLE_KEYS = ["errors_unavailable", "errors_idempotency_running", OFFL
 /** A message of the API for people: quotation marks instead of the backticks around values. */
 export const readableMessage = (message) => message.replace(/\u0060([^\u0060]*)\u0060/g, "“$1”");
 
+/** The message of an error. One about a scope says it in words, not by the names of the API. */
+function messageOf({ key, message }) {
+  const scope = key === "errors_scope" && message.match(/`(\S+)`/)?.[1];
+  return scope ? t.errors.scope(scope) : readableMessage(message);
+}
+
 /** The errors of a response, each with `message`, `key` and `extensions`. */
 export class ApiError extends Error {
   constructor(errors) {
-    const readable = errors.map((error) => ({ ...error, message: readableMessage(error.message) }));
+    const readable = errors.map((error) => ({ ...error, message: messageOf(error) }));
     super(readable.map((error) => error.message).join(" "));
     this.errors = readable;
   }

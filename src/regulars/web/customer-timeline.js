@@ -143,9 +143,10 @@ export class Timeline {
 
   /** Whether the person wrote a comment, or may change those of others. The server has the last word. */
   canEdit({ author }) {
-    const { scopes, token } = this.viewer;
+    const { scopes, token, person } = this.viewer;
     if (!this.canWrite) return false;
-    return scopes.includes("admin") || (author.kind === "token" && author.name === token.name);
+    const kind = person ? "person" : "token";
+    return scopes.includes("admin") || (author.kind === kind && author.name === token.name);
   }
 
   showMore(control) {

@@ -135,7 +135,7 @@ export function formatValue(value) {
   return userText(String(value));
 }
 
-/** The author of a change: the name of the token, or a program with its name in parentheses. */
+/** The author of a change: the name of the person or the token, or a program with its name in parentheses. */
 export function actorView({ kind, name }) {
   const program = t.timeline.actors[kind];
   return program ? [program, " (", userText(name), ")"] : userText(name);

@@ -5,7 +5,7 @@ import { selectRow, SORT_FIELDS } from "./fields.js";
 
 export const PAGE_SIZES = [25, 50, 100, 250];
 export const SORT_KEYS = ["id", ...SORT_FIELDS.map(({ name }) => name)];
-export const VIEWER = "viewer { account { _id name } token { id name } scopes }";
+export const VIEWER = "viewer { account { _id name } token { id name } person { id name role } scopes }";
 const query = () => `query($query: String, $segment: String, $first: Int, $after: String, $last: Int, $before: String) {
   customers(query: $query, segment: $segment, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {

@@ -1,6 +1,6 @@
 // The navigation bar: links to the pages, the account, and signing out.
 
-import { getViewer, signOut } from "./api.js";
+import { getViewer, resetViewer, signOut } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { icon } from "./icons.js";
 import { loadDocument } from "./navigation.js";
@@ -25,9 +25,10 @@ export function setRoutes(routes) {
 export const logo = (size) =>
   h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: size, height: size });
 
-/** Shows the bar for the person who is signed in. */
-export async function showNavigationBar() {
-  const { account, token, scopes } = await getViewer();
+/** Shows the bar for the person who is signed in; `isChanged` after a change of their name or role. */
+export async function showNavigationBar(isChanged = false) {
+  if (isChanged) resetViewer();
+  const { account, token, person, scopes } = await getViewer();
   accountName = account.name;
   const allowed = links.filter(({ scope }) => scope === null || scopes.includes(scope));
   const toggle = h(
@@ -52,7 +53,9 @@ export async function showNavigationBar() {
       h(
         "nav",
         { "aria-label": t.pages },
-        allowed.map(({ path, icon: name }) => h("a", { href: path }, icon(name), t.nav[path.slice(1)])),
+        linksOf(allowed, undefined),
+        groupOf("settings", [...linksOf(allowed, "settings"), scopes.includes("settings") ? settingsLink() : null]),
+        groupOf("developers", linksOf(allowed, "developers")),
       ),
       h(
         "div",
@@ -61,7 +64,8 @@ export async function showNavigationBar() {
           "div",
           null,
           userText(account.name, { class: "account" }),
-          h("span", { class: "token" }, userText(token.name)),
+          h("span", { class: "token" }, userText(person?.name ?? token.name)),
+          person ? h("span", { class: "token" }, t.people.roles[person.role] ?? person.role) : null,
         ),
         button([icon("sign_out"), t.signOut], (event) => leave(event.currentTarget), { class: "plain" }),
       ),
@@ -69,6 +73,29 @@ export async function showNavigationBar() {
   );
   markLink(markedPath);
 }
+
+const linksOf = (routes, group) =>
+  routes
+    .filter((route) => route.group === group)
+    .map(({ path, icon: name }) => h("a", { href: path }, icon(name), t.nav[path.slice(1)]));
+
+/** The settings of the account are a form, and no page. */
+const settingsLink = () =>
+  button([icon("edit"), t.accountLink], async (event) => {
+    const control = event.currentTarget;
+    const { editSettings } = await import("./account-settings.js");
+    await editSettings(control);
+  });
+
+const groupOf = (group, groupLinks) =>
+  groupLinks.some(Boolean)
+    ? h(
+        "div",
+        { role: "group", "aria-label": t.navGroups[group] },
+        h("p", { "aria-hidden": true }, t.navGroups[group]),
+        groupLinks,
+      )
+    : null;
 
 /** Removes the bar, because no session exists. */
 export function hideNavigationBar() {

@@ -4,7 +4,7 @@ import { show } from "./not-found.js";
 
 /**
  * Each route has a `path` and the module that shows it. `parent` is the link that the navigation
- * bar marks; a route with an `icon` has a link there, for tokens with the `scope`.
+ * bar marks; a route with an `icon` has a link there, in its `group` and for tokens with the `scope`.
  */
 export const ROUTES = [
   { path: "/sign-in", load: () => import("./sign-in.js") },
@@ -17,10 +17,11 @@ export const ROUTES = [
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
   { path: "/trash", load: () => import("./trash.js"), icon: "trash", scope: "customers:read" },
-  { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks" },
+  { path: "/people", load: () => import("./people.js"), icon: "customers", scope: "admin", group: "settings" },
+  { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks", group: "developers" },
   { path: "/webhooks/:number", load: () => import("./webhooks.js"), parent: "/webhooks" },
-  { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin" },
-  { path: "/explorer", load: () => import("./explorer.js"), icon: "code", scope: null },
+  { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin", group: "developers" },
+  { path: "/explorer", load: () => import("./explorer.js"), icon: "code", scope: null, group: "developers" },
 ];
 const NOT_FOUND = { path: null, load: async () => ({ show }) };
 

@@ -5,6 +5,7 @@ import { h, replace, userText } from "./dom.js";
 import { selectTimes } from "./fields.js";
 import { relativeTime, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
+import { secretView } from "./secret-view.js";
 import { t } from "./texts.js";
 import {
   button,
@@ -12,7 +13,6 @@ import {
   chip,
   showError,
   askConfirmation,
-  copyToClipboard,
   formField,
   headingRow,
   openFormDialog,
@@ -161,35 +161,7 @@ function create(scopes) {
         "mutation($node: InputToken!) { createToken(node: $node) { secret } }",
         { node },
       );
-      replace(form, secretView(createToken.secret, close));
+      replace(form, secretView(t.tokens.copyNow, t.tokens.secret, createToken.secret, close));
     },
-  );
-}
-
-function secretView(text, close) {
-  const input = h("input", {
-    type: "text",
-    readonly: true,
-    value: text,
-    class: "code",
-    "aria-label": t.tokens.secret,
-    onfocus: (event) => event.target.select(),
-  });
-  queueMicrotask(() => input.focus());
-  return h(
-    "div",
-    null,
-    h("p", { class: "notice" }, icon("key"), t.tokens.copyNow),
-    h(
-      "div",
-      { class: "row" },
-      input,
-      button([icon("copy"), t.copy], () => copyToClipboard(text)),
-    ),
-    h(
-      "div",
-      { class: "row end" },
-      button(t.done, () => close(true), { class: "primary" }),
-    ),
   );
 }

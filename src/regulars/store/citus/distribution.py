@@ -12,13 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
+from regulars.store.auth_tables import accounts, compatibility, people, sessions, tokens
 from regulars.store.tables import counters
 
 # Every server reads Alembic's own table.
 REFERENCE_TABLES = (
     "alembic_version",
-    *(table.name for table in (accounts, tokens, sessions, compatibility)),
+    *(table.name for table in (accounts, tokens, people, sessions, compatibility)),
 )
 _DISTRIBUTION_COLUMN = "account_id"
 

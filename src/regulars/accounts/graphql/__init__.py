@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from regulars.accounts.accounts import AccountError, Accounts, Token
+from regulars.accounts.graphql.people import PEOPLE_ROOTS, PEOPLE_TYPES, person_of_token
+from regulars.accounts.sessions import count_sessions
 from regulars.accounts.settings import change_settings, load_settings
 from regulars.api.context import Context
 from regulars.api.dry_run import ARGUMENT, report
@@ -62,7 +64,7 @@ async def load_token(env: Context, token_id: str) -> Mapping[str, Any] | None:
 
 
 def viewer(_layouts: Layouts) -> Resolve:
-    """Resolve the account, token and scopes of the request."""
+    """Resolve the account, token, person and scopes of the request."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         if not env.token_id:
@@ -71,9 +73,12 @@ def viewer(_layouts: Layouts) -> Resolve:
                 "has none. Select `account`, or use --url with a token."
             )
             raise Rejected(InvalidInput(message, ("viewer",)))
-        (token,) = await _load_tokens(env, env.token_id)
-        scopes = [name for name in SCOPES if name in env.scopes]
-        return {"account": await load_account(env), "token": token, "scopes": scopes}
+        return {
+            "account": await load_account(env),
+            "token": await _own_token(env),
+            "person": await person_of_token(env),
+            "scopes": [name for name in SCOPES if name in env.scopes],
+        }
 
     return resolve
 
@@ -174,11 +179,28 @@ def _accounts(env: Context) -> Accounts:
 async def _load_tokens(env: Context, token_id: str | None = None) -> list[Mapping[str, Any]]:
     """Return the account's tokens, or the one with an id."""
     stored = await _accounts(env).tokens_of(env.account_id)
-    return [_row(token, env.now) for token in stored if token_id in (None, token.token_id)]
+    counts = await count_sessions(env.directory.store, env.account_id, env.now)
+    return [
+        _row(token, env.now, counts.get(token.token_id, 0))
+        for token in stored
+        if token_id in (None, token.token_id)
+    ]
 
 
-def _row(token: Token, now: int) -> Mapping[str, Any]:
-    return {**asdict(token), "scopes": token.scopes.split(), "state": token.state(now)}
+async def _own_token(env: Context) -> Mapping[str, Any]:
+    """Return the token of the request, also that of a person."""
+    token = await _accounts(env).token(env.account_id, env.token_id)
+    counts = await count_sessions(env.directory.store, env.account_id, env.now)
+    return _row(token, env.now, counts.get(env.token_id, 0))
+
+
+def _row(token: Token, now: int, session_count: int = 0) -> Mapping[str, Any]:
+    return {
+        **asdict(token),
+        "scopes": token.scopes.split(),
+        "state": token.state(now),
+        "session_count": session_count,
+    }
 
 
 def _parse_expiry(text: str | None, now: int) -> int | None:
@@ -207,6 +229,7 @@ def _roots(_page_size: int) -> Mapping[str, Root]:
         "updateAccountSettings": Root(update_settings, needs(SETTINGS), price_of_write),
         "createToken": Root(create_token, needs(ADMIN), price_of_write),
         "revokeToken": Root(revoke_token, needs(ADMIN), price_of_write),
+        **PEOPLE_ROOTS,
     }
 
 
@@ -216,6 +239,7 @@ API = ApiPart(
             {
                 "account": Nested(("account",)),
                 "token": Nested(("token",)),
+                "person": Nested(("person",)),
                 "scopes": Value(("scopes",)),
             },
             has_dict_rows=True,
@@ -241,7 +265,7 @@ API = ApiPart(
         "Token": TypeBinding(
             {
                 "id": Value(("token_id",)),
-                **{name: Value((name,)) for name in ("name", "scopes", "state")},
+                **{name: Value((name,)) for name in ("name", "scopes", "state", "session_count")},
                 **{
                     name: timestamp_of(name)
                     for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
@@ -252,6 +276,7 @@ API = ApiPart(
         "CreatedToken": TypeBinding(
             {"secret": Value(("secret",)), "token": Nested(("token",))}, has_dict_rows=True
         ),
+        **PEOPLE_TYPES,
         "TokenScope": TypeBinding(
             {name: Value((name,)) for name in ("name", "description")}, has_dict_rows=True
         ),
