@@ -38,7 +38,9 @@ assert _MUTATION
 MUTATIONS = _MUTATION.fields
 # They send an event to a URL. They write no object that a response could show.
 ONLY_SEND = {"retryWebhookDelivery", "testWebhook"}
-WRITES = {name: field for name, field in MUTATIONS.items() if name not in ONLY_SEND}
+# They start and stop jobs. A dry run is a job that changes no customer (`test_jobs`).
+JOBS = {"updateCustomers", "undoJob", "cancelJob"}
+WRITES = {name: field for name, field in MUTATIONS.items() if name not in ONLY_SEND | JOBS}
 
 TABLES = customers.metadata.sorted_tables
 # Every value is chosen by the test, so the responses to two requests can be equal.
@@ -234,6 +236,13 @@ PEOPLE = node(
     email=st.sampled_from([None, "ana@example.com", "nobody"]),
 )
 
+COMMENTS = node(
+    {},
+    text=st.sampled_from(["Call back", "Called", ""]),
+    pinned=st.booleans(),
+    private=st.booleans(),
+)
+
 OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "createCustomer": st.fixed_dictionaries({"node": values(required=("email",))}),
     "updateCustomer": st.fixed_dictionaries(
@@ -316,6 +325,7 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
                 customer=st.sampled_from([{"_id": 1}, {"external_id": {"id": "1"}}]),
                 phone=PHONES,
                 created_at=st.sampled_from(["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]),
+                currency=st.sampled_from(["EUR", "JPY"]),
             )
         }
     ),
@@ -323,6 +333,17 @@ OPERATIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"node": node({"email": EMAILS, "message": st.sampled_from(["Hello", "?"])}, phone=PHONES)}
     ),
     "recordVisit": st.fixed_dictionaries({"id": POSITION}),
+    "addComment": st.fixed_dictionaries({"customer": POSITION, "node": COMMENTS}),
+    "updateComment": st.fixed_dictionaries({"id": POSITION, "node": COMMENTS}),
+    "deleteComments": st.fixed_dictionaries({"items": st.lists(POSITION, max_size=2)}),
+    "revertChange": st.fixed_dictionaries(
+        {
+            "sequence": st.integers(1, 20),
+            "fields": st.sampled_from([None, ["first_name"], ["nothing"]]),
+            "force": st.booleans(),
+            "ifVersion": VERSION,
+        }
+    ),
     "createWebhook": st.fixed_dictionaries({"node": node({"type": EVENT_TYPES, "url": URLS})}),
     "updateWebhook": st.fixed_dictionaries(
         {
@@ -377,6 +398,7 @@ BEGINNING: Sequence[tuple[str, dict[str, Any]]] = [
     ("invitePerson", {"node": {"name": "Ana", "role": "owner"}}),
     ("invitePerson", {"node": {"name": "Ben"}}),
     ("updatePerson", {"id": 1, "node": {"name": "Ben B."}}),
+    ("addComment", {"customer": 0, "node": {"text": "Call back"}}),
     ("createSegment", {"node": {"name": "vip", "query": "tag:vip"}}),
     ("createSegment", {"node": {"name": "no vip", "query": "-segment:vip"}}),
     ("updateSegment", {"id": 0, "node": {"name": "VIP"}}),
@@ -395,7 +417,7 @@ class MutationSequence:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._ids: dict[str, list[str]] = {
-            kind: [] for kind in ("Customer", "Webhook", "Token", "Segment", "Person")
+            kind: [] for kind in ("Customer", "Webhook", "Token", "Segment", "Person", "Comment")
         }
         self._after: str | None = None
         self._delivery_count = 0
@@ -464,14 +486,14 @@ class MutationSequence:
         """Returns the arguments with ids in place of positions."""
         if name in ("updateAddress", "deleteAddresses"):
             return dict(arguments)
-        kinds = {"Webhook": "Webhook", "Token": "Token", "Segment": "Segment"}
+        kinds = {kind: kind for kind in ("Webhook", "Token", "Segment", "Comment")}
         kinds |= {"Person": "Person", "SignInLink": "Person"}
         kind = next((kind for word, kind in kinds.items() if word in name), "Customer")
         result = dict(arguments)
         if "id" in result:
             result["id"] = self._id(kind, result["id"])
         if "customer" in result:
-            result["customer"] = self._id(kind, result["customer"])
+            result["customer"] = self._id("Customer", result["customer"])
         if "items" in result:
             result["items"] = [self._id(kind, position) for position in result["items"]]
         if "nodes" in result:
@@ -491,6 +513,8 @@ class MutationSequence:
             self._ids["Token"].append(answer["token"]["id"])
         elif name == "invitePerson":
             self._ids["Person"].append(answer["person"]["id"])
+        elif name == "addComment":
+            self._ids["Comment"].append(answer["id"])
         elif name == "createSegment":
             self._ids["Segment"].append(answer["id"])
         elif name == "createWebhook":

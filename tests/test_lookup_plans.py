@@ -50,6 +50,9 @@ LOOKUPS = LookupKeys(
     account_settings=[True],
     all_segments=[True],
     changed_orders=["#7"],
+    comment_ids=[7],
+    commented_customers=[7],
+    commented_shop_ids=["cus_7"],
     customer_ids=[7],
     email_keys=["c7@x.test"],
     evaluated_customers=[7],
@@ -198,6 +201,13 @@ async def add_rows(url: str) -> None:
         SELECT account_id, :segment, customer_id, 1 FROM customers"""
     )
     await store.execute([(Query(members), {"segment": number}) for number in (1, 2)])
+    comments = sa.text(
+        """INSERT INTO comments (account_id, comment_id, customer_id, text, private, edited,
+        token_id, actor_kind, actor, created_at, updated_at)
+        SELECT account_id, customer_id, customer_id, 'Call back', false, false, 't', 'token', 't',
+        1, 1 FROM customers"""
+    )
+    await store.execute([(Query(comments), {})])
     others = "SELECT account_id, 'other.' || email_key, customer_id FROM customers"
     await store.execute([(Query(sa.text(f"INSERT INTO additional_emails {others}")), {})])
     await store.close()

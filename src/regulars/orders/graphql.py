@@ -44,9 +44,11 @@ from regulars.graphql import (
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
 from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
 from regulars.orders.statistics import Period
+from regulars.orders.values import is_counted
 from regulars.store import Row
+from regulars.store.relations import ORDERS as ORDERS_OF
 from regulars.store.spend import spend_of_each
-from regulars.store.tables import MONEY_SCALE
+from regulars.store.tables import MONEY_SCALE, orders
 from regulars.store.tokens import account_settings_of
 
 
@@ -142,8 +144,12 @@ LEAD = TypeBinding(
 async def _spend_of_each(env: Context, ids: list[int], _layout: Layout) -> Sequence[Sequence[Any]]:
     """Return what each customer has spent: the account's currency first, then by amount."""
     store, account = env.directory.store, {"account_id": env.account_id}
-    parameters = {**account, "recounted_ids": list(dict.fromkeys(ids))}
-    rows = await store.fetch(spend_of_each(), parameters, is_long=True)
+    drafts = env.draft.rows.get(orders, {}).values() if env.draft else ()
+    drafted = {order["customer_id"] for order in drafts if order}.intersection(ids)
+    parameters = {**account, "recounted_ids": list(set(ids) - drafted)}
+    rows = [*await store.fetch(spend_of_each(), parameters, is_long=True)]
+    if drafted:
+        rows += await _spend_with_drafts(env, sorted(drafted))
     if len(rows) > env.directory.limits.list_rows:
         raise CostLimitError(len(rows), env.directory.limits.list_rows)
     currency = None
@@ -154,6 +160,23 @@ async def _spend_of_each(env: Context, ids: list[int], _layout: Layout) -> Seque
     for row in sorted(rows, key=lambda row: (row[1] != currency, -row[2], row[1])):
         found.setdefault(row[0], []).append(dict(zip(_SPEND, row, strict=True)))
     return [found.get(number, ()) for number in ids]
+
+
+async def _spend_with_drafts(env: Context, ids: list[int]) -> list[tuple[Any, ...]]:
+    """Return the rows of `spend_of_each` for customers of orders that a dry run would write."""
+    columns = ("currency", "net_payment", "created_at", "test", "cancelled_at")
+    listed = await env.directory.rows_of_each(ORDERS_OF, env.account_id, ids, columns)
+    if (count := sum(map(len, listed))) > env.directory.limits.list_rows:
+        raise CostLimitError(count, env.directory.limits.list_rows)
+    rows = []
+    for customer_id, values in zip(ids, listed, strict=True):
+        counted = [row for v in values if is_counted(row := dict(zip(columns, v, strict=True)))]
+        for currency in {row["currency"] for row in counted}:
+            spent = [row for row in counted if row["currency"] == currency]
+            times = [row["created_at"] for row in spent]
+            amount = sum(row["net_payment"] for row in spent)
+            rows.append((customer_id, currency, amount, len(spent), min(times), max(times)))
+    return rows
 
 
 _SPEND = ("customer_id", "currency", "amount", "orders_count", "first_order_at", "last_order_at")
