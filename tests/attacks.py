@@ -590,6 +590,8 @@ PAGES = (
     "/tokens",
     "/explorer",
     "/overview",
+    "/tags",
+    "/people",
     "/assets/{version}/{name}",
 )
 
@@ -985,7 +987,7 @@ document(
 
 COST = "cost"
 HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
-ON_A_PAGE = "customers, changes, deliveries, orders, leads or tags on a page"
+ON_A_PAGE = "customers, changes, deliveries, orders, leads, comments or tags on a page"
 document(
     "page: the largest",
     ON_A_PAGE,
@@ -1381,6 +1383,78 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.graphql("{ tags(first: 250) { edges { node { name customers_count } } } }", {}, token)
     rules = join(50, lambda i: f'a{i}: addressRules(country: "BR") {{ states {{ name }} labels }}')
     target.graphql(f"{{ {rules} }}", {}, token)
+
+
+@case(
+    "comments",
+    "comments of a customer",
+    "characters of a comment",
+    ON_A_PAGE,
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    """Long comments in many mutations and many documents, and pages of the comments of many
+    customers."""
+    create = """mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"""
+    _, created = target.graphql(create, {"e": f"c{number}x{time.time_ns()}@example.com"}, token)
+    ids = re.findall(r'"id":"([^"]+)"', created.decode())
+    customer_id = ids[0] if ids else "Q3VzdG9tZXI6MQ=="
+    add = join(
+        50, lambda i: f"a{i}: addComment(customer: $id, node: {{text: $t, pinned: true}}) {{ id }}"
+    )
+    for text in ("x", text_with_marks(65_535), "l\n" * 32_000, "x" * 400_000):
+        document = f"mutation($id: ID!, $t: String!) {{ {add} }}"
+        target.graphql(document, {"id": customer_id, "t": text}, token)
+    comments = "comments(first: 250) { totalCount edges { node { text author { name } } } }"
+    for read in (
+        f"node(id: $id) {{ ... on Customer {{ {comments} }} }}",
+        f"customers(first: 250) {{ edges {{ node {{ {comments} }} }} }}",
+    ):
+        target.graphql(f"query($id: ID) {{ {read} }}", {"id": customer_id}, token)
+    delete = "mutation($ids: [ID!]!) { deleteComments(items: $ids) }"
+    for count in (250, 1_000):
+        target.graphql(delete, {"ids": [f"{n}" for n in range(count)]}, token)
+
+
+@case(
+    "jobs",
+    "jobs of an account that wait or run",
+    "ids of `updateCustomers`",
+    "characters of an edit of `updateCustomers`",
+    routes=("/api/v2", "/jobs", "/jobs/{job}", "/jobs/{job}/{part}"),
+    stranger=False,
+)
+def _(target: Target, number: int, token: str | None) -> None:
+    """Edits at their limits and beyond them, their previews and undos, and more jobs than an account
+    can have."""
+    document = """mutation($q: String, $i: [ID!], $n: InputUpdateCustomer, $t: [String!], $dry: Boolean) {
+        updateCustomers(query: $q, items: $i, node: $n, addTags: $t, dryRun: $dry) {
+          id preview { fields { name before after } } } }"""
+    long = text_with_marks(65_000)
+    edits: list[dict[str, Any]] = [
+        {"q": "", "n": {"notes": long}, "dry": True},
+        {"q": "", "t": [f"t{n}" for n in range(250)], "dry": True},
+        {"q": "", "n": {"custom": {f"k{n}": long[:100] for n in range(600)}}, "dry": True},
+        {"q": "", "n": {"notes": long, "custom": {"k": long}}, "dry": True},
+        {"i": [f"{n}" for n in range(1, 1_001)], "t": [f"job{number}"]},
+        {"i": [f"{n}" for n in range(1, 1_002)], "t": ["x"]},
+        *({"q": "tag:none", "t": ["x"]} for _ in range(12)),
+    ]
+    jobs: list[str] = []
+    for edit in edits:
+        _, answer = target.graphql(document, edit, token)
+        jobs += re.findall(r'"id":"(job_[^"]+)"', answer.decode())
+    listed = "jobs(first: 250) { edges { node { id problems { message } preview { fields { name } } } } }"
+    target.graphql(f"{{ {listed} }}", {}, token)
+    undo = join(10, lambda i: f"a{i}: undoJob(id: $id, dryRun: true) {{ id }}")
+    for job in jobs[:3]:
+        target.graphql(f"mutation($id: ID!) {{ {undo} }}", {"id": job}, token)
+        for path in (f"/jobs/{job}", f"/jobs/{job}/rejected", f"/jobs/{job}/kept", "/jobs"):
+            target.ask("GET", path, token=token)
+    for job in jobs:
+        target.graphql("mutation($id: ID!) { cancelJob(id: $id) { id } }", {"id": job}, token)
+    for path in ("/jobs/" + "x" * 10_000, "/jobs/../kept", "/jobs?first=100000000"):
+        target.ask("GET", path, token=token)
 
 
 @case("lists of values in variables", VALUES, ALL_VALUES, "body", stranger=False)
