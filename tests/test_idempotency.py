@@ -15,6 +15,7 @@ from regulars.core.idempotency_records import RETENTION_MS
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.values import clean_values
 from regulars.directory.decide import decide
+from regulars.directory.entities import ENTITIES
 from regulars.store import Changes, LookupKeys, Row, State, Store
 from regulars.store.query import Query
 from regulars.store.tables import idempotency_records
@@ -178,7 +179,7 @@ def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
 def decide_one(
     create_customer: CreateCustomer, idempotency_records: list[Row]
 ) -> tuple[object, Changes]:
-    counters = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
+    counters = dict.fromkeys(ENTITIES.counters, 0)
     outcomes, changes = decide(
         1, [create_customer], State(counters, {"receipts": idempotency_records})
     )
