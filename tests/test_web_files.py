@@ -16,13 +16,14 @@ from regulars.core.roles import ROLES
 from regulars.customers import addresses
 from regulars.customers.fields import FIELDS
 from regulars.http.page_modules import DYNAMIC_IMPORT as _DYNAMIC_IMPORT
-from regulars.http.pages import Pages, minify, read_sources, serve
+from regulars.http.pages import Pages, minify, read_sources, read_translations, serve
 from regulars.store.imports import PENDING, RECEIVING, RUNNING
 from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
 from regulars.webhooks.filters import FILTERS
 
 PACKAGE = files("regulars")
-FILES = {file.name: file.read_text(encoding="utf-8") for file in PACKAGE.joinpath("web").iterdir()}
+FILES = read_sources()
+TRANSLATIONS = read_translations()
 MODULES = {name: text for name, text in FILES.items() if name.endswith(".js")}
 _IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 

@@ -1,7 +1,8 @@
 """Serves the web pages: one HTML page and its assets (CSS, JavaScript and SVG).
 
 The files are read once, when the server starts. The URLs of assets contain a hash of all contents,
-so that a browser caches them indefinitely and revalidates only the page.
+so that a browser caches them indefinitely and revalidates only the page. The URLs also name the
+language: the module of the texts is another one for each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 
 import brotli
@@ -23,6 +25,7 @@ from starlette.responses import Response
 
 from regulars.customers.fields import described
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
+from regulars.http.languages import DEFAULT_LANGUAGE, RIGHT_TO_LEFT, choose_language
 from regulars.http.messages import SECURITY, choose_request_id, index_headers
 from regulars.http.page_modules import join_modules
 from regulars.http.route_handler import build_error_response
@@ -35,6 +38,9 @@ _ROUTES = "routes.js"
 # data, which is loaded before the others.
 _ENTRY, _FIRST_PAGE, _FIRST_REQUEST = "app.js", "customers.js", "list-query.js"
 _FIELDS = "fields.js"
+# The module of the texts, and the folder of its translations, as in `fr.js`.
+_TEXTS = "texts.js"
+_LANGUAGES = "languages"
 # A comma after the last item of several lines.
 _TRAILING_COMMA = re.compile(rb",(?=\s*\n\s*[)\]}])")
 _ROUTE_PATH = re.compile(r'\bpath:\s*"(/[^"]*)"')
@@ -75,51 +81,106 @@ class _File:
         }
 
 
+class Translation:
+    """The files of the pages in one language. All but those of the first language are built when
+    they are needed first."""
+
+    def __init__(self, language: str, sources: Mapping[str, str]) -> None:
+        self.language = language
+        self._sources = sources
+
+    @cached_property
+    def contents(self) -> Mapping[str, bytes]:
+        served = serve(self._sources)
+        return {name: minify(name, text.encode()) for name, text in served.items()}
+
+    @cached_property
+    def assets(self) -> Mapping[str, _File]:
+        return {
+            name: _build_file(name, content, _IMMUTABLE)
+            for name, content in self.contents.items()
+            if name != _PAGE
+        }
+
+    def page(self, base: str, gravatar: bool) -> _File:
+        """Returns the page, whose assets have the URL `base`."""
+        values = {
+            "language": self.language,
+            "direction": "rtl" if self.language in RIGHT_TO_LEFT else "ltr",
+            "assets": base,
+            "gravatar": _GRAVATAR if gravatar else "",
+        }
+        text = self._sources[_PAGE]
+        for name, value in values.items():
+            text = text.replace(f"{{{{{name}}}}}", value)
+        return _build_file(_PAGE, text.encode(), _REVALIDATED)
+
+
 class Pages:
     """Serves the page and its assets. `gravatar` permits the page to load pictures from
     Gravatar."""
 
     def __init__(self, gravatar: bool) -> None:
         sources = read_sources()
-        routes = _ROUTE_PATH.findall(sources[_ROUTES])
-        contents = {name: minify(name, text.encode()) for name, text in serve(sources).items()}
+        texts = {DEFAULT_LANGUAGE: sources[_TEXTS], **read_translations()}
+        translations = {
+            language: Translation(language, {**sources, _TEXTS: text})
+            for language, text in texts.items()
+        }
+        contents = translations[DEFAULT_LANGUAGE].contents
         digest = hashlib.sha256()
         for name in sorted(contents):
             digest.update(b"%s\0%d\0%s" % (name.encode(), len(contents[name]), contents[name]))
-        self._version = digest.hexdigest()[:16]
+        for language in sorted(texts):
+            digest.update(f"{language}\0{texts[language]}\0".encode())
+        version = digest.hexdigest()[:16]
         # The paths of the pages in the syntax of Starlette: `/webhooks/{number}`.
-        self.paths = ["/", *(re.sub(r":(\w+)", r"{\1}", path) for path in routes)]
-        page = contents.pop(_PAGE).decode()
-        page = page.replace("{{assets}}", f"{ASSETS}/{self._version}")
-        page = page.replace("{{gravatar}}", _GRAVATAR if gravatar else "")
-        self._page = _build_file(_PAGE, page.encode(), _REVALIDATED)
-        self._page.compress()
-        self._assets = {
-            name: _build_file(name, content, _IMMUTABLE) for name, content in contents.items()
+        paths = _ROUTE_PATH.findall(sources[_ROUTES])
+        self.paths = ["/", *(re.sub(r":(\w+)", r"{\1}", path) for path in paths)]
+        # By the name of the folder of the assets.
+        self._translations = {f"{version}-{code}": each for code, each in translations.items()}
+        # By language.
+        self._pages = {
+            each.language: each.page(f"{ASSETS}/{folder}", gravatar)
+            for folder, each in self._translations.items()
         }
+        self._pages[DEFAULT_LANGUAGE].compress()
         self._security_headers = _build_security_headers(gravatar)
 
     async def page(self, request: Request) -> Response:
-        """Returns the page. Its script renders the view for the path."""
-        return self._respond(request, self._page)
+        """Returns the page, in the language of the person or the browser. Its script renders the
+        view for the path."""
+        return self._respond_page(request)
 
     def not_found_page(self, request: Request) -> Response | None:
         """Returns the page with status 404 for a browser, and None for other clients."""
         if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
             return None
-        response = self._respond(request, self._page)
+        response = self._respond_page(request)
         response.status_code = 404
         return response
 
+    def _respond_page(self, request: Request) -> Response:
+        language = choose_language(request.headers, self._pages)
+        headers = {**self._security_headers, "content-language": language}
+        vary = "accept-encoding, accept-language, cookie"
+        return self._respond(request, self._pages[language], headers, vary)
+
     async def asset(self, request: Request) -> Response:
-        """Returns an asset. Its path has the version of the assets and the name of a file."""
-        version, name = (request.path_params[part] for part in ("version", "name"))
-        file = self._assets.get(name) if version == self._version else None
+        """Returns an asset. Its path has the version of the assets, their language and the name of
+        a file."""
+        folder, name = (request.path_params[part] for part in ("version", "name"))
+        file = None
+        if translation := self._translations.get(folder):
+            assets = await asyncio.to_thread(lambda: translation.assets)
+            file = assets.get(name)
         if file and not file.encoded:  # to compress all of them would delay each start by 0.3 s
             await asyncio.to_thread(file.compress)
-        return self._respond(request, file)
+        return self._respond(request, file, _ASSET_HEADERS, "accept-encoding")
 
-    def _respond(self, request: Request, file: _File | None) -> Response:
+    def _respond(
+        self, request: Request, file: _File | None, own_headers: Mapping[str, str], vary: str
+    ) -> Response:
         headers = index_headers(request.scope["headers"])
         request_id = choose_request_id(headers)
         try:
@@ -132,10 +193,10 @@ class Pages:
         except HTTPError as error:
             return build_error_response(error, request_id)
         response_headers = {
-            **(self._security_headers if file is self._page else _ASSET_HEADERS),
+            **own_headers,
             "cache-control": file.cache_control,
             "etag": file.etag,
-            "vary": "accept-encoding",
+            "vary": vary,
             "x-request-id": request_id.decode(),
         }
         if headers.get(b"if-none-match") == file.etag.encode():
@@ -153,7 +214,19 @@ class Pages:
 def read_sources() -> dict[str, str]:
     """Returns the files of the pages, by name."""
     folder = files("regulars").joinpath("web")
-    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+    return {
+        file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.is_file()
+    }
+
+
+def read_translations() -> dict[str, str]:
+    """Returns the modules of the texts in other languages, by the code of the language."""
+    folder = files("regulars").joinpath("web", _LANGUAGES)
+    return {
+        file.name.removesuffix(".js"): file.read_text(encoding="utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".js")
+    }
 
 
 def serve(sources: Mapping[str, str]) -> dict[str, str]:

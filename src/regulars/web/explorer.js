@@ -159,7 +159,7 @@ export async function show({ main, url, signal, setTitle }) {
     ),
     h(
       "div",
-      { class: "explorer" },
+      { class: "explorer", dir: "ltr" },
       h("div", { class: "pane" }, query, variables, problem, h("div", { class: "row" }, runButton, operation)),
       h("div", { class: "pane" }, h("div", { class: "label" }, t.explorer.response), output, facts),
       schemaBrowser(schema),

@@ -4,14 +4,23 @@ import { h, userText } from "./dom.js";
 import { t } from "./texts.js";
 
 const LANGUAGE = document.documentElement.lang;
+// The server writes relative times in this language.
+const SERVER_LANGUAGE = "en";
 // A formatter is created at its first use: that is slow.
 const formatters = new Map();
+
+/** The language of the texts, in the region of the browser, with the digits of the texts. */
+function findLocale() {
+  const ofBrowser = navigator.languages.find((tag) => tag.split("-")[0].toLowerCase() === LANGUAGE);
+  return new Intl.Locale(ofBrowser ?? LANGUAGE, { numberingSystem: "latn" }).toString();
+}
+const locale = () => cached("locale", findLocale);
 function cached(name, create) {
   if (!formatters.has(name)) formatters.set(name, create());
   return formatters.get(name);
 }
-const numbers = (name, options) => cached(name, () => new Intl.NumberFormat(LANGUAGE, options));
-const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
+const numbers = (name, options) => cached(name, () => new Intl.NumberFormat(locale(), options));
+const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(locale(), options));
 const TONES = 8;
 
 // A browser takes 15 ms for its first formatter, so the list of customers does without one.
@@ -48,7 +57,30 @@ document.addEventListener("pointerover", ({ target }) => {
   if (time instanceof HTMLTimeElement) time.title = formatDateTime(time.dateTime);
 });
 /** How long ago a time of an object was; the query has `selectTimes(name)`. */
-export const relativeTime = (object, name) => timeElement(object[name], object[`${name}_iso`]);
+export function relativeTime(object, name) {
+  const iso = object[`${name}_iso`];
+  return timeElement(LANGUAGE === SERVER_LANGUAGE || !iso ? object[name] : fromNow(iso), iso);
+}
+
+// Units of relative times, with the seconds from which they are used.
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [
+  ["year", 365 * 86_400],
+  ["month", 30 * 86_400],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** The time from now to another time, in words of the language. */
+function fromNow(iso) {
+  const seconds = (Date.parse(iso) - Date.now()) / 1000;
+  const words = cached("relative", () => new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }));
+  const found = UNITS.find(([, size]) => Math.abs(seconds) >= size);
+  if (!found) return words.format(0, "second"); // "now", because clocks differ by seconds
+  const [unit, size] = found;
+  return words.format(Math.trunc(seconds / size), unit);
+}
 
 export function countryName(code) {
   try {

@@ -38,11 +38,19 @@ const PATHS = {
   webhook: "M9 12a3 3 0 106 0 3 3 0 00-6 0zM12 9V4M14.6 13.5l4.4 2.5M9.4 13.5L5 16",
 };
 
+// Icons with a direction, which is the other one in a language from right to left.
+const DIRECTED = new Set(["back", "forward", "send", "sign_out"]);
+
 /** An icon. It is hidden from screen readers, because a label is next to it. */
 export function icon(name) {
   return svg(
     "svg",
-    { class: "icon", viewBox: "0 0 24 24", "aria-hidden": true, focusable: "false" },
+    {
+      class: DIRECTED.has(name) ? "icon directed" : "icon",
+      viewBox: "0 0 24 24",
+      "aria-hidden": true,
+      focusable: "false",
+    },
     svg("path", { d: PATHS[name] }),
   );
 }

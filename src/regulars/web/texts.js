@@ -1,4 +1,7 @@
-// All texts of the pages, in English. A translation is another file of the same shape.
+// All texts of the pages, in English. A translation is a file of the same shape in `languages`: the server sends it
+// instead of this one.
+
+import { fieldNamer } from "./field-names.js";
 
 // `shown` is a count as text. The number `count` selects the singular or the plural.
 const plural = (count, one, other) => (count === 1 ? one : other);
@@ -62,23 +65,7 @@ const order = {
   email: "Email",
 };
 
-/** The label of a name without a text: `company_name` is "Company name". */
-const humanize = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
-
-/** The label of a field: of the customer, an address (`billing_address.city`), an order, or custom. */
-function fieldName(path) {
-  const [name, ...rest] = path.split(".");
-  const part = rest.join(".");
-  if (!part) return fields[name] ?? humanize(name);
-  if (name === "order") return `Order: ${order[part] ?? part}`;
-  if (name === "custom") return `Custom: ${part}`;
-  if (name === "addresses") {
-    const last = rest.pop();
-    const entry = rest.join(".");
-    return `Address (${fields[entry] ?? entry}): ${address[last] ?? humanize(last)}`;
-  }
-  return `${fields[name] ?? name}: ${address[part] ?? part}`;
-}
+const fieldName = fieldNamer(fields, { address, order }, { order: "Order", custom: "Custom", address: "Address" });
 
 export const t = {
   separators: { group: ",", decimal: "." },
@@ -103,6 +90,7 @@ export const t = {
   undone: "Deletion undone.",
   tryAgain: "Try again",
   signOut: "Sign out",
+  language: "Language",
   showOther: "Show the other customer",
   fieldName,
   address,
