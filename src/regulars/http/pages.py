@@ -220,10 +220,11 @@ def read_sources() -> dict[str, str]:
 
 
 def read_translations() -> dict[str, str]:
-    """Returns the modules of the texts in other languages, by the code of the language."""
+    """Returns the modules of the texts in other languages, by the code of the language. They are
+    served in the folder of the other modules."""
     folder = files("regulars").joinpath("web", _LANGUAGES)
     return {
-        file.name.removesuffix(".js"): file.read_text(encoding="utf-8")
+        file.name.removesuffix(".js"): file.read_text(encoding="utf-8").replace('"../', '"./')
         for file in folder.iterdir()
         if file.name.endswith(".js")
     }

@@ -203,7 +203,7 @@ function conflictsOf(base, current, changes) {
   if (!changes)
     return essence(base) === essence(current)
       ? []
-      : [[t.fieldName("address"), addressLines(current.address).join(", ")]];
+      : [[t.fieldName("address"), addressLines(current.address).join(t.separators.list)]];
   const parts = Object.keys(changes.address ?? {}).filter(
     (part) => partsOf(base.address)[part] !== partsOf(current.address)[part],
   );

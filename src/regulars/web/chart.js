@@ -68,8 +68,9 @@ function figure(caption, captionId, picture, rows, headings) {
   );
 }
 
-/** The parts of a bar chart that is `width` pixels wide. */
+/** The parts of a bar chart that is `width` pixels wide. It begins where lines of text begin. */
 function drawBars(rows, width, tick) {
+  const place = (x, size = 0) => (document.dir === "rtl" ? width - x - size : x);
   const maximum = roundUp(Math.max(...rows.map((row) => row.value), 0));
   const step = (width - LEFT) / Math.max(rows.length, 1);
   const baseline = HEIGHT - BOTTOM;
@@ -78,8 +79,8 @@ function drawBars(rows, width, tick) {
   const lines = [0, maximum / 2, maximum].map((value) => {
     const y = baseline - barHeight(value);
     return [
-      svg("line", { class: "grid", x1: LEFT, x2: width, y1: y, y2: y }),
-      svg("text", { class: "tick", x: LEFT - 8, y: y + 4, "text-anchor": "end" }, tick(value)),
+      svg("line", { class: "grid", x1: place(LEFT), x2: place(width), y1: y, y2: y }),
+      svg("text", { class: "tick", x: place(LEFT - 8), y: y + 4, "text-anchor": "end" }, tick(value)),
     ];
   });
   const bars = rows.map((row, index) => {
@@ -89,8 +90,14 @@ function drawBars(rows, width, tick) {
       "g",
       { class: "bar" },
       svg("title", null, row.title),
-      svg("rect", { class: "hover", x, y: TOP, width: step, height: baseline - TOP }),
-      svg("rect", { x: x + step * 0.15, y: baseline - height, width: step * 0.7, height, rx: Math.min(3, step * 0.2) }),
+      svg("rect", { class: "hover", x: place(x, step), y: TOP, width: step, height: baseline - TOP }),
+      svg("rect", {
+        x: place(x + step * 0.15, step * 0.7),
+        y: baseline - height,
+        width: step * 0.7,
+        height,
+        rx: Math.min(3, step * 0.2),
+      }),
     );
   });
   const labels = rows.map((row, index) =>
@@ -98,7 +105,7 @@ function drawBars(rows, width, tick) {
       ? null
       : svg(
           "text",
-          { class: "tick", x: LEFT + (index + 0.5) * step, y: HEIGHT - 6, "text-anchor": "middle" },
+          { class: "tick", x: place(LEFT + (index + 0.5) * step), y: HEIGHT - 6, "text-anchor": "middle" },
           row.label,
         ),
   );

@@ -177,7 +177,7 @@ export class CommentView {
 
   editedAt() {
     const { updated_at_iso: at } = this.comment;
-    return [", ", h("span", { title: formatDateTime(at) }, t.comments.edited)];
+    return [t.separators.list, h("span", { title: formatDateTime(at) }, t.comments.edited)];
   }
 
   async pin(control) {

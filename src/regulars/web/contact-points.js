@@ -43,7 +43,7 @@ const areEqual = (kind, before, after) =>
 const WRITTEN = /^(?:([^<>]*) )?<(.*)>(?: \(verified (\S+)\))?$/;
 
 /** A text in its own direction, also within another text. */
-const isolate = (text) => (/^[ -~]*$/.test(text) ? text : `\u2068${text}\u2069`);
+const isolate = (text) => (/^[ -~]*$/.test(text) && document.dir === "ltr" ? text : `\u2068${text}\u2069`);
 
 /** An entry of a list in the history, `work <b@example.com>`, as people read it. */
 export function readableEntry(text) {
@@ -52,7 +52,7 @@ export function readableEntry(text) {
     label ? isolate(label) : null,
     verified ? t.contacts.verifiedAt(formatDateTime(verified)) : null,
   ].filter(Boolean);
-  return properties.length ? `${isolate(value)} (${properties.join(", ")})` : value;
+  return properties.length ? `${isolate(value)} (${properties.join(t.separators.list)})` : value;
 }
 
 /** The editor of a list. `field` is that of its default; with `isRequired`, one entry has to stay. */

@@ -39,9 +39,9 @@ export function changeView(change, leads) {
           "span",
           { class: "hint" },
           change.actor.kind === "segment" ? segmentView(change) : [t.timeline.by, " ", actorView(change.actor)],
-          ", ",
+          t.separators.list,
           relativeTime(change, "at"),
-          change.silent ? [", ", t.timeline.silent] : null,
+          change.silent ? [t.separators.list, t.timeline.silent] : null,
         ),
       ),
       lead ? h("p", { class: "lines message" }, userText(lead.message || lead.subject)) : null,
@@ -87,7 +87,7 @@ function changedParts(field) {
 /** An external id as a text. */
 export const idText = ({ source, id }) => `${source}:${id}`;
 /** An entry of an address book, which is a label if a field of its own has the address. */
-const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(", ");
+const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(t.separators.list);
 /** The texts of the items in fields that are lists of objects. */
 const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
 
@@ -119,7 +119,7 @@ function differenceView({ name, before, after }) {
           ]
         : [
             part("del", t.timeline.before, before),
-            h("span", { "aria-hidden": "true" }, " → "),
+            h("span", { "aria-hidden": "true" }, t.timeline.arrow),
             part("ins", t.timeline.after, after),
           ],
     ),

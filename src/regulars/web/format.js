@@ -9,26 +9,34 @@ const SERVER_LANGUAGE = "en";
 // A formatter is created at its first use: that is slow.
 const formatters = new Map();
 
-/** The language of the texts, in the region of the browser, with the digits of the texts. */
+/**
+ * The language of the texts, in the region of the browser. All regions have the digits of the texts, and the calendar
+ * of the weeks and months that the server counts.
+ */
 function findLocale() {
   const ofBrowser = navigator.languages.find((tag) => tag.split("-")[0].toLowerCase() === LANGUAGE);
-  return new Intl.Locale(ofBrowser ?? LANGUAGE, { numberingSystem: "latn" }).toString();
+  return new Intl.Locale(ofBrowser ?? LANGUAGE, { numberingSystem: "latn", calendar: "gregory" });
 }
 const locale = () => cached("locale", findLocale);
+/** Whether the region has the separators of the texts: it is the one that the language names without a region. */
+const hasOwnSeparators = () => cached("separators", () => locale().minimize().baseName === LANGUAGE);
 function cached(name, create) {
   if (!formatters.has(name)) formatters.set(name, create());
   return formatters.get(name);
 }
-const numbers = (name, options) => cached(name, () => new Intl.NumberFormat(locale(), options));
+const numbers = (name, options = {}) =>
+  cached(name, () => new Intl.NumberFormat(locale(), { useGrouping: "always", ...options }));
 const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(locale(), options));
 const TONES = 8;
 
 // A browser takes 15 ms for its first formatter, so the list of customers does without one.
 const group = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, t.separators.group);
 /** A whole number. */
-export const formatNumber = (value) => group(String(value));
+export const formatNumber = (value) => (hasOwnSeparators() ? group(String(value)) : numbers("count").format(value));
 /** An amount with its decimals. */
 export function formatAmount(value, count = 2) {
+  if (!hasOwnSeparators())
+    return numbers(`amount${count}`, { minimumFractionDigits: count, maximumFractionDigits: count }).format(value);
   const [whole, decimals] = value.toFixed(count).split(".");
   return decimals ? `${group(whole)}${t.separators.decimal}${decimals}` : group(whole);
 }
@@ -159,7 +167,7 @@ export function formatValue(value) {
       ? h(
           "span",
           null,
-          value.map((item, index) => [index ? ", " : null, userText(item)]),
+          value.map((item, index) => [index ? t.separators.list : null, userText(item)]),
         )
       : h("span", { class: "empty" }, t.nothing);
   }

@@ -19,6 +19,7 @@ const PATHS = {
   forward: "M9 5l7 7-7 7",
   history: "M4 12a8 8 0 108-8c-3 0-5.5 1.5-7 4M4 4v4h4M12 8v4.5l3 2",
   key: "M14.5 9.5a4 4 0 10-4 4l1-.2L13 15h2v2h2v2h3v-3l-6.2-6.2z",
+  language: "M12 3a9 9 0 100 18 9 9 0 000-18zM3 12h18M12 3c5 5 5 13 0 18M12 3c-5 5-5 13 0 18",
   menu: "M4 7h16M4 12h16M4 17h16",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   overview: "M4 20V11M10 20V5M16 20v-7M21 20H3",

@@ -329,7 +329,7 @@ class ImportPage {
           : null,
         this.encodings.length ? encodingField : null,
         this.undecided.length
-          ? selectField("dates", [t.imports.dates(this.undecided.join(", ")), t.imports.orders])
+          ? selectField("dates", [t.imports.dates(this.undecided.join(t.separators.list)), t.imports.orders])
           : null,
         columns.length
           ? [
@@ -639,7 +639,7 @@ function problemList(kinds, place) {
               h(
                 "span",
                 { class: "hint" },
-                t.imports.places[place](numbers.map(formatNumber).join(", "), numbers.length),
+                t.imports.places[place](numbers.map(formatNumber).join(t.separators.list), numbers.length),
               ),
               " ",
               messageForPages(message),

@@ -83,8 +83,8 @@ function locationCell(customer, { name }) {
   // The name of the city has its own direction.
   return h(
     "span",
-    { title: [city, country].filter(Boolean).join(", ") },
-    city ? [userText(city), ", "] : null,
+    { title: [city, country].filter(Boolean).join(t.separators.list) },
+    city ? [userText(city), t.separators.list] : null,
     country,
   );
 }

@@ -1,23 +1,38 @@
 // The language of the pages: the server chooses it by a cookie, or else by the languages of the browser.
 
 import { h } from "./dom.js";
+import { icon } from "./icons.js";
 import { t } from "./texts.js";
+import { button, openDialog } from "./ui.js";
 
 // The names of the languages, each in its own words. The server has a file of texts for each.
 const NAMES = { ar: "العربية", de: "Deutsch", en: "English", es: "Español", fr: "Français" };
-const YEAR = 365 * 86_400;
+const YEAR_SECONDS = 365 * 86_400;
 
-/** A menu to choose the language. The choice is kept in the browser, and loads the page again. */
-export function languageMenu() {
-  const options = Object.entries(NAMES).map(([code, name]) =>
-    h("option", { value: code, lang: code, selected: code === document.documentElement.lang }, name),
-  );
-  return h("select", { class: "language", "aria-label": t.language, onchange: choose }, options);
+/** A button with the name of the language, which opens a dialog with the others. */
+export function languageButton() {
+  const { lang } = document.documentElement;
+  const label = `${t.language}: ${NAMES[lang]}`;
+  return button([icon("language"), NAMES[lang]], openLanguages, { class: "plain", "aria-label": label });
 }
 
-function choose(event) {
+const openLanguages = () =>
+  openDialog(t.language, () =>
+    h(
+      "div",
+      { class: "languages" },
+      Object.entries(NAMES).map(([code, name]) => {
+        const isCurrent = code === document.documentElement.lang;
+        const properties = { lang: code, "aria-current": isCurrent ? "true" : null, autofocus: isCurrent };
+        return button(name, () => choose(code), properties);
+      }),
+    ),
+  );
+
+/** Keeps the choice in the browser, and loads the page again. */
+function choose(code) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   // biome-ignore lint/suspicious/noDocumentCookie: the server reads it, and Safari has no cookieStore.
-  document.cookie = `regulars_language=${event.target.value}; Path=/; Max-Age=${YEAR}; SameSite=Lax${secure}`;
+  document.cookie = `regulars_language=${code}; Path=/; Max-Age=${YEAR_SECONDS}; SameSite=Lax${secure}`;
   location.reload();
 }

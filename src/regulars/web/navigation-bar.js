@@ -3,7 +3,7 @@
 import { getViewer, resetViewer, signOut } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { icon } from "./icons.js";
-import { languageMenu } from "./language.js";
+import { languageButton } from "./language.js";
 import { loadDocument } from "./navigation.js";
 import { flushDeletions } from "./selection.js";
 import { t } from "./texts.js";
@@ -68,7 +68,7 @@ export async function showNavigationBar(isChanged = false) {
           h("span", { class: "token" }, userText(person?.name ?? token.name)),
           person ? h("span", { class: "token" }, t.people.roles[person.role] ?? person.role) : null,
         ),
-        languageMenu(),
+        languageButton(),
         button([icon("sign_out"), t.signOut], (event) => leave(event.currentTarget), { class: "plain" }),
       ),
     ),

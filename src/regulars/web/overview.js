@@ -115,7 +115,7 @@ export async function show({ main, url, signal, setTitle }) {
             )
           : t.nothing,
         now.spend.length
-          ? t.overview.averageOrder(now.spend.map((each) => formatMoney(each.average, each.currency)).join(", "))
+          ? t.overview.averageOrder(now.spend.map((each) => formatMoney(each.average, each.currency)).join(t.separators.list))
           : null,
       ),
     ),

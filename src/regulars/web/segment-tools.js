@@ -330,5 +330,5 @@ const describeField = (key, value) =>
   value === "true"
     ? t.fieldName(key)
     : value === "false"
-      ? t.segments.not(t.fieldName(key).toLowerCase())
+      ? t.segments.without(t.fieldName(key))
       : `${t.fieldName(key)} ${value.replace(/^([<>]=?)(?=.)/, "$1 ")}`;

@@ -367,7 +367,7 @@ export async function confirmDeletion(selection, customers, hidden) {
       h(
         "p",
         { class: "names" },
-        names.map((name, index) => [index ? ", " : null, userText(name)]),
+        names.map((name, index) => [index ? t.separators.list : null, userText(name)]),
         size > names.length ? [" ", t.selection.more(formatNumber(size - names.length))] : null,
       ),
       hiddenNotice(hidden),

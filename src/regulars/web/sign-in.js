@@ -2,8 +2,8 @@
 
 import { ApiError, hasSession, resetViewer, getViewer, sessionError, signIn } from "./api.js";
 import { h, replace } from "./dom.js";
+import { languageButton } from "./language.js";
 import { loadDocument, navigate } from "./navigation.js";
-import { languageMenu } from "./language.js";
 import { hideNavigationBar, logo, showNavigationBar, shownAccount } from "./navigation-bar.js";
 import { t } from "./texts.js";
 import { button, copyToClipboard, errorMessage, formField, toast, withBusy } from "./ui.js";
@@ -32,7 +32,7 @@ export async function show({ main, url, signal, setTitle }) {
         h("h1", { tabindex: "-1" }, t.signIn.title),
         problem ? h("p", { class: "notice wrong", role: "alert" }, problem) : null,
         signInForm(enter, () => main.querySelector(".notice")?.remove()),
-        languageMenu(),
+        languageButton(),
       ),
     );
     if (!problem) main.querySelector("input").focus();

@@ -20,6 +20,6 @@ export async function showSuggestions(place, listQuery, signal) {
   ]);
   const separated = links.flatMap((link, index) => (index ? [t.spelling.or, ...link] : link));
   replace(place.querySelector("h2"), t.spelling.noCustomer(word));
-  replace(place.querySelector("p"), t.spelling.didYouMean, ...separated, "?");
+  replace(place.querySelector("p"), t.spelling.didYouMean, ...separated, t.spelling.end);
   announce(place.querySelector("p").textContent);
 }

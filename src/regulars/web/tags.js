@@ -172,7 +172,7 @@ function openRenameDialog(tags) {
         ? h(
             "p",
             null,
-            tags.map(({ name }, index) => [index ? ", " : null, userText(name)]),
+            tags.map(({ name }, index) => [index ? t.separators.list : null, userText(name)]),
           )
         : null,
       field,
@@ -217,8 +217,8 @@ function showChanges(newName, { count, segments }) {
   const kept = segments.filter((segment) => !segment.renamed).map(({ name }) => name);
   const text = [
     t.tagPage.renamed(newName, t.list.count(formatNumber(count), count)),
-    renamed.length ? t.tagPage.segments(renamed.join(", ")) : "",
-    kept.length ? t.tagPage.keptSegments(kept.join(", ")) : "",
+    renamed.length ? t.tagPage.segments(renamed.join(t.separators.list)) : "",
+    kept.length ? t.tagPage.keptSegments(kept.join(t.separators.list)) : "",
   ];
   toast(text.filter(Boolean).join(" "));
   announce(text[0]);

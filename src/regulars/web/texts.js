@@ -68,7 +68,7 @@ const order = {
 const fieldName = fieldNamer(fields, { address, order }, { order: "Order", custom: "Custom", address: "Address" });
 
 export const t = {
-  separators: { group: ",", decimal: "." },
+  separators: { group: ",", decimal: ".", list: ", " },
   name: "Regulars",
   skip: "Skip to content",
   messages: "Notifications",
@@ -494,6 +494,7 @@ export const t = {
     },
     operator: { include: "Tags that customers have", exclude: "Tags that customers do not have" },
     not: (text) => `not ${text}`,
+    without: (label) => `not ${label.toLowerCase()}`,
     or: "or",
     watch: "Watch",
     watchHint: "Record when customers enter and leave this segment",
@@ -641,6 +642,7 @@ export const t = {
     by: "by",
     updated: (names) => `Updated ${names.join(" and ").toLowerCase()}`,
     before: "from ",
+    arrow: " → ",
     after: " to ",
     removed: "removed ",
     added: "added ",
@@ -745,6 +747,7 @@ export const t = {
     noCustomer: (word) => `No customer has “${word}”`,
     didYouMean: "Did you mean ",
     or: " or ",
+    end: "?",
   },
   overview: {
     period: "Period",

@@ -365,7 +365,7 @@ function attemptView(attempt) {
         "span",
         { class: "hint" },
         t.webhooks.duration(formatNumber(attempt.milliseconds)),
-        ", ",
+        t.separators.list,
         relativeTime(attempt, "at"),
       ),
     ),
