@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
@@ -13,6 +14,7 @@ RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
 COOKIE = "regulars_language"
 # A browser sends a few languages.
 _MAX_RANGES = 20
+_RANGE = re.compile(r"(?P<tag>[\w-]+|\*)(?:\s*;\s*[qQ]=(?P<weight>[01](?:\.\d{0,3})?))?", re.ASCII)
 
 
 def choose_language(headers: Headers, available: Collection[str]) -> str:
@@ -30,13 +32,8 @@ def choose_language(headers: Headers, available: Collection[str]) -> str:
 def _accepted(header: str) -> list[str]:
     """Returns the language ranges of a browser, the preferred ones first (RFC 9110, section
     12.5.4)."""
-    ranges: list[tuple[float, str]] = []
-    for item in header.split(",", _MAX_RANGES)[:_MAX_RANGES]:
-        tag, _, weight = item.partition(";")
-        try:
-            quality = float(weight.partition("=")[2]) if weight else 1.0
-        except ValueError:
-            quality = 0.0
-        if quality > 0:
-            ranges.append((quality, tag.strip().lower()))
-    return [tag for _, tag in sorted(ranges, key=lambda each: -each[0])]
+    items = header.split(",", _MAX_RANGES)[:_MAX_RANGES]
+    ranges = [match for item in items if (match := _RANGE.fullmatch(item.strip()))]
+    accepted = [match for match in ranges if float(match["weight"] or 1) > 0]
+    accepted.sort(key=lambda match: float(match["weight"] or 1), reverse=True)
+    return [match["tag"].lower() for match in accepted]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ _TEXTS = "texts.js"
 _LANGUAGES = "languages"
 # A comma after the last item of several lines.
 _TRAILING_COMMA = re.compile(rb",(?=\s*\n\s*[)\]}])")
+# A text of the page itself, as in `{{t.skip}}`, which is one string in the module of the texts.
+_PAGE_TEXT = re.compile(r"\{\{t\.(\w+)\}\}")
 _ROUTE_PATH = re.compile(r'\bpath:\s*"(/[^"]*)"')
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -110,10 +113,14 @@ class Translation:
             "assets": base,
             "gravatar": _GRAVATAR if gravatar else "",
         }
-        text = self._sources[_PAGE]
+        text = _PAGE_TEXT.sub(self._find_text, self._sources[_PAGE])
         for name, value in values.items():
             text = text.replace(f"{{{{{name}}}}}", value)
         return _build_file(_PAGE, text.encode(), _REVALIDATED)
+
+    def _find_text(self, key: re.Match[str]) -> str:
+        (text,) = re.findall(rf'^  {key[1]}:\s+"(.*)",$', self._sources[_TEXTS], re.MULTILINE)
+        return html.escape(text)
 
 
 class Pages:

@@ -70,6 +70,7 @@ const fieldName = fieldNamer(fields, { address, order }, { order: "Order", custo
 export const t = {
   separators: { group: ",", decimal: ".", list: ", " },
   name: "Regulars",
+  noScript: "The pages of Regulars need JavaScript. The API does not: it is at /api/v2.",
   skip: "Skip to content",
   messages: "Notifications",
   pages: "Pages",

@@ -87,6 +87,7 @@ const fieldName = fieldNamer(fields, { address, order }, prefixes);
 export const t = {
   separators: { group: ",", decimal: ".", list: "، " },
   name: "Regulars",
+  noScript: "تحتاج صفحات Regulars إلى JavaScript. أما واجهة API فلا تحتاج إليه: عنوانها ‎/api/v2.",
   skip: "انتقال إلى المحتوى",
   messages: "الإشعارات",
   pages: "الصفحات",

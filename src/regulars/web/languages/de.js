@@ -72,6 +72,7 @@ const fieldName = fieldNamer(fields, { address, order }, prefixes);
 export const t = {
   separators: { group: ".", decimal: ",", list: ", " },
   name: "Regulars",
+  noScript: "Die Seiten von Regulars brauchen JavaScript. Die API braucht es nicht: Sie ist unter /api/v2.",
   skip: "Zum Inhalt springen",
   messages: "Mitteilungen",
   pages: "Seiten",

@@ -70,6 +70,7 @@ const fieldName = fieldNamer(fields, { address, order }, prefixes);
 export const t = {
   separators: { group: ".", decimal: ",", list: ", " },
   name: "Regulars",
+  noScript: "Las páginas de Regulars necesitan JavaScript. La API no lo necesita: está en /api/v2.",
   skip: "Ir al contenido",
   messages: "Notificaciones",
   pages: "Páginas",

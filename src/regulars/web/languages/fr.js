@@ -71,6 +71,7 @@ const fieldName = fieldNamer(fields, { address, order }, prefixes);
 export const t = {
   separators: { group: " ", decimal: ",", list: ", " },
   name: "Regulars",
+  noScript: "Les pages de Regulars ont besoin de JavaScript. L’API n’en a pas besoin : elle se trouve à /api/v2.",
   skip: "Aller au contenu",
   messages: "Notifications",
   pages: "Pages",
