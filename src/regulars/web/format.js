@@ -45,6 +45,8 @@ export const formatPercent = (value) => numbers("percent", { style: "percent" })
 export const formatCompact = (value) =>
   numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
+export const formatShortDay = (iso) =>
+  dates("short", { day: "numeric", month: "short", timeZone: "UTC" }).format(new Date(iso));
 export const formatMonth = (text) =>
   dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
 export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));

@@ -11,20 +11,21 @@ const YEAR_SECONDS = 365 * 86_400;
 
 /** A button with the name of the language, which opens a dialog with the others. */
 export function languageButton() {
-  const { lang } = document.documentElement;
-  const label = `${t.language}: ${NAMES[lang]}`;
-  return button([icon("language"), NAMES[lang]], openLanguages, { class: "plain", "aria-label": label });
+  const label = h("span", { class: "unseen" }, `${t.language}: `);
+  return button([icon("language"), label, nameOf(document.documentElement.lang)], openLanguages, { class: "plain" });
 }
+
+const nameOf = (code) => h("span", { lang: code }, NAMES[code]);
 
 const openLanguages = () =>
   openDialog(t.language, () =>
     h(
       "div",
       { class: "languages" },
-      Object.entries(NAMES).map(([code, name]) => {
+      Object.keys(NAMES).map((code) => {
         const isCurrent = code === document.documentElement.lang;
-        const properties = { lang: code, "aria-current": isCurrent ? "true" : null, autofocus: isCurrent };
-        return button(name, () => choose(code), properties);
+        const properties = { "aria-current": isCurrent ? "true" : null, autofocus: isCurrent };
+        return button(nameOf(code), () => choose(code), properties);
       }),
     ),
   );

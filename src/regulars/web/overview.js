@@ -13,6 +13,7 @@ import {
   formatMonth,
   formatNumber,
   formatPercent,
+  formatShortDay,
 } from "./format.js";
 import { customerUrl } from "./kinds.js";
 import { setAccountCurrency } from "./money.js";
@@ -76,7 +77,7 @@ export async function show({ main, url, signal, setTitle }) {
   const ordered = `last_order_at:>=${since}`;
   const spentBefore = (currency) => before.spend.find((each) => each.currency === currency)?.amount ?? 0;
   const weeks = statistics.new_by_week.map((week) => ({
-    label: formatDay(week.start).replace(/,? \d{4}$/, ""),
+    label: formatShortDay(week.start),
     full: formatDay(week.start),
     value: week.customers,
     shown: formatNumber(week.customers),

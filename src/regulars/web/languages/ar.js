@@ -183,7 +183,7 @@ export const t = {
     select: (name) => `تحديد ${name}`,
     selectPage: "تحديد الكل في هذه الصفحة",
     units: { orders_count: (count) => plural(count, "طلب", "طلب", "طلب", "طلبات", "طلبًا", "طلب") },
-    moreTags: (count) => `+${count}`,
+    moreTags: (count) => `\u2066+${count}\u2069`,
     previous: "السابق",
     next: "التالي",
     size: "عدد العملاء في الصفحة",

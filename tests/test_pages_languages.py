@@ -1,0 +1,336 @@
+"""Tests of the pages in other languages, and of texts that are not in the files of the languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, Route, expect
+
+from tests.browser import SCREENSHOTS, WIDE, Person
+from tests.test_pages_for_all import check_accessibility, list_pages, shop  # noqa: F401
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"width": 320, "height": 700}
+# Texts of the list, the overview and a customer, in the language and by `Intl`.
+WORDS = {
+    "fr": {
+        "/customers": ["Clients", r"40\d clients", r"\d+,\d\d"],
+        "/overview": ["Vue d’ensemble", "Italie", r"\d+\s%", "févr. 2026"],
+        "customer": ["Profil", "Client depuis", "Créé", r"il y a \d+ (mois|jours)|maintenant"],
+        "/imports": ["Importer des clients", "Choisir un fichier"],
+        "/sign-in": ["Se connecter à Regulars"],
+    },
+    "ar": {
+        "/customers": ["العملاء", r"40\d عميل", r"\d+\.\d\d"],
+        "/overview": ["نظرة عامة", "إيطاليا", r"\d+\u200e%", "فبراير 2026"],
+        "customer": ["الملف الشخصي", "عميل منذ", "أُنشئ", r"قبل \d+ (أشهر|شهرًا|يومًا)|الآن"],
+        "/imports": ["استيراد العملاء", "اختيار ملف"],
+        "/sign-in": ["تسجيل الدخول إلى Regulars"],
+    },
+}
+
+
+def check_page(page: Page, language: str, path: str) -> None:
+    root = page.locator("html")
+    expect(root).to_have_attribute("lang", language)
+    expect(root).to_have_attribute("dir", "rtl" if language == "ar" else "ltr")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    check_accessibility(page)
+    is_customer = re.fullmatch(r"/customers/\d+", path)
+    for word in WORDS[language].get("customer" if is_customer else path, []):
+        expect(page.locator("body")).to_contain_text(re.compile(word))
+    name = re.sub(r"\W+", "-", path).strip("-")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    width = page.evaluate("innerWidth")
+    page.screenshot(path=SCREENSHOTS / f"{language}-{name}-{width}.png", full_page=True)
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL], ids=["wide", "small"])
+@pytest.mark.parametrize("language", WORDS)
+def test_every_page_fits_in_a_language(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+    language: str,
+    size: dict[str, int],
+) -> None:
+    person = Person(browser, shop.server, shop.client, viewport=size, locale=language)
+    page = person.page
+    page.goto("/sign-in")
+    page.locator("input[name=token]").wait_for()
+    check_page(page, language, "/sign-in")
+    person.create_session()
+    for path, selector in list_pages(shop).items():
+        person.open(path)
+        page.locator(selector).first.wait_for()
+        page.wait_for_timeout(100)
+        check_page(page, language, path)
+    person.close()
+
+
+def test_the_region_of_the_browser_formats_numbers_and_dates(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+) -> None:
+    """The weeks and the months are those of the server, in each calendar."""
+    expected = {
+        "es-MX": r"^\d+,\d{3}\.\d\d$",
+        "de-CH": r"^\d+[’']\d{3}\.\d\d$",
+        "es": r"^\d+\.\d{3},\d\d$",
+        "fr": r"^\d+\u202f\d{3},\d\d$",
+        "ar-EG": r"^\d+,\d{3}\.\d\d$",
+    }
+    for locale, pattern in expected.items():
+        person = Person(browser, shop.server, shop.client, locale=locale)
+        person.create_session()
+        person.open("/customers?q=total_spent:>1000")
+        page = person.page
+        expect(page.locator("table.customers td.money-cell").first).to_have_text(re.compile(pattern))
+        person.close()
+    person = Person(browser, shop.server, shop.client, locale="ar-SA")
+    person.create_session()
+    page = person.open("/overview")
+    expect(page.locator(".chart").last).to_contain_text("فبراير 2026")
+    person.close()
+
+
+def test_a_person_chooses_the_language_by_keyboard(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+) -> None:
+    person = Person(browser, shop.server, shop.client, viewport=SMALL, locale="nl-NL")
+    page = person.page
+    page.goto("/sign-in")
+    page.locator("input[name=token]").wait_for()
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Language: English")).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Language")
+    expect(dialog.get_by_role("button", name="English")).to_be_focused()
+    check_accessibility(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Shift+Tab")
+    expect(dialog.get_by_role("button", name="Deutsch")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Bei Regulars anmelden")).to_be_visible()
+    (cookie,) = [each for each in person.context.cookies() if each["name"] == "regulars_language"]
+    assert (cookie["value"], cookie["path"], cookie["sameSite"]) == ("de", "/", "Lax")
+    # The choice lasts a year, also after the person has signed in, and in another tab.
+    assert cookie["expires"] - page.evaluate("Date.now() / 1000") > 364 * 86_400
+    page.get_by_label("Zugangstoken").fill(shop.client.token)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Kunden", exact=True)).to_be_visible()
+    other = person.open_tab()
+    other.goto("/overview")
+    expect(other.get_by_role("heading", name="Übersicht")).to_be_visible()
+    page.get_by_role("button", name="Menü").click()
+    page.get_by_role("button", name="Sprache: Deutsch").click()
+    page.get_by_role("dialog").get_by_role("button", name="العربية").click()
+    expect(page.locator("html")).to_have_attribute("dir", "rtl")
+    expect(page.get_by_role("heading", name="العملاء", exact=True)).to_be_visible()
+    person.close()
+
+
+def test_the_explorer_stays_left_to_right(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+) -> None:
+    person = Person(browser, shop.server, shop.client, locale="ar")
+    person.create_session()
+    page = person.open("/explorer")
+    page.locator(".types details").first.wait_for()
+    for selector in (".explorer", ".explorer textarea", ".types"):
+        direction = "(element) => getComputedStyle(element).direction"
+        assert page.locator(selector).first.evaluate(direction) == "ltr"
+    left = page.locator(".explorer textarea").first.bounding_box()
+    right = page.locator(".schema").bounding_box()
+    assert left
+    assert right
+    assert left["x"] < right["x"]
+    person.close()
+
+
+# Marks the texts of the file, in the served script, and what `Intl` formats. The first text of a
+# pair in a list is a value.
+_MARK_TEXTS = """
+function markTexts(node, isItem = false) {
+  if (typeof node === "string") return node && `⟦${node}⟧`;
+  if (typeof node === "function") return (...args) => markTexts(node(...args));
+  if (isItem && node.length === 2 && typeof node[0] === "string") return [node[0], markTexts(node[1])];
+  if (Array.isArray(node)) return node.map((item) => markTexts(item, true));
+  const entries = Object.entries(node).map(([key, value]) => [key, key === "separators" ? value : markTexts(value)]);
+  return Object.fromEntries(entries);
+}
+"""
+_MARK_INTL = """
+const mark = (text, input) => (text === undefined || text === input ? text : `⟦${text}⟧`);
+const names = { DateTimeFormat: "format", NumberFormat: "format", DisplayNames: "of", RelativeTimeFormat: "format" };
+for (const [name, method] of Object.entries(names)) {
+  const { get, value } = Object.getOwnPropertyDescriptor(Intl[name].prototype, method);
+  const wrap = (format, self) => (...args) => mark(format.apply(self, args), args[0]);
+  Object.defineProperty(Intl[name].prototype, method, {
+    get() { return wrap(get ? get.call(this) : value, this); } });
+}
+"""
+# The visible texts and labels, except of code and of what people have written.
+_FIND_TEXTS = """
+() => {
+  const others = "bdi, code, kbd, pre, textarea, .avatar, .code, body [lang], script, style, noscript, [dir=ltr] .types";
+  const found = [];
+  for (const element of document.querySelectorAll("body, body *")) {
+    if (element.closest(others) || !element.checkVisibility()) continue;
+    for (const name of ["aria-label", "title", "placeholder", "alt", "data-label"])
+      if (element.hasAttribute(name)) found.push(element.getAttribute(name));
+    for (const node of element.childNodes) if (node.nodeType === Node.TEXT_NODE) found.push(node.data);
+  }
+  return found.concat(document.title);
+}
+"""
+
+
+# What a person can press, and what is alike: the same icon or text in a part of the page.
+_BUTTONS = "main :is(button:enabled, summary):not(.types *):visible"
+_FIND_KINDS = """
+(buttons) => buttons.map((button) => {
+  const icon = button.querySelector("path")?.getAttribute("d") ?? button.textContent;
+  const part = button.closest("[id], section, [class]:not(button, summary)");
+  return [icon, button.className, part?.className ?? ""].join(" ");
+})
+"""
+_SAME_IN_EVERY_LANGUAGE = {"curl", "JavaScript", "https://example.com/hook"}
+_LEAVING = re.compile(r"\b(primary|danger)\b|M5 7h14M10 7V4")
+
+
+class PseudoLanguage:
+    """A person who sees marked texts. `check()` finds the texts that are neither marked nor of the
+    server."""
+
+    def __init__(self, person: Person) -> None:
+        self.page = person.page
+        self.server_texts: set[str] = set()
+        person.page.add_init_script(_MARK_INTL)
+        person.page.route("**/app.js", self._mark_texts)
+        person.page.on("response", self._read_texts)
+
+    def _mark_texts(self, route: Route) -> None:
+        response = route.fetch()
+        script, count = re.subn(r"return\{t\};", "return{t:markTexts(t)};", response.text())
+        assert count == 1
+        route.fulfill(response=response, body=script + _MARK_TEXTS)
+
+    def _read_texts(self, response: Response) -> None:
+        if "json" in response.headers.get("content-type", ""):
+            texts = leaf_texts(json.loads(response.body() or b"null"))
+            # The pages show quotation marks instead of backticks.
+            self.server_texts |= {re.sub("`([^`]*)`", "“\\1”", text) for text in texts}
+
+    def find_unmarked(self) -> set[str]:
+        return {
+            text
+            for text in map(remove_marked, self.page.evaluate(_FIND_TEXTS))
+            if re.search(r"[^\W\d_]", text)
+            and text not in _SAME_IN_EVERY_LANGUAGE
+            and not self._is_of_server(text)
+        }
+
+    def _is_of_server(self, text: str) -> bool:
+        known = [*self.server_texts, unquote_plus(self.page.url)]
+        return all(any(part in other for other in known) for part in text.split(", "))
+
+    def check(self) -> None:
+        assert self.find_unmarked() == set(), self.page.url
+
+
+def leaf_texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        yield from node.get("custom") or ()
+        yield from leaf_texts(list(node.values()))
+    elif isinstance(node, list):
+        for item in node:
+            yield from leaf_texts(item)
+
+
+def remove_marked(text: str) -> str:
+    """Return the rest of a text, without punctuation around it."""
+    while (rest := re.sub("⟦[^⟦⟧]*⟧", " ", text)) != text:
+        text = rest
+    return text.strip(" \n\t·,:()–-+/…")
+
+
+def test_marked_texts_are_removed() -> None:
+    assert remove_marked("⟦Edit ⟦Phone⟧:⟧ ") == ""
+    assert remove_marked("⟦Edit⟧ Phone:") == "Phone"
+
+
+def test_every_text_of_the_pages_is_in_the_files_of_the_languages(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+) -> None:
+    person = Person(browser, shop.server, shop.client)
+    pseudo = PseudoLanguage(person)
+    page = person.page
+    page.goto("/sign-in")
+    page.locator("input[name=token]").wait_for()
+    expect(page.get_by_role("heading", name="⟦Sign in to Regulars⟧")).to_be_visible()
+    pseudo.check()
+    person.create_session()
+    for path, selector in list_pages(shop).items():
+        person.open(path)
+        page.locator(selector).first.wait_for()
+        page.wait_for_timeout(200)
+        pseudo.check()
+    for path in list_pages(shop):
+        person.open(path)
+        page.wait_for_timeout(500)
+        open_everything(page, pseudo)
+    page.evaluate("document.querySelector('h1').textContent = 'A text of a module'")
+    assert pseudo.find_unmarked() == {"A text of a module"}
+    person.close()
+
+
+def open_everything(page: Page, pseudo: PseudoLanguage) -> None:
+    """Press each kind of button of the page, and check the dialogs, menus and editors that open."""
+    url = page.url
+    pressed: set[str] = set()
+    for box in page.locator("thead input[type=checkbox]").all():
+        box.check()
+    if files := page.locator("input[type=file]").all():
+        content = (
+            b"email,first name,birthday\na@example.com,Ana,03/04/2024\nb@example,Bo,04/05/2024\n"
+        )
+        files[0].set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": content})
+        page.locator(".preview").wait_for()
+    while True:
+        pseudo.check()
+        buttons = page.locator(_BUTTONS)
+        kinds = buttons.evaluate_all(_FIND_KINDS)
+        others = [kind for kind in kinds if kind not in pressed]
+        if not others:
+            return
+        # Those that leave the page are the last.
+        index = kinds.index(min(others, key=lambda kind: bool(_LEAVING.search(kind))))
+        pressed.add(kinds[index])
+        buttons.nth(index).click()
+        page.wait_for_timeout(150)
+        pseudo.check()
+        if page.locator("dialog[open]").count():
+            for summary in page.locator("dialog[open] summary").all():
+                summary.click()
+            for submit in page.locator("dialog[open] button[type=submit]").all():
+                submit.click()  # with its empty fields
+                page.wait_for_timeout(150)
+                pseudo.check()
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        if page.url != url:
+            page.goto(url)
+            page.locator("h1").first.wait_for()
+            page.wait_for_timeout(300)
