@@ -54,7 +54,7 @@ export async function show({ main, url, signal, setTitle }) {
   const output = h(
     "pre",
     { class: "response", tabindex: "0", "aria-label": t.explorer.response },
-    h("span", { class: "hint" }, t.explorer.noResponse),
+    h("span", { class: "hint", dir: "auto" }, t.explorer.noResponse),
   );
   const facts = h("p", { class: "hint", role: "status" });
   const problem = h("p", { class: "problem", role: "alert" });

@@ -102,7 +102,7 @@ function personCell(customer) {
     h(
       "div",
       null,
-      h("a", { href: customerUrl(customer), class: "row-link", title: name }, userText(name)),
+      h("a", { href: customerUrl(customer), class: "row-link", title: name, dir: "auto" }, userText(name)),
       customer.full_name && contact ? userText(contact, { class: "email" }) : null,
     ),
   );
