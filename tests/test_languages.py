@@ -26,13 +26,17 @@ _PRINT_TEXTS = """
 import { pathToFileURL } from "node:url";
 const { t } = await import(pathToFileURL(process.argv[2]));
 const COUNTS = ["0", "1", "2", "3", "11", "100", "1000000"];
+const OPERATORS = { "filters.compare": ">=" };
+const UNITS = { "filters.period": "mo" };
 const texts = {};
 function collect(node, path) {
   if (typeof node === "string") texts[path] = { kind: "text", values: [node] };
   else if (typeof node === "function") {
-    const marked = node("<a>", "<b>", "<c>", "<d>");
-    const calls = COUNTS.flatMap((count) => [count, Number(count)].map((first) => [first, Number(count), 1]));
-    const counted = node.toString().includes("toLowerCase") ? [] : calls.map((call) => String(node(...call)));
+    const takesList = node.toString().includes("names.join");
+    const marked = takesList ? node(["<a>", "<b>"]) : node("<a>", OPERATORS[path] ?? "<b>", UNITS[path] ?? "<c>", "<d>");
+    const calls = COUNTS.flatMap((count) => [count, Number(count)].map((first) => [first, Number(count), UNITS[path] ?? 1]));
+    const isCounted = !takesList && !(path in OPERATORS) && !node.toString().includes("toLowerCase");
+    const counted = isCounted ? calls.map((call) => String(node(...call))) : [];
     texts[path] = { kind: "function", length: node.length, marked, values: [marked, ...counted] };
   }
   else for (const key of Object.keys(node)) collect(node[key], path ? `${path}.${key}` : key);

@@ -87,7 +87,8 @@ function changedParts(field) {
 /** An external id as a text. */
 export const idText = ({ source, id }) => `${source}:${id}`;
 /** An entry of an address book, which is a label if a field of its own has the address. */
-const entryText = ({ label, address }) => [label, ...Object.values(address ?? {})].filter(Boolean).join(t.separators.list);
+const entryText = ({ label, address }) =>
+  [label, ...Object.values(address ?? {})].filter(Boolean).join(t.separators.list);
 /** The texts of the items in fields that are lists of objects. */
 const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
 

@@ -644,7 +644,14 @@ class CustomerPage {
     if (isBookChanged(before, after)) names.push("addresses");
     const labels = [...names, ...changedLists(before, after)].map((name) => t.fieldName(name));
     const actor = node.changes.edges[0]?.node.actor.name ?? "";
-    this.showNotice(t.customer.changedBy, " ", userText(actor), ": ", labels.join(t.separators.list) || t.customer.otherThings, ".");
+    this.showNotice(
+      t.customer.changedBy,
+      " ",
+      userText(actor),
+      ": ",
+      labels.join(t.separators.list) || t.customer.otherThings,
+      ".",
+    );
   }
 
   /** Shows the action of another person above the page. */

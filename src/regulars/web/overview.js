@@ -116,7 +116,9 @@ export async function show({ main, url, signal, setTitle }) {
             )
           : t.nothing,
         now.spend.length
-          ? t.overview.averageOrder(now.spend.map((each) => formatMoney(each.average, each.currency)).join(t.separators.list))
+          ? t.overview.averageOrder(
+              now.spend.map((each) => formatMoney(each.average, each.currency)).join(t.separators.list),
+            )
           : null,
       ),
     ),
@@ -150,7 +152,7 @@ const consentHint = (consents, customers) =>
 
 const returningHint = (ordered, { customers, returning }) => [
   link(`${ordered} orders_count:>1`, t.overview.returning(formatNumber(returning))),
-  ", ",
+  t.separators.list,
   link(`${ordered} orders_count:1`, t.overview.firstOrder(formatNumber(customers - returning))),
 ];
 
