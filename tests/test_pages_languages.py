@@ -195,7 +195,7 @@ _FIND_TEXTS = """
 
 
 # What a person can press, and what is alike: the same icon or text in a part of the page.
-_BUTTONS = "main :is(button:enabled, summary):not(.types *):visible"
+_BUTTONS = "main :is(button:enabled, summary):not(.types *, [aria-disabled]):visible"
 _FIND_KINDS = """
 (buttons) => buttons.map((button) => {
   const icon = button.querySelector("path")?.getAttribute("d") ?? button.textContent;
