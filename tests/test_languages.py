@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -44,6 +45,7 @@ function collect(node, path) {
 for (const path of ["first_name", "billing_address.city", "order.total", "custom.a", "addresses.phone.city"])
   texts[`fieldName(${path})`] = { kind: "text", values: [t.fieldName(path)] };
 delete t.fieldName;
+delete t.serverMessages;
 collect(t, "");
 console.log(JSON.stringify(texts));
 """
@@ -242,3 +244,48 @@ def test_the_assets_have_the_texts_of_one_language(server: Server) -> None:
         assert {other for other, text in words.items() if text in script.text} == {language}
         for other in (path.replace(f"-{language}/", "-xx/"), path.replace(f"-{language}/", "/")):
             assert get(f"{server.url}{other}").status_code == 404
+
+
+def server_messages(language: str) -> dict[str, str]:
+    """Return the sentences of the server with their translations."""
+    source = read_translations()[language]
+    body = source.partition("const serverMessages = {")[2].partition("\n};")[0]
+    return {
+        json.loads(key): json.loads(value)
+        for key, value in re.findall(
+            r'^ +("(?:[^"\\]|\\.)+"):\s+("(?:[^"\\]|\\.)+"),$', body, re.MULTILINE
+        )
+    }
+
+
+def texts_of_server() -> str:
+    """Return the texts in the modules of the server, with `{}` instead of values."""
+    found = []
+    folders = [Path(str(files(name))) for name in ("regulars", "email_validator")]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                found.append("".join(part if isinstance(part, str) else "{}" for part in parts))
+    return "\n".join(found)
+
+
+def test_every_translated_message_is_one_of_the_server() -> None:
+    texts_in_english = texts_of_server()
+    english = server_messages("fr")
+    assert len(english) > 60
+    for language in LANGUAGES[1:]:
+        assert list(server_messages(language)) == list(english)
+    for sentence, *translations in zip(
+        english, *(server_messages(language).values() for language in LANGUAGES[1:]), strict=True
+    ):
+        # A library of emails has no period at the end.
+        for part in re.split(r"\{\d\}", sentence.removesuffix(".")):
+            assert part in texts_in_english, sentence
+        places = sorted(re.findall(r"\{\d\}", sentence))
+        for translation in translations:
+            assert sorted(set(re.findall(r"\{\d\}", translation))) == places
+            assert translation.count("`") % 2 == 0
+    assert "No filter is called {1}" not in texts_in_english

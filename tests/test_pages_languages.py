@@ -90,7 +90,9 @@ def test_the_region_of_the_browser_formats_numbers_and_dates(
         person.create_session()
         person.open("/customers?q=total_spent:>1000")
         page = person.page
-        expect(page.locator("table.customers td.money-cell").first).to_have_text(re.compile(pattern))
+        expect(page.locator("table.customers td.money-cell").first).to_have_text(
+            re.compile(pattern)
+        )
         person.close()
     person = Person(browser, shop.server, shop.client, locale="ar-SA")
     person.create_session()
@@ -164,7 +166,7 @@ function markTexts(node, isItem = false) {
   if (typeof node === "function") return (...args) => markTexts(node(...args));
   if (isItem && node.length === 2 && typeof node[0] === "string") return [node[0], markTexts(node[1])];
   if (Array.isArray(node)) return node.map((item) => markTexts(item, true));
-  const entries = Object.entries(node).map(([key, value]) => [key, key === "separators" ? value : markTexts(value)]);
+  const entries = Object.entries(node).map(([key, value]) => [key, ["separators", "quoted"].includes(key) ? value : markTexts(value)]);
   return Object.fromEntries(entries);
 }
 """

@@ -2,15 +2,13 @@
 
 import { takeFirstViewer, VIEWER } from "./list-query.js";
 import { startProgress } from "./progress.js";
+import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 
 const RETRY_DELAYS_MS = [400, 1200, 2500];
 /** The key of the error for a server that does not respond. */
 export const OFFLINE = "offline";
 const RETRYABLE_KEYS = ["errors_unavailable", "errors_idempotency_running", OFFLINE];
-
-/** A message of the API for people: quotation marks instead of the backticks around values. */
-export const readableMessage = (message) => message.replace(/\u0060([^\u0060]*)\u0060/g, "“$1”");
 
 /** The message of an error. One about a scope says it in words, not by the names of the API. */
 function messageOf({ key, message }) {

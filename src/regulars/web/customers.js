@@ -1,6 +1,6 @@
 // The list of customers: search, order, pages, selection and shortcuts.
 
-import { ApiError, getViewer, offlineError, readableMessage, runQuery } from "./api.js";
+import { ApiError, getViewer, offlineError, runQuery } from "./api.js";
 import { customerTable } from "./customer-table.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { isTextField } from "./fields.js";
@@ -21,6 +21,7 @@ import {
   openTagDialog,
   Selection,
 } from "./selection.js";
+import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 import {
   button,

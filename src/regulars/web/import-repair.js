@@ -1,10 +1,11 @@
 // The rejected rows of an import as a table to correct, with the reason at the cell. The corrected rows
 // are imported again.
 
-import { offlineError, readableMessage, uploadFile } from "./api.js";
+import { offlineError, uploadFile } from "./api.js";
 import { h, uniqueId, userText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
+import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 import { button, openDialog, showError, withBusy } from "./ui.js";
 
@@ -76,9 +77,9 @@ function messagesByColumn(reason, headings) {
     .sort((one, other) => one.index - other.index);
   const messages = new Map();
   const first = reason.slice(0, found[0]?.index ?? reason.length).trim();
-  if (first) messages.set(-1, first);
+  if (first) messages.set(-1, readableMessage(first));
   found.forEach(({ column, start }, index) => {
-    messages.set(column, reason.slice(start, found[index + 1]?.index ?? reason.length).trim());
+    messages.set(column, readableMessage(reason.slice(start, found[index + 1]?.index ?? reason.length).trim()));
   });
   return messages;
 }
@@ -123,7 +124,7 @@ export async function openRepair(run) {
     return h("td", { class: "wrong", "data-label": input.getAttribute("aria-label") }, h("div", null, input, problem));
   };
   const rowOf = (row, index) => {
-    const messages = messagesByColumn(readableMessage(row[0]), headings);
+    const messages = messagesByColumn(row[0], headings);
     return h(
       "tr",
       null,

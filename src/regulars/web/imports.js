@@ -1,6 +1,6 @@
 // Imports: choose a file, check its columns, start a test run, and import it.
 
-import { readableMessage, request, uploadFile, getViewer } from "./api.js";
+import { request, uploadFile, getViewer } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, userText, uniqueId } from "./dom.js";
 import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format.js";
@@ -8,6 +8,7 @@ import { icon } from "./icons.js";
 import { canRepair, openRepair } from "./import-repair.js";
 import { jobsSection, undoButton, watchJob } from "./jobs.js";
 import { navigate } from "./navigation.js";
+import { readableMessage, translateMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 import {
   button,
@@ -664,9 +665,9 @@ function messageForPages(message) {
   const label = (text, name, value) => {
     const [setting, choices] = t.imports.settings[name];
     const choice = choices.find(([other]) => other === value)?.[1];
-    return choice ? `“${setting}: ${choice}”` : text;
+    return choice ? t.quoted(`${setting}: ${choice}`) : text;
   };
-  const text = message.replace(DATES_HINT, "").replace(OPTION_HINT, "").replace(SETTING, label);
+  const text = translateMessage(message.replace(DATES_HINT, "").replace(OPTION_HINT, "")).replace(SETTING, label);
   return readableMessage(text.replace("`custom`", t.imports.customFields));
 }
 

@@ -1,6 +1,6 @@
 // The segments: found by words, created, edited and deleted.
 
-import { getViewer, readableMessage, runQuery } from "./api.js";
+import { getViewer, runQuery } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { formatNumber, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
@@ -8,6 +8,7 @@ import { segmentUrl } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { asValue } from "./search-box.js";
 import { confirmSegmentDeletion, openSegmentDialog, queryView, SEGMENT_FIELDS } from "./segment-tools.js";
+import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 import { button, chip, emptyState, errorState, headingRow, pageHeader, showError, tableBox } from "./ui.js";
 

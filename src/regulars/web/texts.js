@@ -70,6 +70,9 @@ const fieldName = fieldNamer(fields, { address, order }, { order: "Order", custo
 export const t = {
   separators: { group: ",", decimal: ".", list: ", " },
   name: "Regulars",
+  // Pairs of a sentence of the server, which is English, and its translation. {1} and {2} are values.
+  serverMessages: Object.entries({}),
+  quoted: (text) => `“${text}”`,
   noScript: "The pages of Regulars need JavaScript. The API does not: it is at /api/v2.",
   skip: "Skip to content",
   messages: "Notifications",

@@ -1,11 +1,12 @@
 // The tokens of the account: created, shown once, and revoked.
 
-import { runQuery, runMutation, getViewer, readableMessage } from "./api.js";
+import { runQuery, runMutation, getViewer } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { selectTimes } from "./fields.js";
 import { relativeTime, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
 import { secretView } from "./secret-view.js";
+import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 import {
   button,

@@ -68,10 +68,103 @@ const order = {
 const prefixes = { order: "Bestellung", custom: "Eigenes Feld", address: "Adresse" };
 const fieldName = fieldNamer(fields, { address, order }, prefixes);
 
+const serverMessages = {
+  "The email is empty.": "Die E-Mail ist leer.",
+  "Enter an email address.": "Geben Sie eine E-Mail-Adresse ein.",
+  "The email is not valid.": "Die E-Mail ist ungültig.",
+  "The email has more than one @ sign.": "Die E-Mail enthält mehr als ein @-Zeichen.",
+  "Use one.": "Verwenden Sie nur eines.",
+  "An email address must have an @-sign.": "Eine E-Mail-Adresse braucht ein @-Zeichen.",
+  "There must be something before the @-sign.": "Vor dem @-Zeichen muss etwas stehen.",
+  "There must be something after the @-sign.": "Nach dem @-Zeichen muss etwas stehen.",
+  "The part after the @-sign is not valid.": "Der Teil nach dem @-Zeichen ist ungültig.",
+  "It should have a period.": "Dort fehlt ein Punkt.",
+  "The email address contains invalid characters before the @-sign: {1}.":
+    "Vor dem @-Zeichen stehen ungültige Zeichen: {1}.",
+  "The part after the @-sign contains invalid characters: {1}.": "Nach dem @-Zeichen stehen ungültige Zeichen: {1}.",
+  "Another customer has this email.": "Ein anderer Kunde hat diese E-Mail.",
+  "Use a different email, or update that customer.": "Verwenden Sie eine andere E-Mail, oder ändern Sie jenen Kunden.",
+  "The phone is empty.": "Die Telefonnummer ist leer.",
+  "Enter a phone number.": "Geben Sie eine Telefonnummer ein.",
+  "`accepts_marketing` needs an email.": "Die Einwilligung zur Werbung braucht eine E-Mail.",
+  "Send the email, or leave out the field.": "Ergänzen Sie eine E-Mail, oder lassen Sie die Einwilligung weg.",
+  "No email.": "Keine E-Mail.",
+  "A new customer needs one.": "Ein neuer Kunde braucht eine.",
+  "To update a customer, send `id`, `_id` or `email`.":
+    "Um einen Kunden zu ändern, geben Sie `id`, `_id` oder `email` an.",
+  "This is not a date.": "Das ist kein Datum.",
+  "Write it as 2024-03-18 or 2024-03-18T14:20:37Z.": "Schreiben Sie es als 2024-03-18 oder 2024-03-18T14:20:37Z.",
+  "This day does not exist in the calendar.": "Diesen Tag gibt es im Kalender nicht.",
+  "Check the day, the month and the year.": "Prüfen Sie Tag, Monat und Jahr.",
+  "This is not a country.": "Das ist kein Land.",
+  "Use its ISO 3166-1 code, as in DE, or its name.": "Verwenden Sie den ISO-3166-1-Code, wie DE, oder den Namen.",
+  "This is not a known word for yes or no.": "Dieses Wort ist für Ja oder Nein nicht bekannt.",
+  "It counts as no consent.": "Es gilt als keine Einwilligung.",
+  "The cell has more than one email or word.": "Die Zelle enthält mehr als eine E-Mail oder ein Wort.",
+  "The first email was imported.": "Die erste E-Mail wurde importiert.",
+  "The customer has no email, so the consent to marketing was not imported.":
+    "Der Kunde hat keine E-Mail, darum wurde die Einwilligung zur Werbung nicht importiert.",
+  "A spreadsheet has replaced the last digits of this number.":
+    "Eine Tabellenkalkulation hat die letzten Ziffern dieser Zahl ersetzt.",
+  "Export it as text.": "Exportieren Sie sie als Text.",
+  "The tags cannot be read.": "Die Schlagwörter können nicht gelesen werden.",
+  "Separate them with commas.": "Trennen Sie sie durch Kommas.",
+  "Row {1} already sets this customer.": "Zeile {1} enthält diesen Kunden schon.",
+  "Send one row for each customer.": "Behalten Sie eine Zeile pro Kunde.",
+  "The import was cancelled.": "Der Import wurde abgebrochen.",
+  "The token lacks the scope `{1}`.": "Dem Token fehlt das Recht `{1}`.",
+  "Use a token with this scope, or create one with `regulars token create --scope {1}`.":
+    "Verwenden Sie ein Token mit diesem Recht, oder erstellen Sie eines mit `regulars token create --scope {1}`.",
+  "The server failed.": "Der Server hat versagt.",
+  "Your request is not the cause.": "Ihre Anfrage ist nicht die Ursache.",
+  "Try again, and report the request id to the operator if it fails again.":
+    "Versuchen Sie es erneut, und nennen Sie dem Administrator die Anfrage-ID, wenn es wieder fehlschlägt.",
+  "The database is unavailable.": "Die Datenbank ist nicht verfügbar.",
+  "The write may have been saved.": "Die Änderung wurde vielleicht gespeichert.",
+  "Send the request again with the same `Idempotency-Key`, or read the data first.":
+    "Laden Sie die Seite neu, um das zu prüfen.",
+  "The request took too long and was cancelled.": "Die Anfrage dauerte zu lange und wurde abgebrochen.",
+  "A write may have been saved.": "Eine Änderung wurde vielleicht gespeichert.",
+  "Request less at once.": "Fragen Sie weniger auf einmal an.",
+  "Send a write again with the same `Idempotency-Key`, or read the data first.":
+    "Laden Sie die Seite neu, um das zu prüfen.",
+  "The disk of the server is full, so nothing was saved.":
+    "Die Festplatte des Servers ist voll, darum wurde nichts gespeichert.",
+  "Reading still works.": "Lesen funktioniert weiterhin.",
+  "Try again after the operator has freed space.":
+    "Versuchen Sie es erneut, wenn der Administrator Platz geschaffen hat.",
+  "No filter is named {1}.": "Es gibt keinen Filter {1}.",
+  "To search for these words, put them in quotes.":
+    "Um nach diesen Wörtern zu suchen, setzen Sie sie in Anführungszeichen.",
+  "Did you mean `{1}`?": "Meinten Sie `{1}`?",
+  "A key is missing before the colon.": "Vor dem Doppelpunkt fehlt ein Schlüssel.",
+  "A space is missing after the closing quote.": "Nach dem schließenden Anführungszeichen fehlt ein Leerzeichen.",
+  "Unmatched `)`.": "Ein `)` ist zu viel.",
+  "Unclosed `(`.": "Ein `(` ist nicht geschlossen.",
+  "Remove it, or write `\\)` to search for the character.":
+    "Entfernen Sie es, oder schreiben Sie `\\)`, um nach dem Zeichen zu suchen.",
+  "Add `)`, or write `\\(` to search for the character.":
+    "Ergänzen Sie `)`, oder schreiben Sie `\\(`, um nach dem Zeichen zu suchen.",
+  "The parentheses are empty.": "Die Klammern sind leer.",
+  "{1} is not a country.": "{1} ist kein Land.",
+  "Use an ISO 3166-1 code, such as DE, or a name.": "Verwenden Sie einen ISO-3166-1-Code, wie DE, oder einen Namen.",
+  "Read customers with their addresses, orders and messages.":
+    "Kunden mit Adressen, Bestellungen und Nachrichten lesen.",
+  "Create, update and delete customers.": "Kunden anlegen, ändern und löschen.",
+  "Read and edit customers.": "Kunden lesen und bearbeiten.",
+  "Record orders, messages and visits.": "Bestellungen, Nachrichten und Besuche erfassen.",
+  "Manage webhooks and see their deliveries.": "Webhooks verwalten und ihre Zustellungen sehen.",
+  "Read `/metrics` from another machine.": "`/metrics` von einem anderen Rechner lesen.",
+  "Change the settings of the account.": "Die Einstellungen des Kontos ändern.",
+  "Full access, including future features.": "Voller Zugriff, auch auf künftige Funktionen.",
+};
+
 /** @type {typeof import("../texts.js").t} */
 export const t = {
   separators: { group: ".", decimal: ",", list: ", " },
   name: "Regulars",
+  serverMessages: Object.entries(serverMessages),
+  quoted: (text) => `„${text}“`,
   noScript: "Die Seiten von Regulars brauchen JavaScript. Die API braucht es nicht: Sie ist unter /api/v2.",
   skip: "Zum Inhalt springen",
   messages: "Mitteilungen",

@@ -1,0 +1,32 @@
+// The messages of the server in the language of the pages.
+
+import { t } from "./texts.js";
+
+const SENTENCE_END = /(?<=[.?]) (?=[A-Z\u0060'"])/;
+const PLACEHOLDER = /\{\d\}/;
+/** Pairs of an expression for a sentence of the server and its translation. @type {[RegExp, string][]} */
+let sentences = null;
+
+/** A message for people: translated, and with quotation marks instead of the backticks around values. */
+export const readableMessage = (message) =>
+  translateMessage(message).replace(/\u0060([^\u0060]*)\u0060/g, (_, text) => t.quoted(text));
+
+/** A message in the language of the pages. It stays as it is if one of its sentences has no translation. */
+export function translateMessage(message) {
+  const translated = message.split(SENTENCE_END).map(translateSentence);
+  return translated.includes(null) ? message : translated.join(" ");
+}
+
+function translateSentence(sentence) {
+  sentences ??= t.serverMessages.map(([text, translation]) => [toExpression(text), translation]);
+  for (const [expression, translation] of sentences) {
+    const match = sentence.match(expression);
+    if (match) return translation.replace(/\{(\d)\}/g, (_, number) => match[number]);
+  }
+  return null;
+}
+
+const toExpression = (text) => {
+  const parts = text.split(PLACEHOLDER).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join("(.+)")}$`, "s");
+};
