@@ -4,6 +4,7 @@ import { runQuery } from "./api.js";
 import { h, setAttribute } from "./dom.js";
 import { ADDRESS_PARTS } from "./fields.js";
 import { countries, countryName } from "./format.js";
+import { isServerLanguage } from "./server-messages.js";
 import { t } from "./texts.js";
 import { formField, selectOptions } from "./ui.js";
 
@@ -93,7 +94,7 @@ export function addressControl({ name }, address) {
           ? stateSelect(rules.states, value)
           : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
       const isNeeded = rules?.required.includes(part) ?? false;
-      const label = rules?.labels[part] ?? t.address[part];
+      const label = (isServerLanguage && rules?.labels[part]) || t.address[part];
       const example = part === "zip" ? rules?.zip_examples[0] : null;
       if (example) setAttribute(input, "placeholder", t.addresses.example(example));
       fields[path(part)] = formField(isNeeded ? [label, neededMark()] : label, input);

@@ -1,11 +1,10 @@
 // Values as text.
 
 import { h, userText } from "./dom.js";
+import { isServerLanguage } from "./server-messages.js";
 import { t } from "./texts.js";
 
 const LANGUAGE = document.documentElement.lang;
-// The server writes relative times in this language.
-const SERVER_LANGUAGE = "en";
 // A formatter is created at its first use: that is slow.
 const formatters = new Map();
 
@@ -69,7 +68,7 @@ document.addEventListener("pointerover", ({ target }) => {
 /** How long ago a time of an object was; the query has `selectTimes(name)`. */
 export function relativeTime(object, name) {
   const iso = object[`${name}_iso`];
-  return timeElement(LANGUAGE === SERVER_LANGUAGE || !iso ? object[name] : fromNow(iso), iso);
+  return timeElement(isServerLanguage || !iso ? object[name] : fromNow(iso), iso);
 }
 
 // Units of relative times, with the seconds from which they are used.

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { formatAmount } from "./format.js";
+import { translateMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 
 // The currencies of ISO 4217 without two decimals. `Intl` knows them, too, but its first formatter takes 15 ms.
@@ -28,7 +29,8 @@ export function amountLabel({ kind, name }) {
 }
 
 /** What a key of the search takes, with the currency if it is an amount. */
-export function takenAmount({ name, takes }) {
+export function takenAmount({ name, takes: text }) {
+  const takes = translateMessage(text);
   if (!["expenses", "total_spent"].includes(name) || !account.currency) return takes;
   const isOne = account.expenses_currency === "account";
   return t.money.taken(takes, isOne ? account.currency : t.money.allCurrencies);

@@ -2,6 +2,9 @@
 
 import { t } from "./texts.js";
 
+/** Whether the texts of the server are in the language of the pages. */
+export const isServerLanguage = document.documentElement.lang === "en";
+
 const SENTENCE_END = /(?<=[.?]) (?=[A-Z\u0060'"])/;
 const PLACEHOLDER = /\{\d\}/;
 /** Pairs of an expression for a sentence of the server and its translation. @type {[RegExp, string][]} */

@@ -170,6 +170,21 @@ const serverMessages = {
   "Read `/metrics` from another machine.": "قراءة `/metrics` من جهاز آخر.",
   "Change the settings of the account.": "تغيير إعدادات الحساب.",
   "Full access, including future features.": "وصول كامل، بما فيه الميزات القادمة.",
+  "a country": "بلد",
+  "a date": "تاريخ",
+  "a key": "مفتاح",
+  "a phone number": "رقم هاتف",
+  "a segment": "شريحة",
+  "a whole number": "عدد صحيح",
+  "an amount": "مبلغ",
+  "an email address": "عنوان بريد إلكتروني",
+  "an id or _id": "id أو ‎_id",
+  "an order": "طلب",
+  "an order number": "رقم طلب",
+  phone: "هاتف",
+  text: "نص",
+  "true or false": "true أو false",
+  words: "كلمات",
 };
 
 /** @type {typeof import("../texts.js").t} */

@@ -157,6 +157,21 @@ const serverMessages = {
   "Read `/metrics` from another machine.": "`/metrics` von einem anderen Rechner lesen.",
   "Change the settings of the account.": "Die Einstellungen des Kontos ändern.",
   "Full access, including future features.": "Voller Zugriff, auch auf künftige Funktionen.",
+  "a country": "ein Land",
+  "a date": "ein Datum",
+  "a key": "ein Schlüssel",
+  "a phone number": "eine Telefonnummer",
+  "a segment": "ein Segment",
+  "a whole number": "eine ganze Zahl",
+  "an amount": "ein Betrag",
+  "an email address": "eine E-Mail-Adresse",
+  "an id or _id": "eine id oder _id",
+  "an order": "eine Bestellung",
+  "an order number": "eine Bestellnummer",
+  phone: "Telefon",
+  text: "Text",
+  "true or false": "true oder false",
+  words: "Wörter",
 };
 
 /** @type {typeof import("../texts.js").t} */

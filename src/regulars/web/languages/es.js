@@ -148,6 +148,21 @@ const serverMessages = {
   "Read `/metrics` from another machine.": "Leer `/metrics` desde otra máquina.",
   "Change the settings of the account.": "Cambiar los ajustes de la cuenta.",
   "Full access, including future features.": "Acceso completo, incluidas las funciones futuras.",
+  "a country": "un país",
+  "a date": "una fecha",
+  "a key": "una clave",
+  "a phone number": "un número de teléfono",
+  "a segment": "un segmento",
+  "a whole number": "un número entero",
+  "an amount": "un importe",
+  "an email address": "un correo electrónico",
+  "an id or _id": "un id o _id",
+  "an order": "un pedido",
+  "an order number": "un número de pedido",
+  phone: "teléfono",
+  text: "texto",
+  "true or false": "true o false",
+  words: "palabras",
 };
 
 /** @type {typeof import("../texts.js").t} */

@@ -150,6 +150,21 @@ const serverMessages = {
   "Read `/metrics` from another machine.": "Lire `/metrics` depuis une autre machine.",
   "Change the settings of the account.": "Changer les paramètres du compte.",
   "Full access, including future features.": "Accès complet, y compris aux fonctions à venir.",
+  "a country": "un pays",
+  "a date": "une date",
+  "a key": "une clé",
+  "a phone number": "un numéro de téléphone",
+  "a segment": "un segment",
+  "a whole number": "un nombre entier",
+  "an amount": "un montant",
+  "an email address": "une adresse e-mail",
+  "an id or _id": "un id ou _id",
+  "an order": "une commande",
+  "an order number": "un numéro de commande",
+  phone: "téléphone",
+  text: "texte",
+  "true or false": "true ou false",
+  words: "mots",
 };
 
 /** @type {typeof import("../texts.js").t} */
