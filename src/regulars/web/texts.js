@@ -147,7 +147,7 @@ export const t = {
     offlineWatch: "Cannot reach the server. Your changes stay on this page. Save when this message disappears.",
     pageError: "Something went wrong. Reload the page. If that does not help, tell your administrator.",
     status: (status) => `The server returned the error ${status}. Try again in a moment.`,
-    scope: (name) =>
+    scope: /** @returns {string} */ (name) =>
       name === "customers:write"
         ? "You can't change customers. Your access is read-only; ask your administrator for permission to edit customers."
         : "You can't do this. Your access does not include it; ask your administrator for permission.",
