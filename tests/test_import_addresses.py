@@ -163,6 +163,42 @@ def test_all_addresses_of_a_row_come_in(shop: Client, name: str) -> None:
     assert shop.node("1", BOOK) == before
 
 
+@pytest.mark.parametrize(
+    ("number", "parts"),
+    [
+        ("{part} {n}", "Straße Ort PLZ"),
+        ("{part}{n}", "Address City Zip"),
+        ("{part}_{n}", "street city zip"),
+        ("{part} ({n})", "Rue Ville CP"),
+        ("{part} #{n}", "Address City Zip"),
+        ("Address {n}: {part}", "Street City Zip"),
+    ],
+)
+def test_numbered_addresses_have_their_streets(shop: Client, number: str, parts: str) -> None:
+    names = [number.format(part=part, n=n) for n in (1, 2, 3) for part in parts.split()]
+    headings = ",".join(names)
+    values = "Rua 8,Porto,4050,Calle 1,Madrid,28001,Quai 3,Paris,75001"
+    content = f"email,{headings}\na@x.test,{values}\n"
+    assert counts(run(shop, content)) == (1, 0, 0, 0)
+    streets = [(entry[2].get("line1"), entry[2].get("city")) for entry in book(shop)]
+    assert streets == [("Rua 8", "Porto"), ("Calle 1", "Madrid"), ("Quai 3", "Paris")]
+    assert counts(run(shop, content)) == (0, 0, 1, 0)
+
+
+def test_ordinals_and_lines_of_addresses(shop: Client) -> None:
+    parts = ("street", "city", "zip")
+    names = [f"{n} address {part}" for n in ("First", "Second", "Third") for part in parts]
+    values = "Rua 8,Porto,4050,Calle 1,Madrid,28001,Quai 3,Paris,75001"
+    run(shop, f"email,{','.join(names)}\na@x.test,{values}\n")
+    cities = [entry[2]["city"] for entry in book(shop)]
+    assert cities == ["Porto", "Madrid", "Paris"]
+    # Lines of one address, of which the third has no field.
+    run(shop, "email,Address 1,Address 2,Address 3,City\nb@x.test,A,B,C,Porto\n")
+    lines = {"line1": "A", "line2": "B", "city": "Porto"}
+    assert book(shop, "2") == [("shipping", "", lines)]
+    assert shop.node("2", BOOK)["custom"] == {"Address 3": "C"}
+
+
 def test_a_customer_without_an_address_gets_the_first_one_as_the_default(shop: Client) -> None:
     assert counts(run(shop, GOOGLE)) == (2, 0, 0, 0)
     quay = {"line1": "1 Quay", "city": "London", "zip": "EC1A 1BB", "country": "GB"}

@@ -266,6 +266,47 @@ def test_a_row_has_a_default_if_any_email_or_phone_is_there(shop: Client) -> Non
     assert lists(shop) == ([("b@x.test", "")], [("+351912345678", "mobile")])
 
 
+def test_a_further_value_does_not_replace_a_default(shop: Client) -> None:
+    shop.create("a@x.test", phone="+351911111111")
+    content = "email,phone,phone 2\na@x.test,,+351922222222\nb@x.test,1,2\n"
+    assert counts(run(shop, content)) == (1, 1, 0, 0)
+    assert lists(shop)[1] == [("+351911111111", ""), ("+351922222222", "")]
+    assert counts(run(shop, content)) == (0, 0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        "{0},2nd {0},3rd {0}",
+        "First {0},Second {0},Third {0}",
+        "Primary {0},Secondary {0},Tertiary {0}",
+        "{0}s.0.value,{0}s.1.value,{0}s.2.value",
+        "{0}s/0/value,{0}s/1/value,{0}s/2/value",
+    ],
+)
+def test_ordinals_and_positions_in_lists_are_numbers(shop: Client, headings: str) -> None:
+    emails, phones = headings.format("email"), headings.format("phone")
+    values = "a@x.test,b@x.test,c@x.test,1111,2222,3333"
+    content = f"{emails},{phones}\n{values}\n"
+    assert counts(run(shop, content)) == (1, 0, 0, 0)
+    assert [value for points in lists(shop) for value, _ in points] == values.split(",")
+    assert counts(run(shop, content)) == (0, 0, 1, 0)
+
+
+def test_the_phone_of_an_address_identifies_a_row_without_another(shop: Client) -> None:
+    identify_by(shop, "email_or_phone")
+    content = "name,email,phone,Default Address City,Default Address Phone\n{}".format(
+        "Ana,,,Porto,+351911111111\nBen,b@x.test,,Porto,+351922222222\nCid,,+351933333333,Porto,1\n"
+    )
+    assert counts(run(shop, content)) == (3, 0, 0, 0)
+    assert [lists(shop, str(n))[1] for n in (1, 2, 3)] == [
+        [("+351911111111", "")],
+        [],
+        [("+351933333333", "")],
+    ]
+    assert counts(run(shop, content)) == (0, 0, 3, 0)
+
+
 def test_mapped_columns_are_further_values(shop: Client) -> None:
     options = {"map": ["E2=additional_emails", "T=additional_phones", "T2=additional_phones"]}
     content = "email,E2,T,T2\na@x.test,club <b@x.test>,11111,fax desk <22222>\n"

@@ -484,6 +484,10 @@ def test_other_columns_are_no_secrets(heading: str) -> None:
     assert fields(f"email,{heading}")[heading] is not None
 
 
+def test_the_email_of_an_address_is_the_customers() -> None:
+    assert fields("name,Shipping Email") == {"name": "name", "Shipping Email": "email"}
+
+
 def test_the_email_is_found_by_its_values() -> None:
     columns = assign(["Kontaktweg", "Wohnort"], ["a@x.test", "Bonn"], ["b@x.test", "Ulm"])
     assert columns[0].field == "email"

@@ -48,11 +48,13 @@ REPLACE, ADD, REMOVE, MERGE = "replace", "add", "remove", "merge"
 
 class ContactRow(NamedTuple):
     """The further emails or phones of a row of an import: the name of the list, the entries, and
-    the custom field for each that the customer cannot get."""
+    the custom field for each that the customer cannot get. With `has_default`, the first entry is
+    also the default of a customer without one."""
 
     kind: str
     entries: tuple[Given, ...]
     keys: tuple[str, ...]
+    has_default: bool = False
 
 
 class GivenAddress(NamedTuple):

@@ -25,6 +25,20 @@ _MAX_KEPT_CHARACTERS = 4_000
 TAKEN, SURPLUS = "taken", "surplus"
 
 
+def with_stored_defaults(row: SetRow, stored: Row | None) -> SetRow:
+    """Return a row without the defaults that are further emails and phones of the file, if its
+    customer has defaults. An empty cell changes nothing."""
+    left_out: set[str] = set()
+    for contacts in row.contacts if stored else ():
+        if isinstance(contacts, ContactRow) and contacts.has_default:
+            default = KINDS[contacts.kind].default
+            left_out.update((default, f"{default}_key") if stored and stored[default] else ())
+    if not left_out:
+        return row
+    rest = {name: value for name, value in row.values.items() if name not in left_out}
+    return row._replace(values=rest)
+
+
 def with_contacts(
     unit: CustomerUnitOfWork, row: SetRow, stored: Row | None, values: Values
 ) -> tuple[Values, tuple[str, ...]]:

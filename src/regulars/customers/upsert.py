@@ -40,7 +40,7 @@ from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
 from regulars.customers.field_rules import Values
 from regulars.customers.identification import changed_problems, new_problems, of_email
-from regulars.customers.imported_contacts import with_contacts
+from regulars.customers.imported_contacts import with_contacts, with_stored_defaults
 from regulars.customers.kept_values import keep_values, with_external_ids, without_consent
 from regulars.customers.row_problems import (
     creation_problems,
@@ -167,7 +167,7 @@ def _set(
         if len(matches) > 1:
             numbers = [match["customer_id"] for match in matches[: MAX_AMBIGUOUS + 1]]
             problems.append(ambiguous_phone(phone, numbers, (*row.path, "phone")))
-    row = _with_stored_default(unit, row, stored)
+    row = with_stored_defaults(_with_stored_default(unit, row, stored), stored)
     values, kept_fields = with_external_ids(unit, row, stored)
     if values is not row.values:
         problems += external_id_problems(unit, row, stored, values["external_ids"])

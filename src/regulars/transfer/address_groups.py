@@ -12,7 +12,7 @@ from regulars.transfer.column_profile import (
     is_mostly_place,
 )
 from regulars.transfer.composed_fields import PARTS_OF_STREETS, ZIP_CITY
-from regulars.transfer.heading_dictionary import words
+from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.heading_stems import country_share
 from regulars.transfer.headings import NEUTRAL, SHIPPING, SUBURB, WHOLE, Match
 
@@ -90,18 +90,24 @@ def _is_place(candidate: Candidate, columns: Sequence[Candidate]) -> bool:
 
 
 def move_streets(groups: Groups) -> None:
-    """Let the second line of an address be the street of the second address, if that has a city but
-    no street: `Address 2` with `City 2`."""
+    """Let a further line of an address be the street of the address with its number, if that has a
+    city but no street: `Address 2` with `City 2`, `Address3` with `City3`."""
     for key in [key for key in groups if is_later(key[1])]:
         parts = {c.match.field for c in groups[key]}
         name, _, number = key[1].rpartition(" ")
         if parts & _LINES or not parts & {"city", "zip"}:
             continue
         for candidate in list(groups.get((key[0], name), ())):
-            if candidate.match.field == "line2" and words(candidate.heading)[-1:] == (number,):
+            if candidate.match.field == "line2" and _number_of(candidate.heading) == number:
                 groups[key[0], name].remove(candidate)
                 candidate.match = replace(candidate.match, field="line1", group=key[1])
                 groups[key].append(candidate)
+
+
+def _number_of(heading: str) -> str:
+    """Return the number at the end of a heading, or an empty text."""
+    text = comparable(heading)
+    return text[len(text.rstrip("0123456789")) :]
 
 
 def merge_strays(groups: Groups) -> None:

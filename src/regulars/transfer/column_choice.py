@@ -201,6 +201,8 @@ class Chooser:
             for candidate in [c for c in self._groups[key] if c.position == position]:
                 self._groups[key].remove(candidate)
                 self._fields["email"].append(candidate)
+            if not self._groups[key]:
+                del self._groups[key]
 
     # Names
 

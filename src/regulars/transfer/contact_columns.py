@@ -112,7 +112,7 @@ def match_further(heading: str) -> str | None:
     known = dictionary().contact_words
     listed = _divided_words(heading)
     numbers = [word for word in listed if word.isdigit()]
-    if len(numbers) > 1 or any(not 1 < int(number) <= _MAX_NUMBER for number in numbers):
+    if len(numbers) > 1 or any(int(number) > _MAX_NUMBER for number in numbers):
         return None
     rest = [word for word in listed if word not in numbers and word not in known.additional]
     is_further = len(rest) < len(listed)

@@ -11,9 +11,9 @@ from regulars.core.text import sanitize
 from regulars.customers.bulk import RowWarning
 from regulars.customers.contact_changes import ContactRow, Given
 from regulars.customers.contact_input import clean_value
-from regulars.customers.contact_points import EMAILS, KINDS, Kind
-from regulars.transfer.columns import IMPORTED, Column
-from regulars.transfer.contact_cells import SEVERAL, clean_label, divide_cell
+from regulars.customers.contact_points import EMAILS, KINDS, PHONES, Kind
+from regulars.transfer.columns import ADDRESS_FIELDS, IMPORTED, Column
+from regulars.transfer.contact_cells import SEVERAL, Point, clean_label, divide_cell
 from regulars.transfer.contact_columns import KIND_OF, LABELLED, label_of, match_further
 from regulars.transfer.file_emails import FileEmails
 from regulars.transfer.flatten import flatten
@@ -28,6 +28,8 @@ _OF_OTHER_ROW = (
     "Another row of the file has this email as its own. Here, it was stored in `custom`. Check "
     "whether the two are one person."
 )
+# A row with one of these has no need of the phone of an address.
+_IDENTIFYING = frozenset((*(kind.default for kind in KINDS.values()), *KINDS))
 # A value of a file by the name or position of its column.
 Values = Callable[[Column], Any]
 
@@ -46,6 +48,7 @@ class ContactReader:
         self._is_strict = is_strict
         self._has_lists = has_lists
         self._is_own = is_own
+        self._columns = columns
         self._headings = {column.position: column.heading for column in columns}
         self._further = [column for column in columns if column.field in KIND_OF]
         self._defaults = [
@@ -138,10 +141,26 @@ class ContactReader:
     def finish(self, row: ParsedRow) -> tuple[ContactRow, ...]:
         """Return the further emails and phones of a row, once its fields are read. The first of
         them is the default of a row without one."""
+        self._add_phone_of_address(row)
         if not row.points and not row.labels:
             return ()
         rows = [self._finish(kind, row) for kind in KINDS.values() if kind.name not in row.node]
         return tuple(each for each in rows if each.entries)
+
+    def _add_phone_of_address(self, row: ParsedRow) -> None:
+        """Let the phone of an address be that of a row that has no other phone, and no email."""
+        if self._is_own or row.points or not row.node.keys().isdisjoint(_IDENTIFYING):
+            return
+        if not row.values.keys().isdisjoint(_IDENTIFYING):
+            return
+        for kind in ADDRESS_FIELDS:
+            phone = (row.node.get(kind) or {}).get(PHONES.default)
+            if isinstance(phone, str) and phone:
+                heading = f"{kind}.{PHONES.default}"
+                column = next((c for c in self._columns if c.field == heading), None)
+                found = column or Column(-1, heading, heading)
+                row.points.append((PHONES, found, Point(phone), ""))
+                return
 
     def _finish(self, kind: Kind, row: ParsedRow) -> ContactRow:
         entries: list[Given] = []
@@ -160,7 +179,8 @@ class ContactReader:
         for heading, values in invalid.items():
             self._refuse(row, heading, values)
         default = row.values.get(kind.default) or row.node.get(kind.default)
-        if not default and entries:
+        has_default = not default and bool(entries)
+        if has_default:
             default = row.node[kind.default] = entries[0].value
             row.labels[kind.name] = entries[0].label or ""
         default_key = kind.key(default) if isinstance(default, str) and default else ""
@@ -168,7 +188,7 @@ class ContactReader:
             entries, keys = self._without_own_of_others(row, entries, keys, default_key)
         if default_key and (own_label := row.labels.get(kind.name)):
             entries, keys = [Given(str(default), default_key, own_label), *entries], ["", *keys]
-        return ContactRow(kind.name, tuple(entries), tuple(keys))
+        return ContactRow(kind.name, tuple(entries), tuple(keys), has_default)
 
     def _without_own_of_others(
         self, row: ParsedRow, entries: Sequence[Given], keys: Sequence[str], default_key: str

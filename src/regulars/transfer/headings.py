@@ -209,8 +209,11 @@ def _find(key: str, depth: int) -> Match | None:
             return match
         if match.group is not None and match.field in ("city", *_OF_PLACE):  # `City 2`
             return replace(match, group=f"{match.group} {key[-1]}")
-        if key[-1] == "2" and match.group and match.field in (WHOLE, "line1"):
-            return replace(match, field="line2")  # `Dirección de facturación 2`
+        if match.group is not None and match.field in (WHOLE, "line1"):
+            if key[-1] != "2":  # `Street 3`, which has a city of its own or is a third line
+                return replace(match, field="line1", group=f"{match.group} {key[-1]}")
+            if match.group:
+                return replace(match, field="line2")  # `Dirección de facturación 2`
     return None
 
 
