@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser import SCREENSHOTS, Person
 from tests.test_jobs import add, customers, edit, run_import, three
@@ -139,6 +140,41 @@ def test_an_import_shows_what_stays_before_it_is_undone(person: Person) -> None:
     assert client.data(f'{{ job(id: "{job["id"]}") {{ can_undo }} }}') == {
         "job": {"can_undo": False}
     }
+
+
+def test_the_buttons_of_a_running_job_keep_the_focus(person: Person) -> None:
+    three(person.client)
+    job = edit(person.client, query="", addTags=["x"])
+    progress = iter(range(1_000))
+
+    def still_running(route: Route) -> None:
+        if "job(id" not in (route.request.post_data or ""):
+            return route.fallback()
+        response = route.fetch()
+        body = response.json()
+        body["data"]["job"] |= {"state": "running", "changed": next(progress), "can_undo": False}
+        return route.fulfill(response=response, json=body)
+
+    person.page.route("**/api/v2", still_running)
+    page = person.open(f"/imports?id={job['id']}")
+    button = page.get_by_role("button", name="Cancel")
+    button.focus()
+    expect(page.locator("dd").first).to_have_text(re.compile("[3-9]"))
+    expect(button).to_be_focused()
+
+
+def test_a_job_that_does_not_exist_is_explained(person: Person) -> None:
+    page = person.open("/imports?id=job_none")
+    expect(page.get_by_text("This job does not exist.")).to_be_visible()
+
+
+def test_previews_hide_no_edit(person: Person) -> None:
+    three(person.client)
+    edit(person.client, query="", addTags=["x"])
+    for _ in range(50):
+        edit(person.client, query="", addTags=["y"], dryRun=True)
+    page = person.open("/imports")
+    expect(page.get_by_role("link", name="Edit of tags")).to_be_visible()
 
 
 def test_the_page_of_a_bulk_edit_fits_a_phone(person: Person) -> None:

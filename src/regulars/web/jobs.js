@@ -1,6 +1,6 @@
 // Jobs: following one, undoing one, and their parts of the page of imports.
 
-import { runMutation, runQuery } from "./api.js";
+import { ApiError, runMutation, runQuery } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { formatDateTime, formatNumber, timeElement } from "./format.js";
 import { navigate } from "./navigation.js";
@@ -19,6 +19,8 @@ import {
 } from "./ui.js";
 
 const POLL_MS = 400;
+// The jobs that are read, with imports and previews, and the edits and undos of them that are listed.
+const READ_SIZE = 250;
 const LIST_SIZE = 50;
 const RUNNING_STATES = ["receiving", "pending", "running"];
 const JOB = `id kind state name dry_run silent total done changed unchanged rejected message undone_by undo_of
@@ -39,6 +41,7 @@ const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
 export async function followJob(id, onProgress = (_job) => {}, more = "") {
   for (;;) {
     const { job } = await runQuery(`query($id: ID!) { job(id: $id) { ${JOB} ${more} } }`, { id }, { quiet: true });
+    if (!job) throw new ApiError([{ key: "jobs_not_found", message: t.jobs.missing }]);
     onProgress(job);
     if (!isRunning(job)) return job;
     await wait(POLL_MS);
@@ -131,11 +134,14 @@ export function undoButton(job, read) {
 /** The section with the latest bulk edits and undos; empty without any. Throws ApiError. */
 export async function jobsSection(signal) {
   const { jobs } = await runQuery(
-    `{ jobs(first: ${LIST_SIZE}) { edges { node { ${JOB} } } } }`,
+    `{ jobs(first: ${READ_SIZE}) { edges { node { ${JOB} } } } }`,
     {},
     { signal, quiet: true },
   );
-  const shown = jobs.edges.map(({ node }) => node).filter(({ kind, dry_run: isDry }) => kind !== "import" && !isDry);
+  const shown = jobs.edges
+    .map(({ node }) => node)
+    .filter(({ kind, dry_run: isDry }) => kind !== "import" && !isDry)
+    .slice(0, LIST_SIZE);
   if (!shown.length) return null;
   const section = h("section", { class: "recent", "aria-labelledby": "jobs" });
   const read = async () => section.replaceWith(await jobsSection(signal));
@@ -165,7 +171,7 @@ export async function watchJob(body, id, signal) {
   try {
     await followJob(id, (job) => {
       signal.throwIfAborted();
-      if (job) showJob(body, job, () => watchJob(body, id, signal));
+      showJob(body, job, () => watchJob(body, id, signal));
     });
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -176,48 +182,54 @@ export async function watchJob(body, id, signal) {
   }
 }
 
+/** Shows a job. While its state stays the same, so do its buttons, which keep the focus. */
 function showJob(body, job, read) {
-  const { dry_run: isDry, message, problems, state } = job;
+  const { dry_run: isDry, message, problems, state, undone_by: undoneBy } = job;
   const focused = document.activeElement;
   const isActive = isRunning(job);
   const figure = (name) => h("div", null, h("dt", null, t.jobs.outcomes[name]), h("dd", null, formatNumber(job[name])));
   const cancel = button(t.cancel, () =>
     runAction(cancel, () => runMutation("mutation($id: ID!) { cancelJob(id: $id) { id } }", { id: job.id })),
   );
-  replace(
-    body,
+  const shown = `${state} ${undoneBy ?? ""}`;
+  const section = h(
+    "section",
+    { class: "card", "aria-labelledby": "job", "data-shown": shown },
+    h("h2", { id: "job", tabindex: "-1" }, nameOf(job), isDry ? chip(t.imports.dryRun) : null),
+    h("p", null, stateOf(job), message && state === "failed" ? [" ", message] : null),
     h(
-      "section",
-      { class: "card", "aria-labelledby": "job" },
-      h("h2", { id: "job", tabindex: "-1" }, nameOf(job), isDry ? chip(t.imports.dryRun) : null),
-      h("p", null, stateOf(job), message && state === "failed" ? [" ", message] : null),
-      h(
-        "p",
-        { class: "hint" },
-        t.jobs.by(job.actor.name),
-        " · ",
-        timeElement(formatDateTime(job.created_at), job.created_at),
-      ),
-      isActive ? h("progress", { max: job.total || 1, value: job.done, "aria-label": t.jobs.progress }) : null,
-      h(
-        "dl",
-        { class: "tiles small" },
-        ["changed", "unchanged", ...(job.kind === "undo" ? [] : ["rejected"])].map(figure),
-      ),
-      problems.length
-        ? [
-            h("h3", null, job.kind === "undo" ? t.jobs.kept : t.jobs.notEdited),
-            reasons(problems),
-            isActive ? null : keptLink(job),
-          ]
-        : null,
+      "p",
+      { class: "hint" },
+      t.jobs.by(job.actor.name),
+      " · ",
+      timeElement(formatDateTime(job.created_at), job.created_at),
     ),
+    isActive ? h("progress", { max: job.total || 1, value: job.done, "aria-label": t.jobs.progress }) : null,
     h(
-      "div",
-      { class: "row" },
-      isActive ? cancel : undoButton(job, read),
-      h("a", { class: "button plain", href: "/imports" }, t.jobs.toList),
+      "dl",
+      { class: "tiles small" },
+      ["changed", "unchanged", ...(job.kind === "undo" ? [] : ["rejected"])].map(figure),
     ),
+    problems.length
+      ? [
+          h("h3", null, job.kind === "undo" ? t.jobs.kept : t.jobs.notEdited),
+          reasons(problems),
+          isActive ? null : keptLink(job),
+        ]
+      : null,
   );
+  const before = body.querySelector("section[data-shown]");
+  if (before?.getAttribute("data-shown") === shown) before.replaceWith(section);
+  else
+    replace(
+      body,
+      section,
+      h(
+        "div",
+        { class: "row" },
+        isActive ? cancel : undoButton(job, read),
+        h("a", { class: "button plain", href: "/imports" }, t.jobs.toList),
+      ),
+    );
   if (focused === document.body || !document.contains(focused)) body.querySelector("h2").focus({ preventScroll: true });
 }

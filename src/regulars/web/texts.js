@@ -418,6 +418,7 @@ export const t = {
     progress: "Progress",
     customersWith: (shown, count) => customers(shown, count),
     toList: "All imports and edits",
+    missing: "This job does not exist. Previews are deleted after 30 days.",
     restore: "Restore this value",
     restoreNamed: (name) => `Restore this value of ${name}`,
     restoreText: "The value changed after this entry. Restoring replaces the present value.",
