@@ -75,6 +75,8 @@ export const COLUMNS = byKind(
   FIELDS.filter((field) => field.in_list && !sources.includes(field.name)),
   COLUMN_ORDER,
 );
+/** Where pictures of customers are, if the server permits them; an empty text otherwise. */
+export const PICTURES = document.querySelector("meta[name=regulars-pictures]").getAttribute("content");
 const CUSTOM = "custom.";
 const COLUMNS_KEY = "columns";
 /** The columns that a person can choose, besides those of custom fields. */
@@ -120,7 +122,7 @@ export function selectRow() {
   const fields = rowFields();
   const hasCustom = fields.some(({ kind }) => kind === "Custom");
   const selection = selectFields(fields.filter(({ kind }) => kind !== "Custom"));
-  return `id _id version phone avatar ${selection}${hasCustom ? " custom" : ""}`;
+  return `id _id version phone ${PICTURES ? "avatar" : ""} ${selection}${hasCustom ? " custom" : ""}`;
 }
 
 /** The numbers that the server counts for each customer. */

@@ -1,6 +1,7 @@
 // Values as text.
 
 import { h, userText } from "./dom.js";
+import { PICTURES } from "./fields.js";
 import { isServerLanguage } from "./server-messages.js";
 import { t } from "./texts.js";
 
@@ -138,8 +139,6 @@ function initials(customer) {
   const letters = parts.length > 1 ? [parts[0], parts.at(-1)] : [parts[0] ?? words[0]];
   return letters.join("").toUpperCase();
 }
-
-const PICTURES = document.querySelector("meta[name=regulars-pictures]").getAttribute("content");
 
 /** A customer's picture: initials, and over them the picture at gravatar.com if the server permits it. */
 export function avatar(customer, isLarge = false) {
