@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from regulars.customers.emails import EMPTY
 from regulars.directory.verify import verify
 from regulars.store.url import parse_url
 from tests.support import Client, Server, create_token, find_account_name, run_regulars, run_server
@@ -80,16 +81,16 @@ def test_an_account_needs_emails_unless_it_says_otherwise(server: Server) -> Non
             CREATE,
             n={"email": "", "phone": "1", "accepts_marketing": True},
         )
-        assert (message, path) == ("The email is empty. Enter an email address.", ["node", "email"])
+        assert (message, path) == (EMPTY, ["node", "email"])
         ana = client.create("ana@x.test", phone="1")
         message, path = error_of(
             client, "errors_invalid_input", UPDATE, id=ana["id"], n={"email": ""}
         )
-        assert (message, path) == ("The email is empty. Enter an email address.", ["node", "email"])
+        assert (message, path) == (EMPTY, ["node", "email"])
         rows = upsert(client, {"phone": "2"}, {"email": "", "phone": "1"}, phone=True)
         assert [row["outcome"] for row in rows] == ["REJECTED", "REJECTED"]
         assert rows[0]["errors"][0]["message"].startswith("No email. A new customer needs one.")
-        assert rows[1]["errors"][0]["message"] == "The email is empty. Enter an email address."
+        assert rows[1]["errors"][0]["message"] == EMPTY
         message, path = error_of(
             client, "errors_invalid_input", ORDER, n={"name": "#1", "total": 1, "phone": "1"}
         )

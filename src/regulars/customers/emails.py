@@ -11,7 +11,10 @@ import regex
 from regulars.core.text import clean
 
 MAX_LENGTH = 254
-EMPTY = "The email is empty. Enter an email address."
+EMPTY = (
+    "The email is empty. Enter an email address. An account can permit customers without one "
+    "by its setting `identify_by`."
+)
 
 # Nearly every address is this plain, and the library takes 0.1 ms for it. What matches is valid
 # by the library's own rules, and is its own normal form: a property test holds the two together.
