@@ -62,8 +62,8 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     (folder / "languages").mkdir()
     for name in ("texts.js", "field-names.js"):
         shutil.copy(WEB / name, folder / name)
-    for path in (WEB / "languages").iterdir():
-        shutil.copy(path, folder / "languages" / path.name)
+    for source in (WEB / "languages").iterdir():
+        shutil.copy(source, folder / "languages" / source.name)
     found = {}
     for language in LANGUAGES:
         path = "texts.js" if language == "en" else f"languages/{language}.js"
