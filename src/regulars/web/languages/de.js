@@ -530,6 +530,7 @@ export const t = {
     progress: "Fortschritt",
     customersWith: customers,
     toList: "Alle Importe und Änderungen",
+    missing: "Diesen Auftrag gibt es nicht. Vorschauen werden nach 30 Tagen gelöscht.",
     restore: "Diesen Wert wiederherstellen",
     restoreNamed: (name) => `Diesen Wert von ${name} wiederherstellen`,
     restoreText: "Der Wert hat sich nach diesem Eintrag geändert. Der jetzige Wert wird ersetzt.",

@@ -522,6 +522,7 @@ export const t = {
     progress: "Progreso",
     customersWith: customers,
     toList: "Todas las importaciones y ediciones",
+    missing: "Esta tarea no existe. Las vistas previas se eliminan después de 30 días.",
     restore: "Restaurar este valor",
     restoreNamed: (name) => `Restaurar este valor de ${name}`,
     restoreText: "El valor cambió después de esta entrada. Sustituirá al valor actual.",

@@ -525,6 +525,7 @@ export const t = {
     progress: "Progression",
     customersWith: customers,
     toList: "Toutes les importations et modifications",
+    missing: "Cette tâche n’existe pas. Les aperçus sont supprimés après 30 jours.",
     restore: "Rétablir cette valeur",
     restoreNamed: (name) => `Rétablir cette valeur de ${name}`,
     restoreText: "La valeur a changé après cette entrée. Elle remplacera la valeur actuelle.",
