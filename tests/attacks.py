@@ -1563,6 +1563,35 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.graphql("mutation($i: [ID!]!) { deleteCustomers(items: $i) }", {"i": items}, token)
 
 
+@case("updateCustomers: many fields, and their previews", VALUES, "body", stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    update = """mutation($i: [ID!], $n: InputUpdateCustomer, $c: [String!]) {
+      updateCustomers(items: $i, node: $n, removeCustom: $c, dryRun: true) { id } }"""
+    fields = {f"{n:x}": number for n in range(19_000)}
+    variables = {"i": target.ids["heavy"][:10], "n": {"custom": fields}, "c": ["other"]}
+    _, body = target.graphql(update, variables, token)
+    job = json.loads(body)["data"]["updateCustomers"]
+    preview = f"query($i: ID!) {{ a{number}: job(id: $i) {{ preview {{ customer_id }} }} }}"
+    target.graphql(preview, {"i": job["id"]}, token)
+
+
+@case("searchValues and tags of customers with many values", COST, stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    stamp = f"{number}x{time.time_ns()}"
+    key = f"k{stamp}"
+    custom = {key: [f"{n:x}" for n in range(9_000)], **{f"{key}{n}": 1 for n in range(50)}}
+    tags = [f"{stamp} {n}" for n in range(PAGE)]
+    nodes = [{"email": f"v{stamp}@example.com", "custom": custom, "tags": tags}]
+    target.graphql(SET, {"nodes": nodes}, token)
+    values = (
+        "query($k: String!, $q: String) { searchValues(key: $k, query: $q, first: %d) { value } }"
+    )
+    for size in (10, PAGE):
+        for name, query in ((f"custom.{key}", ""), ("custom.", key), ("tag", stamp)):
+            target.graphql(values % size, {"k": name, "q": query}, token)
+    target.graphql(f'{{ tags(query: "{stamp}") {{ edges {{ node {{ name }} }} }} }}', None, token)
+
+
 @case("deleteCustomers", "ids to delete", stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
     delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -107,7 +108,7 @@ def _conflicts(values: Values, removed: tuple[str, ...], added: list[str]) -> li
     names = [*patch, *removed, *added]
     if "custom" in values and values["custom"] is None:
         names += [*removed, *added]
-    double = next((name for name in names if names.count(name) > 1), None)
+    double = next((name for name, count in Counter(names).items() if count > 1), None)
     if double is not None:
         message = f"The custom field `{double[:100]}` is changed twice. Send one change of it."
         problems.append(InvalidInput(message, ("node", "custom")))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from regulars.api.context import Context
@@ -19,7 +21,7 @@ from regulars.customers.search.search_document import custom_key, make_facet
 from regulars.customers.search.splitting import split
 from regulars.graphql import Arguments, Layouts, Resolve, TypeBinding, Value
 from regulars.segments.expansion import as_value
-from regulars.store import statistics
+from regulars.store import Row, statistics
 from regulars.store.conditions import TERM, Within, beginning
 
 _CUSTOM = f"{spellings.CUSTOM}."
@@ -65,16 +67,14 @@ def search_values(_layouts: Layouts) -> Resolve:
             return await _custom_keys(env, query, min(size, _MAX_KEYS))
         path = _path(key)
         found = await _terms(env, beginning(TERM, make_facet(path, query)), size)
-        rows = await _rows(env, found, spellings.columns_of(path))
-        prefix = f"{path}:"
-        values = [
-            (each, spellings.value_spelling(path, each.term, rows[each.customer_id]))
-            for each in found
-        ]
-        names = [(each, value or each.term.removeprefix(prefix)) for each, value in values]
+        names = await spell_values(env, path, {each.term: each.customer_id for each in found})
         return [
-            {"value": name, "text": as_value(name), "customers_count": each.count}
-            for each, name in names
+            {
+                "value": names[each.term],
+                "text": as_value(names[each.term]),
+                "customers_count": each.count,
+            }
+            for each in found
         ]
 
     return resolve
@@ -117,10 +117,10 @@ async def _custom_keys(env: Context, query: str, limit: int) -> Any:
         found.append(_Found(path, None, first.customer_id))
         # All terms of the path are before this.
         within = Within(TERM, f"{path};", within.high)
-    rows = await _rows(env, found, (spellings.CUSTOM,))
+    holders = {each.term: each.customer_id for each in found}
+    spelled = await _spell(env, (spellings.CUSTOM,), holders, spellings.key_spellings)
     names = [
-        spellings.key_spelling(each.term, rows[each.customer_id])
-        or each.term.removeprefix(_CUSTOM).replace("\x01", ":")
+        spelled.get(each.term) or each.term.removeprefix(_CUSTOM).replace("\x01", ":")
         for each in found
     ]
     return [
@@ -139,17 +139,29 @@ async def _first_term(env: Context, within: Within) -> list[_Found]:
     return [_Found(term, None, customer_id) for term, customer_id in rows]
 
 
-async def _rows(
-    env: Context, found: list[_Found], columns: tuple[str, ...]
-) -> Mapping[int, Mapping[str, Any]]:
-    """Return columns of the customers of terms; empty ones if a customer has been deleted."""
-    ids = list(dict.fromkeys(each.customer_id for each in found))
-    rows = await env.directory.customers(env.account_id, ids, columns)
-    empty = dict.fromkeys(columns, "")
-    return {
-        number: dict(zip(columns, row, strict=False)) if row else empty
-        for number, row in zip(ids, rows, strict=True)
-    }
+async def spell_values(env: Context, key: str, holders: Mapping[str, int]) -> dict[str, str]:
+    """Return the values of terms of a key as a customer has them: terms are folded. `holders` has a
+    customer of each term. If it has just lost the value, the term is the value."""
+    read = partial(spellings.value_spellings, key)
+    spelled = await _spell(env, spellings.columns_of(key), holders, read)
+    return {term: spelled.get(term) or term.removeprefix(f"{key}:") for term in holders}
+
+
+async def _spell(
+    env: Context,
+    columns: tuple[str, ...],
+    holders: Mapping[str, int],
+    read: Callable[[Row], dict[str, str]],
+) -> dict[str, str]:
+    """Return what `read` returns for the customers of terms. Those with many values take long:
+    other requests are served between them."""
+    ids = list(dict.fromkeys(holders.values()))
+    spelled: dict[str, str] = {}
+    for row in await env.directory.customers(env.account_id, ids, columns):
+        if row:
+            spelled |= read(dict(zip(columns, row, strict=False)))
+            await asyncio.sleep(0)
+    return spelled
 
 
 def price_of_values(page_size: int, arguments: Arguments, fixed: int, _per_row: int) -> int:

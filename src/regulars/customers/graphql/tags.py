@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
 from regulars.api.guards import price_of_page
 from regulars.core.paging import Cursor, encode, load, page_of
+from regulars.customers.graphql.search_values import spell_values
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.search.parser import check_text
 from regulars.customers.search.search_document import TAG_KEYS, make_facet
@@ -20,8 +19,7 @@ from regulars.store import statistics
 from regulars.store.conditions import TERM, beginning
 
 _KEYSET = ("term",)
-# The field whose tags are listed: it has the key of the search, and the column of customers.
-_KEY, _COLUMN = TAG_KEYS[0], "tags"
+_KEY = TAG_KEYS[0]
 # No stored text has the character U+0000, so that no term lies between a term and this.
 _NEXT = "\x01"
 
@@ -59,7 +57,7 @@ def tags(layouts: Layouts) -> Resolve:
             statistics.count_terms_page(), parameters, is_long=True
         )
         cut = page.cut(found, page.after is not None)
-        names = await spellings(env, {term: holder for term, _, holder in cut.rows})
+        names = await spell_values(env, _KEY, {term: holder for term, _, holder in cut.rows})
         rows = [
             {"term": term, "name": names[term], "customers_count": count}
             for term, count, _ in cut.rows
@@ -81,20 +79,8 @@ async def most_frequent(env: Context, limit: int) -> list[dict[str, Any]]:
     }
     query = statistics.most_frequent_terms()
     rows = await env.directory.store.fetch(query, parameters, is_long=True)
-    names = await spellings(env, {term: holder for term, _, holder in rows})
+    names = await spell_values(env, _KEY, {term: holder for term, _, holder in rows})
     return [{"tag": names[term], "customers": count} for term, count, _ in rows]
-
-
-async def spellings(env: Context, holders: Mapping[str, int]) -> dict[str, str]:
-    """Return each tag as a customer has it: terms are folded. `holders` has a customer of each
-    term. If it has just lost the tag, the term is the name."""
-    columns = await env.directory.customers(env.account_id, list(holders.values()), (_COLUMN,))
-    names = {}
-    for term, row in zip(holders, columns, strict=True):
-        stored = orjson.loads(row[0]) if row else []
-        matches = (tag for tag in stored if make_facet(_KEY, tag) == term)
-        names[term] = next(matches, term.removeprefix(f"{_KEY}:"))
-    return names
 
 
 def price(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:

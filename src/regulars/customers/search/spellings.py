@@ -27,20 +27,20 @@ def columns_of(key: str) -> tuple[str, ...]:
     return COLUMNS.get(key, (CUSTOM,))
 
 
-def value_spelling(key: str, term: str, row: Row) -> str | None:
-    """Return the value of a customer that a term indexes, or None if it has lost the value."""
+def value_spellings(key: str, row: Row) -> dict[str, str]:
+    """Return the values of a customer for a key, each by the term that indexes it."""
     if key in ADDRESS_KEYS:
         values: Iterator[str] = _address_values(key, row)
     elif key in COLUMNS:
         values = iter(orjson.loads(row[COLUMNS[key][0]] or "[]"))
     else:
         values = (text for path, _, text in _custom_values(row) if path == key)
-    return next((value for value in values if make_facet(key, value) == term), None)
+    return {make_facet(key, value): value for value in values}
 
 
-def key_spelling(path: str, row: Row) -> str | None:
-    """Return the key of a custom field with a folded path, such as `Loyalty.tier`, or None."""
-    return next((name for known, name, _ in _custom_values(row) if known == path), None)
+def key_spellings(row: Row) -> dict[str, str]:
+    """Return the keys of a customer's custom fields, such as `Loyalty.tier`, by folded path."""
+    return {path: name for path, name, _ in _custom_values(row)}
 
 
 def _address_values(key: str, row: Row) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -103,7 +104,10 @@ def jobs(layouts: Layouts) -> Resolve:
             rows = [dict(zip(imports.COLUMNS, row, strict=True)) for row in read]
             cut = page.cut(rows, is_behind=page.after is not None)
             columns = connection.columns
-            tuples = [_tuple({**job_to_json(row), "preview": []}, columns) for row in cut.rows]
+            tuples = []
+            for row in cut.rows:
+                tuples.append(_tuple({**job_to_json(row), "preview": []}, columns))
+                await asyncio.sleep(0)  # a job can have a large edit
             shown = connection.row(cut._replace(rows=tuples), ())
             edges = await connection.edges.load_related(tuples, env)
             result |= {**shown, "edges": edges}
