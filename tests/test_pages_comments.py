@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -273,3 +274,18 @@ def test_the_page_fits(browser: Browser, server: Server, viewport: Any, scheme: 
         )
         name = f"phone-call-{viewport['width']}-{scheme}.png"
         page.screenshot(path=SCREENSHOTS / name, full_page=True)
+
+
+def test_a_long_comment_is_shown_on_request(ana: Person) -> None:
+    page, text = ana.page, "é" * 65_000
+    add(ana.client, text)
+    page.reload()
+    expect(texts(page)).to_have_text([re.compile("^é{1999}…")])
+    check_accessibility(page)
+    page.get_by_role("button", name="Show all of it").press("Enter")
+    expect(texts(page)).to_have_text([text])
+    expect(texts(page)).to_be_focused()
+    # It stays open when the timeline is read again.
+    composer(page).fill("Short")
+    composer(page).press("Enter")
+    expect(texts(page)).to_have_text(["Short", text])

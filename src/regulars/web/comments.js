@@ -22,6 +22,8 @@ import {
 const ADD = "mutation($id: ID!, $node: InputComment!) { addComment(customer: $id, node: $node) { id } }";
 const UPDATE = "mutation($id: ID!, $node: InputComment!) { updateComment(id: $id, node: $node) { id } }";
 const DELETE = "mutation($id: ID!) { deleteComments(items: [$id]) }";
+// Characters of a comment that are shown at first.
+const SHORT = 2_000;
 // Without a keyboard there is no Shift key, so Enter begins a line.
 const hasKeyboard = matchMedia("(pointer: fine)").matches;
 
@@ -88,6 +90,22 @@ function commentForm({ label, value, submitLabel, save, onCancel = null, extra =
   };
 }
 
+const lines = (text) => h("p", { class: "lines", tabindex: "-1" }, userText(text));
+
+/** A text with its line breaks. A long one has a button that shows the rest, and calls `onOpen()`. */
+function shortened(text, onOpen) {
+  if (text.length <= SHORT) return lines(text);
+  // The last unit can be half of a character.
+  const content = lines(`${Array.from(text.slice(0, SHORT)).slice(0, -1).join("")}…`);
+  const open = () => {
+    onOpen();
+    replace(content, userText(text));
+    content.focus();
+  };
+  content.append(" ", button(t.comments.all, open, { class: "plain small" }));
+  return content;
+}
+
 /** The form for a new comment. `onSaved()` is called, and awaited, when one was saved. */
 export class Composer {
   constructor(customerId, onSaved) {
@@ -124,6 +142,7 @@ export class CommentView {
     this.onChanged = onChanged;
     this.onDeleted = onDeleted;
     this.editor = null;
+    this.isOpen = false;
     this.element = h("li", { class: "comment" });
   }
 
@@ -152,7 +171,7 @@ export class CommentView {
           comment.pinned ? [" ", chip(t.comments.pinned)] : null,
           comment.private ? [" ", chip(t.comments.private)] : null,
         ),
-        h("p", { class: "lines" }, userText(text)),
+        this.isOpen ? lines(text) : shortened(text, () => (this.isOpen = true)),
       ),
       h(
         "span",

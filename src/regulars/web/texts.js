@@ -583,6 +583,7 @@ export const t = {
     unpin: "Unpin",
     pinned: "Pinned",
     pinnedList: "Pinned comments",
+    all: "Show all of it",
     private: "Private",
     edit: "Edit comment",
     edited: "edited",
