@@ -170,3 +170,13 @@ def test_copied_rows_are_lines_with_tabs(shop: Person) -> None:
     # A triple click selects up to the beginning of the next row.
     page.get_by_text("ana@example.com").click(click_count=3, position={"x": 2, "y": 2})
     assert len(copy()) == 1
+
+
+def test_a_phone_selects_all_results_after_one(person: Person) -> None:
+    create_customers(person, 30)
+    person.page.set_viewport_size({"width": 390, "height": 844})
+    page = person.open("/customers?sort=email&dir=asc")
+    page.get_by_label("Select P003").check()
+    bar = page.get_by_label("Selection")
+    bar.get_by_role("button", name="Select all 30").click()
+    expect(bar).to_contain_text("30 selected")

@@ -432,7 +432,9 @@ export async function show({ main, url, signal, setTitle }) {
     setAttribute(selectAll, "hidden", !segment || selection.size > 0 || !shown.length);
     replace(selectAll, t.selection.all(formatNumber(total)));
     if (!selection.size) return;
-    const canSelectAll = selection.search === null && count === shown.length && total > selection.size;
+    // A phone has no head of the table, with the box that selects the page.
+    const isPageSelected = count === shown.length || !all?.checkVisibility();
+    const canSelectAll = selection.search === null && isPageSelected && total > selection.size;
     const hidden = hiddenCount();
     const clear = () => {
       selection.clear();
