@@ -43,7 +43,7 @@ def test_every_documented_type_is_accepted_or_rejected_with_a_reason(
     client: Client, receiver: Receiver
 ) -> None:
     assert len(DOCUMENTED) == 22
-    own = ("contact/deleted", "contact/restored", "segment/entered", "segment/left")
+    own = ("contact/deleted", "contact/restored", "segment/entered", "segment/left", "job/ended")
     assert {*DOCUMENTED, *own} == TYPES.keys() | UNSUPPORTED.keys()
     for type_ in (*DOCUMENTED, *own):
         node = {"type": type_, "url": receiver.url + "/" + type_.replace("/", "-")}

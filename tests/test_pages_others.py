@@ -268,6 +268,27 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
 
 
+def test_the_deliveries_of_a_webhook_name_the_end_of_a_job(
+    browser: Browser, new_database: str
+) -> None:
+    with (
+        run_receiver() as receiver,
+        run_server(new_database, "--webhook-private-targets") as server,
+        sign_in_person(browser, server) as person,
+    ):
+        node = {"type": "job/ended", "url": receiver.url}
+        create = "mutation($node: WebhookInput!) { createWebhook(node: $node) { _id } }"
+        person.client.data(create, node=node)
+        page = person.open("/webhooks/1")
+        person.client.create("ana@example.com")
+        edit = 'mutation { updateCustomers(query: "", addTags: ["x"]) { id } }'
+        job_id = person.client.data(edit)["updateCustomers"]["id"]
+        delivery = page.locator(".deliveries li", has_text="End of a job")
+        expect(delivery.locator(".state.delivered")).to_be_visible()
+        delivery.locator("summary").click()
+        expect(delivery.locator("pre").first).to_contain_text(job_id)
+
+
 def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) -> None:
     with (
         run_receiver() as receiver,

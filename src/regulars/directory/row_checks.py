@@ -16,6 +16,7 @@ from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
 from regulars.directory.stored_values import wrong_values
+from regulars.jobs.ending import FIRST_NUMBER
 from regulars.orders.values import net_payment
 from regulars.store import Row
 from regulars.webhooks.values import PENDING
@@ -29,7 +30,10 @@ def check_delivery(
     """Yield the problems of a delivery."""
     if row["webhook_id"] not in webhook_ids:
         yield f"{label}: the webhook is missing"
-    if row["number"] > last_change or row["number"] == 0:
+    is_of_job = row["job_id"] is not None
+    if is_of_job != (row["number"] >= FIRST_NUMBER):
+        yield f"{label}: the number contradicts the job {row['job_id']}"
+    elif (row["number"] > last_change and not is_of_job) or row["number"] == 0:
         yield f"{label}: the change is not in the history"
     is_pending = row["state"] == PENDING
     if is_pending != (row["due_at"] is not None) or is_pending != (row["ended_at"] is None):

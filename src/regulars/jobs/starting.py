@@ -11,10 +11,11 @@ import orjson
 from regulars.core.commands import IdempotencyRecord, Origin
 from regulars.core.errors import Rejected
 from regulars.jobs.commands import StartJob
+from regulars.jobs.ending import end_statements
 from regulars.jobs.problems import JobNotFound
 from regulars.jobs.values import CANCELLED, details_of, ended_source, name_of
 from regulars.store import Row, Store, imports
-from regulars.store.imports import IDS, PENDING, PULL, UNDO
+from regulars.store.imports import PENDING, PULL, UNDO
 
 _COUNTS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected", "rejected_at")
 
@@ -29,19 +30,10 @@ async def find_job(store: Store, account_id: int, job_id: str) -> Row | None:
 
 async def cancel(store: Store, account_id: int, row: Row, now: int) -> None:
     """Cancel a job that waits or runs."""
-    params = {
-        "account_id": account_id,
-        "import_id": row["import_id"],
-        "part": 0,
-        "new_state": CANCELLED,
-        "new_message": "Cancelled.",
-        "new_problems": None,
-        "new_source": ended_source(row),
-        "now": now,
-    }
-    kinds = (imports.FILE, IDS)
-    dropping = [(imports.delete_parts(), {**params, "kind": kind}) for kind in kinds]
-    await store.execute([*dropping, (imports.end_import(), params)])
+    statements = end_statements(
+        account_id, row["import_id"], CANCELLED, now, "Cancelled.", source=ended_source(row)
+    )
+    await store.execute(statements)
 
 
 def new_job(

@@ -47,6 +47,17 @@ def _is_file() -> sa.ColumnElement[bool]:
     return imports.c.kind == _word(FILE)
 
 
+def unfinished_job(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Select rows of a table if the job `import_id`, which is no pull, waits or runs."""
+    statement: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        imports.c.account_id == table.c.account_id,
+        imports.c.import_id == _text("import_id"),
+        _is_no_pull(),
+        _is_unfinished(),
+    )
+    return statement.correlate(table).exists()
+
+
 @cache
 def import_by_id() -> Query:
     """An import, whole."""

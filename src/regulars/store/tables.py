@@ -195,8 +195,8 @@ webhooks = table(
 )
 
 # An event for a webhook. `number` is the number of its change in the history; that of a test is
-# negative. `tries` counts the attempts since delivery was last requested. `due_at` is null unless
-# the delivery is pending.
+# negative, and that of the end of a job is none of the history (`jobs/ending.py`). `tries` counts
+# the attempts since delivery was last requested. `due_at` is null unless the delivery is pending.
 deliveries = table(
     "deliveries",
     key("account_id"),
@@ -209,6 +209,7 @@ deliveries = table(
     number("due_at", nullable=True),
     number("created_at"),
     number("ended_at", nullable=True),
+    text("job_id", nullable=True),
     belongs_to("webhooks", "webhook_id"),
     sa.Index("deliveries_of_webhook", "account_id", "webhook_id", "created_at", "number"),
     sa.Index("deliveries_due", "account_id", "webhook_id", "due_at"),

@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
+from regulars.jobs.ending import end_statements
 from regulars.store import Row, Store, imports
-from regulars.store.imports import FILE, IDS, PENDING, PULL, RECEIVING, RUNNING
+from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import imports as table
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import BadOption
@@ -106,18 +107,10 @@ class ImportRepository:
         source: str | None = None,
     ) -> bool:
         """End an import and delete its file or its ids. Return whether it was running."""
-        params = {
-            "account_id": self._account_id,
-            "import_id": import_id,
-            "part": 0,
-            "new_state": state,
-            "new_message": message,
-            "new_problems": problems,
-            "new_source": source,
-            "now": now,
-        }
-        dropping = [(imports.delete_parts(), {**params, "kind": kind}) for kind in (FILE, IDS)]
-        return bool(await self._store.execute([*dropping, (imports.end_import(), params)]))
+        statements = end_statements(
+            self._account_id, import_id, state, now, message, problems, source
+        )
+        return bool(await self._store.execute(statements))
 
     async def note_wait(self, import_id: str, message: str, now: int) -> None:
         """Note in an unfinished import what it waits for."""

@@ -966,6 +966,7 @@ export const t = {
     listUpdated: "The list of deliveries was updated.",
     more: "Show more",
     example: "Test event",
+    job: "End of a job",
     change: (sequence) => `Change ${sequence}`,
     next: "Next attempt",
     noAttempt: "No attempt yet.",

@@ -31,7 +31,7 @@ const MAX_MISSED_COUNT = 10_000; // at which the server stops counting
 const UPDATE = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { _id } }";
 const READ_ONE = `query($id: ID!, $first: Int!) { webhookTypes webhook(id: $id) { id _id type url settings disabled_reason paused missed_count
   ${selectTimes("disabled_at", "created_at")}
-  deliveries(first: $first) { pageInfo { hasNextPage } edges { node { id event_id sequence customer_id state
+  deliveries(first: $first) { pageInfo { hasNextPage } edges { node { id event_id sequence customer_id job_id state
     ${selectTimes("created_at", "next_attempt_at")} attempts { attempt ${selectTimes("at")} milliseconds status error request_headers request response_headers response } } } } } }`;
 const READ = `{ webhookTypes webhooks { _id type url settings paused ${selectTimes("disabled_at")}
   deliveries(first: 1) { edges { node { state ${selectTimes("created_at")} } } } } }`;
@@ -284,8 +284,12 @@ async function showOne({ main, signal, params, setTitle }) {
   }
 
   function deliveryView(delivery) {
-    const { id: deliveryId, sequence, state, attempts } = delivery;
-    const title = sequence === null ? t.webhooks.example : t.webhooks.change(formatNumber(sequence));
+    const { id: deliveryId, sequence, job_id: jobId, state, attempts } = delivery;
+    const title = jobId
+      ? t.webhooks.job
+      : sequence === null
+        ? t.webhooks.example
+        : t.webhooks.change(formatNumber(sequence));
     const details = h(
       "details",
       {

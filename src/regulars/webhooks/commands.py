@@ -17,6 +17,7 @@ from regulars.core.commands import (
 )
 from regulars.core.errors import Problem
 from regulars.store import LookupKeys
+from regulars.webhooks import job_events
 from regulars.webhooks.segment_use import can_use_segments
 
 
@@ -46,6 +47,7 @@ class _WebhookInput(SmallCommand):
             "webhook_urls": urls,
             "all_segments": self._segments,
             "segment_webhooks": self._segments,
+            **job_events.lookups_of(self.values),
         }
 
 

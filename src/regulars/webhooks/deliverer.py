@@ -15,7 +15,7 @@ from regulars import __version__
 from regulars.core.errors import Rejected
 from regulars.store import Conflict, Row, Store, queries
 from regulars.store.query import Statement
-from regulars.webhooks import delivery_queries, payloads
+from regulars.webhooks import delivery_queries, job_events, payloads
 from regulars.webhooks.deliveries import WebhookKey, event_id, new_delivery
 from regulars.webhooks.filtering import event_filters, limit_body
 from regulars.webhooks.filters import Change
@@ -223,6 +223,8 @@ class Deliverer:
     async def _read_body(self, account_id: int, webhook: Row, delivery: Row) -> payloads.Body:
         if delivery["number"] < 0:
             return payloads.example_body(webhook["type"])
+        if delivery["job_id"] is not None:
+            return await job_events.event_body(self._store, account_id, delivery["job_id"])
         number, customer_id = delivery["number"], delivery["customer_id"]
         with_changes = wants_changes(webhook)
         is_form = webhook["type"] == payloads.FORM

@@ -30,6 +30,7 @@ def new_delivery(key: WebhookKey, number: int, customer_id: int | None, now: int
         "due_at": now,
         "created_at": now,
         "ended_at": None,
+        "job_id": None,
     }
 
 
@@ -42,4 +43,4 @@ def event_id(account_id: int, webhook: Row, delivery: Row) -> str:
     """Return the id of an event; it is the same for every webhook that receives the event."""
     if delivery["number"] < 0:
         return f"test-{account_id}-{webhook['webhook_id']}-{-delivery['number']}"
-    return f"event-{account_id}-{delivery['number']}"
+    return f"event-{account_id}-{delivery['job_id'] or delivery['number']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regulars.store import queries, tables
 from regulars.store.entity import Entity, Lookup, Updates, blank
-from regulars.webhooks import rules, segment_use
+from regulars.webhooks import job_events, rules, segment_use
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 
 WEBHOOKS = Entity(
@@ -14,7 +14,7 @@ WEBHOOKS = Entity(
         Lookup("webhook_ids", tables.webhooks.c.url, queries.urls_of_webhooks),
         Lookup("webhook_urls", tables.webhooks.c.url),
     ),
-    more_loads=(segment_use.LOAD,),
+    more_loads=(segment_use.LOAD, job_events.LOAD),
     unique=(("type", "url"),),
     # The worker that delivers writes other columns of the row.
     updates=Updates.ASSIGNED,

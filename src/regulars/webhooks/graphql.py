@@ -19,7 +19,7 @@ from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, MissingScope, Problem, Rejected
 from regulars.core.ids import number_of
 from regulars.core.paging import page_of, requested_size
-from regulars.core.scopes import READ, WEBHOOKS
+from regulars.core.scopes import READ, WEBHOOKS, WRITE
 from regulars.graphql import (
     Arguments,
     Layout,
@@ -32,6 +32,7 @@ from regulars.graphql import (
     TypeBinding,
     Value,
 )
+from regulars.jobs.ending import JOB_ENDED
 from regulars.store import Row
 from regulars.store.relations import DELIVERIES
 from regulars.store.writes import SKIP_DELIVERIES
@@ -160,18 +161,23 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     values, problems = clean_webhook(node, ("node",))
     if values.get("settings", "{}") != "{}":
         problems.extend(find_misspelt(node["settings"]))
-    if (
-        EVENT_TYPES.get(values.get("type", ""), True)
-        and READ not in env.scopes
-        and "type" in values
-    ):
-        problems.append(NotPermitted(values["type"], READ))
+    problems.extend(_permission_problems(env, values.get("type")))
     if values.get("url") and not any(p.input_path == ("node", "url") for p in problems):
         try:
             await require_allowed(values["url"], env.directory.limits.private_targets)
         except ForbiddenTarget as forbidden:
             problems.append(InvalidInput(str(forbidden), ("node", "url")))
     return values, problems
+
+
+def _permission_problems(env: Context, type_: str | None) -> list[Problem]:
+    """Return the problems of a token that cannot read what the events of a type contain. Only a
+    token that can write customers can read jobs."""
+    if type_ is None or not (type_ == JOB_ENDED or EVENT_TYPES.get(type_, True)):
+        return []
+    needed = (READ, WRITE) if type_ == JOB_ENDED else (READ,)
+    missing = [scope for scope in needed if scope not in env.scopes]
+    return [NotPermitted(type_, scope) for scope in missing[:1]]
 
 
 def _log(env: Context) -> DeliveryLog:
@@ -264,6 +270,7 @@ DELIVERY = TypeBinding(
         "event_id": Value(("event_id",)),
         "sequence": Value(("sequence",)),
         "customer_id": Value(("customer_id",), _customer_ids),
+        "job_id": Value(("job_id",)),
         "state": Value(("state",)),
         "created_at": timestamp_of("created_at"),
         "next_attempt_at": timestamp_of("due_at"),

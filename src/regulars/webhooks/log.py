@@ -203,6 +203,6 @@ def _delivery(account_id: int, row: Any) -> Row:
         **delivery,
         "id": DeliveryId(delivery["webhook_id"], number).encode(),
         "event_id": event_id(account_id, delivery, delivery),
-        "sequence": number if number > 0 else None,
+        "sequence": number if number > 0 and delivery["job_id"] is None else None,
         "key": (delivery["webhook_id"], number),
     }

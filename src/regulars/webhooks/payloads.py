@@ -23,9 +23,10 @@ from regulars.customers import address_book, addresses, contact_points, history
 from regulars.customers.avatars import avatars
 from regulars.customers.field_rules import EMPTY
 from regulars.customers.fields import FIELDS
+from regulars.jobs.ending import JOB_ENDED
 from regulars.store import Row, Store, queries
 from regulars.store.relations import LEADS, all_of_each
-from regulars.webhooks import delivery_queries
+from regulars.webhooks import delivery_queries, job_events
 
 _CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID, _SEGMENT_ID, _ADDRESS_ID = map(
     encoder, ("Customer", "Order", "Lead", "Account", "Segment", "Address")
@@ -364,6 +365,8 @@ def example_body(type_: str) -> Body:
         return {"node": node, SEGMENT: _segment_body(1, "Test")}
     if type_ == FORM:
         return {"node": _message_body(_EXAMPLE_LEAD, _EXAMPLE_CUSTOMER)}
+    if type_ == JOB_ENDED:
+        return job_events.example_body()
     if type_ == "app/uninstalled":
         return {"node": {"id": _ACCOUNT_ID([1])[0], "_id": 1, "__typename": "Account"}}
     ids = {"id": _ORDER_ID([1])[0], "_id": 1, "__typename": "Order"}

@@ -15,6 +15,7 @@ from regulars.segments.table import segments
 from regulars.store import Row
 from regulars.store.tables import webhooks
 from regulars.store.writes import SKIP_DELIVERIES
+from regulars.webhooks import job_events
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 from regulars.webhooks.filters import check_filters, filter_names
 from regulars.webhooks.segment_use import (
@@ -39,6 +40,7 @@ def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
     values, problems = command.values, list(command.problems)
     if not problems:
         problems.extend(_filter_problems(unit, values))
+        problems.extend(job_events.type_problems(unit, values, None))
     if not problems and _find_duplicate(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
@@ -78,6 +80,8 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
         problems.extend(_filter_problems(unit, updated))
         values["filtered"] = _has_filters(updated)
         updated = {**row, **values}
+    if not problems:
+        problems.extend(job_events.type_problems(unit, values, row))
     duplicate_id = _find_duplicate(unit, updated)
     if duplicate_id is not None and duplicate_id != row["webhook_id"]:
         problems.append(DuplicateWebhook(updated["type"]))

@@ -18,6 +18,7 @@ from regulars.core.errors import InputPath, InvalidInput, Problem
 from regulars.core.lenient_base64 import from_base64
 from regulars.core.text import clean, did_you_mean
 from regulars.customers import history
+from regulars.jobs.ending import JOB_ENDED
 from regulars.store import Row
 
 # The kinds of changes that cause an event of each type.
@@ -39,6 +40,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     ),
     "segment/entered": (history.SEGMENT_ENTERED,),
     "segment/left": (history.SEGMENT_LEFT,),
+    # The end of a job is no change. Its deliveries are created with it (`jobs.ending`).
+    JOB_ENDED: (),
     # Accepted because apps of the API subscribe to it; there are no apps here to uninstall.
     "app/uninstalled": (),
 }
@@ -113,8 +116,9 @@ class NotPermitted(Problem):
     key = "webhooks_errors_permission"
 
     def __init__(self, type_: str, scope: str) -> None:
+        data = "jobs" if type_ == JOB_ENDED else "customer data"
         super().__init__(
-            f"Events of type `{type_}` contain customer data, and the token lacks the scope "
+            f"Events of type `{type_}` contain {data}, and the token lacks the scope "
             f"`{scope}`. Create a token with `regulars token create --scope webhooks --scope "
             f"{scope}`.",
             ("node", "type"),
