@@ -33,6 +33,7 @@ from regulars.http.route_handler import build_error_response
 
 ASSETS = "/assets"
 _PAGE = "index.html"
+_SIGN_IN = "/sign-in"
 # The file that lists the paths of the pages, as in `path: "/webhooks/:number"`.
 _ROUTES = "routes.js"
 # The module that starts the pages, the page that is shown first, and the module that requests its
@@ -105,13 +106,15 @@ class Translation:
             if name != _PAGE
         }
 
-    def page(self, base: str, gravatar: bool) -> _File:
-        """Returns the page, whose assets have the URL `base`."""
+    def page(self, base: str, gravatar: bool, *, is_sign_in: bool = False) -> _File:
+        """Returns the page, whose assets have the URL `base`. The page to sign in does not show the
+        frame of the others while the scripts are loading."""
         values = {
             "language": self.language,
             "direction": "rtl" if self.language in RIGHT_TO_LEFT else "ltr",
             "assets": base,
             "gravatar": _GRAVATAR if gravatar else "",
+            "frame": "signing-in" if is_sign_in else "",
         }
         text = _PAGE_TEXT.sub(self._find_text, self._sources[_PAGE])
         for name, value in values.items():
@@ -151,6 +154,10 @@ class Pages:
             each.language: each.page(f"{ASSETS}/{folder}", gravatar)
             for folder, each in self._translations.items()
         }
+        self._sign_in_pages = {
+            each.language: each.page(f"{ASSETS}/{folder}", gravatar, is_sign_in=True)
+            for folder, each in self._translations.items()
+        }
         self._pages[DEFAULT_LANGUAGE].compress()
         self._security_headers = _build_security_headers(gravatar)
 
@@ -171,7 +178,8 @@ class Pages:
         language = choose_language(request.headers, self._pages)
         headers = {**self._security_headers, "content-language": language}
         vary = "accept-encoding, accept-language, cookie"
-        return self._respond(request, self._pages[language], headers, vary)
+        pages = self._sign_in_pages if request.url.path == _SIGN_IN else self._pages
+        return self._respond(request, pages[language], headers, vary)
 
     async def asset(self, request: Request) -> Response:
         """Returns an asset. Its path has the version of the assets, their language and the name of

@@ -24,7 +24,7 @@ import { icon } from "./icons.js";
 import { ConflictError, InlineField, showContent } from "./inline-field.js";
 import { checkValues, customerUrl, KINDS, segmentUrl, splitTags } from "./kinds.js";
 import { lastList } from "./list-query.js";
-import { spendLines } from "./money.js";
+import { noAmount, spendLines } from "./money.js";
 import { navigate } from "./navigation.js";
 import { findNeighbour, hasNeighbour } from "./neighbours.js";
 import { announce } from "./progress.js";
@@ -55,6 +55,7 @@ import {
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
+const SHOWN_TAGS = 20;
 const IDENTIFY_BY = "accountSettings { identify_by }";
 const SPEND = "spend { currency amount average }";
 const MAX_ORDERS = 250; // as FIELDS requests them
@@ -237,7 +238,7 @@ class CustomerPage {
           "p",
           { class: "hint" },
           contactLinks(customer),
-          customer.location ? [" · ", userText(customer.location)] : null,
+          customer.location ? [" · ", KINDS.Location.cell(customer, { name: "location" })] : null,
           ` · `,
           timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
         ),
@@ -413,8 +414,14 @@ class CustomerPage {
 
   /** Tags that are added and removed at once. */
   tagsEditor({ name }) {
-    const element = h("div", { class: "editable" });
+    const element = h("div", { class: "editable wide" });
+    let isFolded = true;
     const label = t.fieldName(name);
+    const showAll = () => {
+      isFolded = false;
+      render();
+      /** @type {HTMLElement} */ (element.querySelector("button, input"))?.focus();
+    };
     const render = () => {
       const tags = /** @type {any} */ (this.customer)[name];
       const previous = element.querySelector("input");
@@ -449,16 +456,21 @@ class CustomerPage {
           ? h(
               "ul",
               { class: "tags", "aria-label": label },
-              tags.map((tag) =>
-                h(
-                  "li",
-                  { class: "chip" },
-                  userText(tag),
-                  this.canWrite ? iconButton("close", t.tags.remove(tag), () => change("removeTags", [tag])) : null,
+              tags
+                .slice(0, isFolded ? SHOWN_TAGS : tags.length)
+                .map((tag) =>
+                  h(
+                    "li",
+                    { class: "chip" },
+                    userText(tag),
+                    this.canWrite ? iconButton("close", t.tags.remove(tag), () => change("removeTags", [tag])) : null,
+                  ),
                 ),
-              ),
             )
           : h("p", { class: "empty" }, t.nothing),
+        isFolded && tags.length > SHOWN_TAGS
+          ? button(t.tags.all(formatNumber(tags.length)), showAll, { class: "plain small" })
+          : null,
         this.canWrite ? form : null,
       );
       if (isFocused) input.focus();
@@ -499,11 +511,11 @@ class CustomerPage {
         FIGURES.map(({ kind, name }) =>
           figure(
             t.fieldName(name),
-            kind === "Money" ? spendLines(customer, "amount", formatMoney) : KINDS[kind].view(customer[name]),
+            kind === "Money" ? spendLines(customer, "amount", formatMoney) : countView(customer[name]),
           ),
         ),
         figure(t.figures.average, spendLines(customer, "average", formatMoney)),
-        figure(t.figures.visits, formatNumber(customer.summary.visits)),
+        figure(t.figures.visits, countView(customer.summary.visits)),
       ),
     );
   }
@@ -665,6 +677,9 @@ class CustomerPage {
   }
 }
 
+/** A count, or a grey mark for none. */
+const countView = (count) => (count ? formatNumber(count) : noAmount());
+
 const differ = (before, after) => JSON.stringify(before ?? null) !== JSON.stringify(after ?? null);
 
 /** The fields in `node` that others have changed: pairs of a label and the current value. */
@@ -762,6 +777,8 @@ async function showNewForm({ main, setTitle }) {
   // Inputs of one line stand side by side, in the order of the declaration.
   const lines = FIELDS.filter(({ name, kind }) => controls.has(name) && KINDS[kind].isLine);
   const blocks = EDITABLE_FIELDS.filter(({ kind }) => !KINDS[kind].isLine && !KINDS[kind].hasParts);
+  const isProfile = ({ kind }) => KINDS[kind].section === "profile";
+  const details = blocks.filter((field) => !isProfile(field));
   const folded = EDITABLE_FIELDS.filter(({ kind }) => KINDS[kind].hasParts);
   const notice = errorNotice();
   const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
@@ -799,10 +816,24 @@ async function showNewForm({ main, setTitle }) {
     pageHeader(t.create.title),
     h(
       "form",
-      { class: "narrow", novalidate: true, onsubmit: create },
-      h("section", { class: "card" }, h("div", { class: "fields" }, content(lines)), content(blocks)),
-      folded.map((field) =>
-        h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field])),
+      { class: "new-customer", novalidate: true, onsubmit: create },
+      h(
+        "div",
+        { class: "columns" },
+        h(
+          "section",
+          { class: "card" },
+          h("div", { class: "fields" }, content(lines)),
+          content(blocks.filter(isProfile)),
+        ),
+        h(
+          "div",
+          null,
+          h("section", { class: "card" }, content(details)),
+          folded.map((field) =>
+            h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field])),
+          ),
+        ),
       ),
       notice,
       h("div", { class: "row" }, submit, h("a", { class: "button", href: lastList.url }, t.cancel)),

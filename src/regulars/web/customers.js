@@ -69,6 +69,7 @@ export async function show({ main, url, signal, setTitle }) {
   let segment = null; // that of the URL, if it exists
   let heading = null; // ends when the header shows the segment
   let isSearchComplete = true; // false while the person is typing it
+  let isHeld = false; // whether the list waits for the end of a word
   const firstPage = takeFirstPage(url, () => runQuery(...listQuery.toRequest(), { signal }));
   firstPage.catch(() => {}); // handled where it is awaited
   const { scopes } = await getViewer();
@@ -223,6 +224,10 @@ export async function show({ main, url, signal, setTitle }) {
     navigate(listQuery.toUrl({ text, sortKey, isAscending }));
   }
 
+  const endHold = () => isHeld && read();
+  search.addEventListener("focusout", endHold);
+  search.addEventListener("keyup", ({ key }) => key === "Escape" && endHold());
+
   /** Shows the page that a `response` has, or else requests it. */
   async function read(isComplete = true, response = null) {
     reading?.abort();
@@ -238,10 +243,15 @@ export async function show({ main, url, signal, setTitle }) {
       await heading;
       if (controller.signal.aborted) return;
       search.setError(null);
-      showStale(false);
+      const { totalCount } = page;
+      // A key or a value that is being typed matches nobody until it is complete.
+      isHeld = !isComplete && !totalCount && Boolean(body.querySelector("table")) && (await search.isCompleting());
+      if (controller.signal.aborted) return;
+      showStale(isHeld);
+      if (isHeld) return;
       setAccountCurrency(accountSettings);
       customers = page.edges.map(({ node }) => node);
-      total = page.totalCount;
+      total = totalCount;
       render(page.pageInfo);
       if (isComplete) announce(t.list.announced(formatNumber(total), customers.length));
     } catch (error) {

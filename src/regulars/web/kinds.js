@@ -9,7 +9,7 @@ import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
 import { avatar, countryName, displayName, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
-import { spendLines } from "./money.js";
+import { noAmount, spendLines } from "./money.js";
 import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
@@ -89,9 +89,6 @@ function locationCell(customer, { name }) {
   );
 }
 
-/** A zero in a list. */
-const zero = () => h("span", { class: "empty" }, "–");
-
 function personCell(customer) {
   const name = displayName(customer);
   const contact = customer.email || customer.phone;
@@ -110,7 +107,7 @@ function personCell(customer) {
 
 function countCell(customer, { name }) {
   const count = customer[name];
-  if (!count) return zero();
+  if (!count) return noAmount();
   return [
     formatNumber(count),
     h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`),
@@ -337,7 +334,7 @@ export const KINDS = {
     column: "text-cell",
   },
   LastOrder: {
-    cell: ({ summary }, { name }) => (summary.orders[name] ? relativeTime(summary.orders, name) : zero()),
+    cell: ({ summary }, { name }) => (summary.orders[name] ? relativeTime(summary.orders, name) : noAmount()),
     column: "time-cell",
   },
   Custom: {
@@ -348,7 +345,7 @@ export const KINDS = {
     column: "text-cell",
   },
   Money: {
-    cell: (customer, { name }) => (customer[name] || customer.spend.length ? spendLines(customer) : zero()),
+    cell: (customer) => spendLines(customer),
     column: "money-cell",
   },
   Count: { view: formatNumber, cell: countCell, column: "count-cell" },

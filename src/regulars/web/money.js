@@ -40,9 +40,12 @@ export function takenAmount({ name, takes: text }) {
 export const spendTexts = ({ spend }, name = "amount", format = amountIn) =>
   spend.map((each) => format(each[name], each.currency));
 
+/** The mark of no amount. */
+export const noAmount = () => h("span", { class: "hint" }, t.money.none);
+
 /** What a customer has spent, a line for each currency. `format(value, currency)` returns the text. */
 export function spendLines(customer, name = "amount", format = amountIn) {
-  const texts = spendTexts(customer, name, format);
-  if (!texts.length) return h("span", { class: "hint" }, t.money.none);
+  const texts = spendTexts({ spend: customer.spend.filter((each) => each[name]) }, name, format);
+  if (!texts.length) return noAmount();
   return texts.map((text) => h("div", { class: "amount" }, text));
 }

@@ -52,7 +52,7 @@ async function canLeave(url) {
 
 /** Asks whether unsaved input can be lost. */
 export const askToDiscard = () =>
-  askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, t.unsaved.keepEditing);
+  askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, { cancel: t.unsaved.keepEditing });
 
 /** Shows the page of the current URL; `isBack` after a step in the history. */
 async function showPage(isBack = false) {

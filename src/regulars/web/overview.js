@@ -23,6 +23,7 @@ import { t } from "./texts.js";
 import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
 
 const SHOWN_COUNTRIES = 12;
+const SHOWN_CURRENCIES = 3;
 const QUERY = `query($since: String!, $before: String!) { accountSettings { currency expenses_currency }
   statistics { customers accepts_marketing
   new_by_week { start(format: "ISO") customers } countries { country customers } tags { tag customers }
@@ -75,7 +76,6 @@ export async function show({ main, url, signal, setTitle }) {
       hints.filter(Boolean).map((hint) => h("dd", { class: "hint" }, hint)),
     );
   const ordered = `last_order_at:>=${since}`;
-  const spentBefore = (currency) => before.spend.find((each) => each.currency === currency)?.amount ?? 0;
   const weeks = statistics.new_by_week.map((week) => ({
     label: formatShortDay(week.start),
     full: formatDay(week.start),
@@ -105,21 +105,9 @@ export async function show({ main, url, signal, setTitle }) {
       ),
       figure(
         t.overview.spend,
-        now.spend.length
-          ? now.spend.map((each) =>
-              h(
-                "div",
-                { class: "amount" },
-                formatMoney(each.amount, each.currency),
-                h("span", { class: "hint" }, change(each.amount, spentBefore(each.currency))),
-              ),
-            )
-          : t.nothing,
-        now.spend.length
-          ? t.overview.averageOrder(
-              now.spend.map((each) => formatMoney(each.average, each.currency)).join(t.separators.list),
-            )
-          : null,
+        now.spend.length ? now.spend.slice(0, SHOWN_CURRENCIES).map((each) => revenue(each, before.spend)) : t.nothing,
+        averageHint(now.spend.slice(0, 1)),
+        otherCurrencies(now.spend.slice(SHOWN_CURRENCIES), before.spend),
       ),
     ),
     h(
@@ -146,6 +134,29 @@ function change(value, valueBefore) {
   const share = (value - valueBefore) / Math.abs(valueBefore);
   return t.overview.change(`${share > 0 ? "+" : ""}${formatPercent(share)}`);
 }
+
+/** The revenue in one currency, and how it differs from that of the period before. */
+const revenue = ({ amount, currency }, previous) =>
+  h(
+    "div",
+    { class: "amount" },
+    formatMoney(amount, currency),
+    h("span", { class: "hint" }, change(amount, previous.find((each) => each.currency === currency)?.amount ?? 0)),
+  );
+
+const averageHint = (spend) =>
+  spend.map(({ average, currency }) => t.overview.averageOrder(formatMoney(average, currency)));
+
+/** The revenue in further currencies, folded. */
+const otherCurrencies = (spend, previous) =>
+  spend.length
+    ? h(
+        "details",
+        null,
+        h("summary", null, t.overview.otherCurrencies(spend.length)),
+        spend.map((each) => [revenue(each, previous), h("div", null, averageHint([each]))]),
+      )
+    : null;
 
 const consentHint = (consents, customers) =>
   link("accepts_marketing:true", t.overview.subscribed(formatNumber(consents), formatPercent(consents / customers)));

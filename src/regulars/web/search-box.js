@@ -57,6 +57,7 @@ export function searchBox({ text, onSearch, label = null, enterList = () => fals
     value: text,
   });
   const list = new SuggestionList(input, accept);
+  let suggesting = null; // ends when the suggestions for the text are shown
   const clear = iconButton(
     "close",
     t.search.clear,
@@ -104,7 +105,7 @@ export function searchBox({ text, onSearch, label = null, enterList = () => fals
   input.addEventListener("input", () => {
     setAttribute(clear, "hidden", !input.value);
     searchLater();
-    suggest();
+    suggesting = suggest();
   });
   input.addEventListener("focus", suggest);
   input.addEventListener("click", suggest);
@@ -127,6 +128,11 @@ export function searchBox({ text, onSearch, label = null, enterList = () => fals
   });
 
   element.input = input;
+  /** Resolves with whether the person is typing a word for which there are suggestions. */
+  element.isCompleting = async () => {
+    await suggesting;
+    return list.options.length > 0 && wordAtCursor(input).word !== "";
+  };
   element.setError = (error) =>
     showSyntaxError(input, problem, error, (corrected) => {
       input.value = corrected;

@@ -373,7 +373,7 @@ export async function confirmDeletion(selection, customers, hidden) {
       hiddenNotice(hidden),
       h("p", null, trashDays ? t.trash.text(trashDays) : t.selection.deleteText),
     ];
-    if (!(await askConfirmation(title, text, t.selection.deleteLabel(shown)))) return false;
+    if (!(await askConfirmation(title, text, t.selection.deleteLabel(shown), { count: size }))) return false;
     const ids = await selection.loadIds();
     scheduleDeletion(ids, t.list.count(formatNumber(ids.length), ids.length), trashDays);
   } catch (error) {

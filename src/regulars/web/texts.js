@@ -134,6 +134,11 @@ export const t = {
     text: "Check the link, or go back to customers.",
     toCustomers: "Back to customers",
   },
+  seconds: (count) => `${count} s`,
+  confirm: {
+    typeNumber: (shown) => `To confirm, enter the number ${shown}`,
+    wrongNumber: (shown) => `This is not the number. Enter ${shown} to confirm, or cancel.`,
+  },
   unsaved: {
     title: "Discard changes?",
     text: "Your changes have not been saved.",
@@ -614,6 +619,7 @@ export const t = {
   },
   tags: {
     add: "Add a tag",
+    all: (count) => `Show all ${count} tags`,
     remove: (tag) => `Remove the tag ${tag}`,
   },
   custom: {
@@ -767,6 +773,7 @@ export const t = {
     returning: (count) => `${count} with more than one order`,
     firstOrder: (count) => `${count} with their first`,
     spend: "Revenue",
+    otherCurrencies: (count) => plural(count, "1 other currency", `${count} other currencies`),
     averageOrder: (amount) => `Average order: ${amount}`,
     change: (share) => ` ${share}`,
     same: " unchanged",

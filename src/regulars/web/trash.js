@@ -274,13 +274,15 @@ export async function show({ main, url, signal, setTitle }) {
         ),
       ],
       others.length ? label : null,
+      { isSafe: true },
     );
     return isConfirmed ? restore(others, control, blockedIds.length ? "refuse" : "skip") : null;
   }
 
   /** Deletes customers permanently after a confirmation; null are all in the trash. */
   async function purge(chosen, name, control) {
-    if (!(await askConfirmation(t.trash.purgeTitle(name), t.trash.purgeText, t.trash.purge))) return;
+    const count = chosen?.length ?? total;
+    if (!(await askConfirmation(t.trash.purgeTitle(name), t.trash.purgeText, t.trash.purge, { count }))) return;
     const items = chosen?.map(({ id }) => id) ?? null;
     if (await runAction(control, () => runMutation(EMPTY, { items }))) toast(t.trash.purged(name));
     await read();

@@ -3,11 +3,16 @@
 import { ApiError, OFFLINE } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, setAttribute, uniqueId } from "./dom.js";
+import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 
 const TOAST_SECONDS = 6;
 const ERROR_SECONDS = 12;
+// Errors that are not the server's, and that can end. A number is the status of a response without JSON.
+const RETRYABLE_KEYS = [OFFLINE, "errors_unauthenticated", "rate_limit_reached"];
+// A person who deletes more than this many entries types their number.
+const MAX_UNTYPED = 100;
 const toasts = document.querySelector("#toasts");
 
 /**
@@ -16,8 +21,10 @@ const toasts = document.querySelector("#toasts");
  */
 export function toast(text, { actions = [], isError = false, seconds = TOAST_SECONDS, isLasting = false } = {}) {
   let timer = 0;
+  const countdown = actions.length && !isLasting ? countdownOf(seconds) : null;
   const close = () => {
     clearTimeout(timer);
+    countdown?.stop();
     element.remove();
   };
   const start = () => {
@@ -42,8 +49,10 @@ export function toast(text, { actions = [], isError = false, seconds = TOAST_SEC
           { class: "plain" },
         ),
       ),
+      countdown?.text,
       iconButton("close", t.close, close),
     ),
+    countdown?.bar,
   );
   toasts.append(element);
   announce(text, isError);
@@ -56,6 +65,18 @@ export function toast(text, { actions = [], isError = false, seconds = TOAST_SEC
   return { close, setText: (other) => replace(content, other) };
 }
 
+/** The time in which the actions of a message can be taken: a bar that shrinks, and the seconds as text. */
+function countdownOf(seconds) {
+  const end = Date.now() + seconds * 1000;
+  const text = h("span", { class: "seconds", "aria-hidden": "true" });
+  const show = () => replace(text, t.seconds(Math.max(1, Math.ceil((end - Date.now()) / 1000))));
+  show();
+  const interval = setInterval(show, 500);
+  const bar = h("div", { class: "time-left", "aria-hidden": "true" });
+  bar.style.animationDuration = `${seconds}s`;
+  return { text, bar, stop: () => clearInterval(interval) };
+}
+
 /** Shows the message of an error, unless the request was aborted. */
 export function showError(error) {
   if (error?.name === "AbortError") return;
@@ -65,6 +86,11 @@ export function showError(error) {
 
 /** The message of an error. */
 export const errorMessage = (error) => (error instanceof ApiError ? error.message : t.errors.pageError);
+
+/** Whether the same request can succeed later. */
+const canRetry = (error) =>
+  !(error instanceof ApiError) ||
+  error.errors.some(({ key, name }) => name === "InternalError" || RETRYABLE_KEYS.includes(key) || /^\d/.test(key));
 
 /** A button. */
 export function button(label, act, properties = {}) {
@@ -139,22 +165,40 @@ export function openDialog(title, build, { isWide = false } = {}) {
 
 /**
  * Asks for confirmation; `label` and `cancel` name the buttons. Without a label, the person can only
- * cancel. Resolves with whether the person confirmed.
+ * cancel. For a large `count`, the person types it. The action is shown as destructive unless it `isSafe`.
+ * Resolves with whether the person confirmed.
  */
-export function askConfirmation(title, text, label, cancel = t.cancel) {
-  return openDialog(title, (close) =>
-    h(
-      "div",
-      null,
-      text,
+export function askConfirmation(title, text, label, { cancel = t.cancel, count = 0, isSafe = false } = {}) {
+  return openDialog(title, (close) => {
+    const isTyped = Boolean(label) && count > MAX_UNTYPED;
+    const number = isTyped
+      ? formField(
+          t.confirm.typeNumber(formatNumber(count)),
+          h("input", { type: "text", inputmode: "numeric", autocomplete: "off", autofocus: true }),
+        )
+      : null;
+    const confirm = (event) => {
+      event.preventDefault();
+      if (!number || number.input.value.replace(/\D/g, "") === String(count)) {
+        close(true);
+        return;
+      }
+      number.setError(t.confirm.wrongNumber(formatNumber(count)));
+      number.input.focus();
+    };
+    return h(
+      "form",
+      { novalidate: true, onsubmit: confirm },
+      h("div", null, text),
+      number,
       h(
         "div",
         { class: "row end" },
-        button(cancel, () => close(false), { autofocus: true }),
-        label ? button(label, () => close(true), { class: "danger" }) : null,
+        button(cancel, () => close(false), { autofocus: !isTyped }),
+        label ? h("button", { type: "submit", class: isSafe ? "primary" : "danger" }, label) : null,
       ),
-    ),
-  );
+    );
+  });
 }
 
 /**
@@ -298,16 +342,17 @@ export const emptyAccount = (name, canWrite = true) =>
   );
 
 /** The state of a page that needs more permissions than the token has. */
-export const noAccess = (title, text) =>
-  emptyState("key", title, text, h("a", { class: "button", href: "/customers" }, t.missing.toCustomers));
+export const noAccess = (title, text) => emptyState("key", title, text, customersLink());
+const customersLink = () => h("a", { class: "button", href: "/customers" }, t.missing.toCustomers);
 
-/** The state of a page that could not be loaded, with a button that calls `retry`. */
+/** The state of a page that could not be loaded, with a button that calls `retry` if that can help. */
 export function errorState(error, retry) {
   if (!(error instanceof ApiError)) console.error(error);
   const has = (key) => error instanceof ApiError && error.has(key);
   if (has("errors_scope")) return noAccess(t.errors.noAccess, t.errors.noAccessText);
   const title = has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
-  return emptyState("warning", title, errorMessage(error), button(t.tryAgain, retry, { class: "primary" }));
+  const action = canRetry(error) ? button(t.tryAgain, retry, { class: "primary" }) : customersLink();
+  return emptyState("warning", title, errorMessage(error), action);
 }
 
 /** A button that opens a menu: the links and buttons that `build(close)` returns, or resolves with. */

@@ -253,6 +253,11 @@ export const t = {
     text: "تحقق من الرابط، أو ارجع إلى العملاء.",
     toCustomers: "الرجوع إلى العملاء",
   },
+  seconds: (count) => `${count} ث`,
+  confirm: {
+    typeNumber: (shown) => `للتأكيد، أدخل الرقم ${shown}`,
+    wrongNumber: (shown) => `هذا ليس الرقم. أدخل ${shown} للتأكيد، أو ألغِ.`,
+  },
   unsaved: {
     title: "تجاهل التغييرات؟",
     text: "لم تُحفظ تغييراتك.",
@@ -720,6 +725,7 @@ export const t = {
   },
   tags: {
     add: "إضافة وسم",
+    all: (count) => `إظهار كل الوسوم (${count})`,
     remove: (tag) => `إزالة الوسم ${tag}`,
   },
   custom: {
@@ -866,6 +872,7 @@ export const t = {
     returning: (count) => `بأكثر من طلب: ${count}`,
     firstOrder: (count) => `بطلبهم الأول: ${count}`,
     spend: "الإيرادات",
+    otherCurrencies: (count) => `عملات أخرى: ${count}`,
     averageOrder: (amount) => `متوسط الطلب: ${amount}`,
     change: (share) => ` ${share}`,
     same: " بلا تغيير",

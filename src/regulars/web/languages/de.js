@@ -242,6 +242,11 @@ export const t = {
     text: "Prüfen Sie den Link, oder gehen Sie zurück zu den Kunden.",
     toCustomers: "Zurück zu den Kunden",
   },
+  seconds: (count) => `${count} s`,
+  confirm: {
+    typeNumber: (shown) => `Zum Bestätigen die Zahl ${shown} eingeben`,
+    wrongNumber: (shown) => `Das ist nicht die Zahl. Geben Sie zum Bestätigen ${shown} ein, oder brechen Sie ab.`,
+  },
   unsaved: {
     title: "Änderungen verwerfen?",
     text: "Ihre Änderungen sind nicht gespeichert.",
@@ -728,6 +733,7 @@ export const t = {
   },
   tags: {
     add: "Schlagwort hinzufügen",
+    all: (count) => `Alle ${count} Schlagwörter anzeigen`,
     remove: (tag) => `Schlagwort ${tag} entfernen`,
   },
   custom: {
@@ -877,6 +883,7 @@ export const t = {
     returning: (count) => `${count} mit mehr als einer Bestellung`,
     firstOrder: (count) => `${count} mit ihrer ersten`,
     spend: "Umsatz",
+    otherCurrencies: (count) => `Weitere Währungen: ${count}`,
     averageOrder: (amount) => `Durchschnittliche Bestellung: ${amount}`,
     change: (share) => ` ${share}`,
     same: " unverändert",

@@ -233,6 +233,11 @@ export const t = {
     text: "Revise el enlace, o vuelva a los clientes.",
     toCustomers: "Volver a los clientes",
   },
+  seconds: (count) => `${count} s`,
+  confirm: {
+    typeNumber: (shown) => `Para confirmar, escriba el número ${shown}`,
+    wrongNumber: (shown) => `Ese no es el número. Escriba ${shown} para confirmar, o cancele.`,
+  },
   unsaved: {
     title: "¿Descartar los cambios?",
     text: "Sus cambios no se han guardado.",
@@ -717,6 +722,7 @@ export const t = {
   },
   tags: {
     add: "Añadir una etiqueta",
+    all: (count) => `Mostrar las ${count} etiquetas`,
     remove: (tag) => `Quitar la etiqueta ${tag}`,
   },
   custom: {
@@ -871,6 +877,7 @@ export const t = {
     returning: (count) => `${count} con más de un pedido`,
     firstOrder: (count) => `${count} con el primero`,
     spend: "Ingresos",
+    otherCurrencies: (count) => `Otras monedas: ${count}`,
     averageOrder: (amount) => `Pedido medio: ${amount}`,
     change: (share) => ` ${share}`,
     same: " sin cambios",

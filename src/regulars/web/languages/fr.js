@@ -235,6 +235,11 @@ export const t = {
     text: "Vérifiez le lien, ou revenez aux clients.",
     toCustomers: "Retour aux clients",
   },
+  seconds: (count) => `${count} s`,
+  confirm: {
+    typeNumber: (shown) => `Pour confirmer, saisissez le nombre ${shown}`,
+    wrongNumber: (shown) => `Ce n’est pas ce nombre. Saisissez ${shown} pour confirmer, ou annulez.`,
+  },
   unsaved: {
     title: "Abandonner les modifications ?",
     text: "Vos modifications ne sont pas enregistrées.",
@@ -719,6 +724,7 @@ export const t = {
   },
   tags: {
     add: "Ajouter un tag",
+    all: (count) => `Afficher les ${count} tags`,
     remove: (tag) => `Retirer le tag ${tag}`,
   },
   custom: {
@@ -878,6 +884,7 @@ export const t = {
     returning: (count) => `${count} avec plusieurs commandes`,
     firstOrder: (count) => `${count} avec leur première`,
     spend: "Chiffre d’affaires",
+    otherCurrencies: (count) => `Autres devises : ${count}`,
     averageOrder: (amount) => `Panier moyen : ${amount}`,
     change: (share) => ` ${share}`,
     same: " sans changement",
