@@ -32,7 +32,7 @@ def error_keys_in_code() -> set[str]:
     for path in (ROOT / "src").rglob("*.py"):
         keys |= set(
             re.findall(
-                r'"(errors_\w+|rate_\w+|\w+s_not_found|\w+s_cannot_\w+|segments_dup\w+|webhooks_\w+)"',
+                r'"(errors_\w+|rate_\w+|\w+s_not_found|\w+s_cannot_\w+|segments_dup\w+|webhooks_\w+|people_not_found|people_last_owner)"',
                 path.read_text(encoding="utf-8"),
             )
         )

@@ -65,6 +65,7 @@ def use(url: str, receiver: Receiver) -> None:
         lead = {"email": "user1@example.com", "message": "Hello"}
         client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
         client.data('mutation { addComment(customer: "1", node: {text: "Hello"}) { id } }')
+        client.data('mutation { invitePerson(node: {name: "Ana", role: "support"}) { path } }')
         segment = 'name: "Tags", settings: {include: {tags: ["a"]}}, watched: true'
         client.data(f"mutation {{ createSegment(node: {{{segment}}}) {{ id }} }}")
         members = 'query: "watched:true") { edges { node { watched_since(format: "x") } } }'
@@ -139,6 +140,10 @@ DAMAGE = {
     "tokens": [
         ("UPDATE tokens SET scopes = 'everything'", "scopes is not a list of scopes"),
         ("UPDATE tokens SET created_at = -99999999999999999", "created_at is not a time"),
+    ],
+    "people": [
+        ("UPDATE people SET role = 'boss'", "role is not one of"),
+        ("UPDATE people SET removed_at = created_at", "is removed, but the token is valid"),
     ],
     "sessions": [
         ("UPDATE sessions SET kind = 'other'", "kind is not one of"),

@@ -124,7 +124,8 @@ def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     if row["external_ids"] != (stored["external_ids"] if stored else None):
         unit.shop_ids.save(ORDER, stored, row)
     unit.rows[orders].put(row)
-    counted_customer = with_order(unit, known_customer, row, stored)
+    names_currency = "currency" in values
+    counted_customer = with_order(unit, known_customer, row, stored, names_currency)
     if {**counted_customer, _LAST: customer[_LAST]} != customer:
         counted_customer = unit.touch(counted_customer, command)
     elif counted_customer != customer:

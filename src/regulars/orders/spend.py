@@ -136,16 +136,27 @@ def totals_of(rows: Iterable[Row], currency: str | None) -> dict[str, int]:
     }
 
 
-def with_order(unit: UnitOfWork, customer: Row, order: Row, before: Row | None = None) -> Row:
+def with_order(
+    unit: UnitOfWork,
+    customer: Row,
+    order: Row,
+    before: Row | None = None,
+    names_currency: bool = True,
+) -> Row:
     """Return a customer's row with the totals of an order, which the unit of work has, instead of
-    those of its earlier row `before`. The account takes the currency of its first order."""
-    adopt_currency(unit, order)
+    those of its earlier row `before`. The account takes the currency of the first order that
+    names one, and not the default."""
+    earlier_currency = counted_currency(unit)
+    if names_currency:
+        adopt_currency(unit, order)
     currency = counted_currency(unit)
     had_order = before is not None and is_counted(before)
     return {
         **customer,
         "expenses": (
-            customer["expenses"] + expenses_of(order, currency) - expenses_of(before, currency)
+            customer["expenses"]
+            + expenses_of(order, currency)
+            - expenses_of(before, earlier_currency)
         ),
         "orders_count": customer["orders_count"] + is_counted(order) - had_order,
         "last_order_at": _last_order_at(unit, customer, order, before if had_order else None),
