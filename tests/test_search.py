@@ -94,7 +94,7 @@ def _fill(client: Client) -> None:
         ("٠٦١٢٣٤", ["Yassir", "José"]),
         ("phone:0612345678", ["Yassir", "José"]),
         ('phone:"+212 (0) 612 34 56 78"', ["Yassir"]),
-        ("phone:612345678", ["Yassir"]),
+        ("phone:612345678", ["Yassir", "José"]),
         ("phone:061234", []),
         ("phone:061234*", ["Yassir", "José"]),
         # Keys.
