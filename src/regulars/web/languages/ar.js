@@ -695,6 +695,7 @@ export const t = {
     unpin: "إلغاء التثبيت",
     pinned: "مثبّت",
     pinnedList: "التعليقات المثبّتة",
+    all: "إظهار التعليق كاملًا",
     private: "خاص",
     edit: "تعديل التعليق",
     edited: "معدّل",

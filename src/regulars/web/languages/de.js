@@ -703,6 +703,7 @@ export const t = {
     unpin: "Lösen",
     pinned: "Angeheftet",
     pinnedList: "Angeheftete Kommentare",
+    all: "Ganz anzeigen",
     private: "Privat",
     edit: "Kommentar bearbeiten",
     edited: "bearbeitet",

@@ -692,6 +692,7 @@ export const t = {
     unpin: "Soltar",
     pinned: "Fijado",
     pinnedList: "Comentarios fijados",
+    all: "Mostrar completo",
     private: "Privado",
     edit: "Editar comentario",
     edited: "editado",

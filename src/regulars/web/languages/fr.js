@@ -694,6 +694,7 @@ export const t = {
     unpin: "Détacher",
     pinned: "Épinglé",
     pinnedList: "Commentaires épinglés",
+    all: "Afficher en entier",
     private: "Privé",
     edit: "Modifier le commentaire",
     edited: "modifié",
