@@ -75,6 +75,7 @@ def list_pages(shop: Person) -> dict[str, str]:
         "/segments": ".empty-state",
         "/tags": "table",
         "/trash": ".empty-state",
+        "/people": "main .empty-state, main table",
         "/webhooks": ".cards li",
         "/webhooks/1": ".deliveries li",
         "/tokens": "table",
