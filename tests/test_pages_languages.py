@@ -93,6 +93,8 @@ def test_the_region_of_the_browser_formats_numbers_and_dates(
         expect(page.locator("table.customers td.money-cell").first).to_have_text(
             re.compile(pattern)
         )
+        clipped = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+        assert page.locator("thead th").evaluate_all(clipped) == []
         person.close()
     person = Person(browser, shop.server, shop.client, locale="ar-SA")
     person.create_session()

@@ -12,7 +12,7 @@ export function fieldNamer(fields, parts, prefixes) {
   return (path) => {
     const [name, ...rest] = path.split(".");
     const part = rest.join(".");
-    if (!part) return fields[name] ?? humanize(name);
+    if (!part) return fields[name] ?? prefixes[name] ?? humanize(name);
     if (name === "custom") return `${prefixes.custom}: ${part}`;
     if (name === "order") return `${prefixes.order}: ${parts.order[part] ?? part}`;
     if (name === "addresses") {

@@ -42,6 +42,9 @@ export function formatAmount(value, count = 2) {
 }
 /** A share of 0 to 1 as a percentage without decimals. */
 export const formatPercent = (value) => numbers("percent", { style: "percent" }).format(value);
+/** A difference as a percentage with its sign, as in +12%. */
+export const formatDifference = (value) =>
+  numbers("difference", { style: "percent", signDisplay: "exceptZero" }).format(value);
 export const formatCompact = (value) =>
   numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
@@ -54,7 +57,9 @@ export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", time
 /** An amount with its currency, as in €12.50, or as in 12.50 XXX if the browser does not know the currency. */
 export function formatMoney(value, currency) {
   try {
-    return numbers(currency, { style: "currency", currency }).format(value);
+    const text = numbers(currency, { style: "currency", currency }).format(value);
+    // Between other texts from right to left, the letters of a currency would move.
+    return document.dir === "rtl" ? `\u2067${text}\u2069` : text;
   } catch {
     return `${formatAmount(value)} ${currency}`;
   }

@@ -12,6 +12,7 @@ import {
   formatMoney,
   formatMonth,
   formatNumber,
+  formatDifference,
   formatPercent,
   formatShortDay,
 } from "./format.js";
@@ -132,7 +133,7 @@ function change(value, valueBefore) {
   if (value === valueBefore) return t.overview.same;
   if (!valueBefore) return t.overview.noneBefore;
   const share = (value - valueBefore) / Math.abs(valueBefore);
-  return t.overview.change(`${share > 0 ? "+" : ""}${formatPercent(share)}`);
+  return t.overview.change(formatDifference(share));
 }
 
 /** The revenue in one currency, and how it differs from that of the period before. */
