@@ -24,8 +24,8 @@ def join_modules(
 ) -> dict[str, str]:
     """Returns the files as they are served. The file `entry` has that module, the module `page`,
     and all modules that they import, except `separate` and its imports."""
-    separate_names = _with_imports(sources, separate)
-    joined = (_with_imports(sources, entry) | _with_imports(sources, page)) - separate_names
+    separate_names = with_imports(sources, separate)
+    joined = (with_imports(sources, entry) | with_imports(sources, page)) - separate_names
     shared = joined | separate_names
     served = {name: sources[name] for name in separate_names}
     for name, parts in _group_by_page(sources, shared).items():
@@ -42,7 +42,7 @@ def _imports(source: str) -> set[str]:
     return {name for _, name in _IMPORT.findall(source)}
 
 
-def _with_imports(sources: Mapping[str, str], first: str) -> set[str]:
+def with_imports(sources: Mapping[str, str], first: str) -> set[str]:
     """Returns the names of a module and of all modules that it imports, directly or not."""
     names, queue = {first}, [first]
     while queue:
@@ -55,7 +55,7 @@ def _with_imports(sources: Mapping[str, str], first: str) -> set[str]:
 def _group_by_page(sources: Mapping[str, str], shared: set[str]) -> dict[str, set[str]]:
     """Returns the names of the other files, with the modules that only this page needs."""
     pages = {name for source in sources.values() for name in DYNAMIC_IMPORT.findall(source)}
-    needed = {page: _with_imports(sources, page) - shared for page in sorted(pages - shared)}
+    needed = {page: with_imports(sources, page) - shared for page in sorted(pages - shared)}
     uses = Counter(name for names in needed.values() for name in names)
     files = {page: {name for name in names if uses[name] == 1} for page, names in needed.items()}
     return {**{name: {name} for name in uses if uses[name] > 1}, **files}

@@ -28,7 +28,8 @@ from regulars.customers.fields import described
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
 from regulars.http.languages import DEFAULT_LANGUAGE, RIGHT_TO_LEFT, choose_language
 from regulars.http.messages import SECURITY, choose_request_id, index_headers
-from regulars.http.page_modules import join_modules
+from regulars.http.page_modules import join_modules, with_imports
+from regulars.http.page_texts import split_texts
 from regulars.http.route_handler import build_error_response
 
 ASSETS = "/assets"
@@ -249,7 +250,9 @@ def serve(sources: Mapping[str, str]) -> dict[str, str]:
     """Returns the files as browsers receive them, except that they are not minified."""
     modules = {name: text for name, text in sources.items() if name.endswith(".js")}
     fields = modules[_FIELDS].replace("DECLARED_FIELDS", _serialize_fields())
-    modules = join_modules({**modules, _FIELDS: fields}, _ENTRY, _FIRST_PAGE, _FIRST_REQUEST)
+    modules[_FIELDS] = fields
+    first = with_imports(modules, _ENTRY) | with_imports(modules, _FIRST_PAGE)
+    modules = join_modules(split_texts(modules, first), _ENTRY, _FIRST_PAGE, _FIRST_REQUEST)
     others = {name: text for name, text in sources.items() if not name.endswith(".js")}
     return {**others, **modules}
 

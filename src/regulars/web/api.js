@@ -2,7 +2,7 @@
 
 import { takeFirstViewer, VIEWER } from "./list-query.js";
 import { startProgress } from "./progress.js";
-import { readableMessage } from "./server-messages.js";
+import { loadMessages, readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
 
 const RETRY_DELAYS_MS = [400, 1200, 2500];
@@ -118,6 +118,7 @@ export async function request(url, { as = "json", quiet = false, ...options } = 
   } finally {
     stopProgress();
   }
+  if (body?.errors) await loadMessages();
   if (needsSession(response.status, url)) {
     await renewSession(quiet);
     return request(url, { as, quiet, ...options });

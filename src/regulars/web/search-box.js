@@ -5,6 +5,7 @@ import { h, debounce, replace, setAttribute, uniqueId } from "./dom.js";
 import { countries } from "./format.js";
 import { icon } from "./icons.js";
 import { takenAmount } from "./money.js";
+import { loadMessages } from "./server-messages.js";
 import { findTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import { iconButton, SuggestionList } from "./ui.js";
@@ -14,9 +15,10 @@ const MAX_SUGGESTIONS = 8;
 let language = null;
 
 function loadLanguage() {
-  language ??= runQuery("{ searchLanguage { words keys { name takes compared values } } }").then(
-    (data) => data.searchLanguage,
-  );
+  language ??= runQuery("{ searchLanguage { words keys { name takes compared values } } }").then(async (data) => {
+    await loadMessages();
+    return data.searchLanguage;
+  });
   language.catch(() => {
     language = null;
   });

@@ -5,6 +5,15 @@ import { t } from "./texts.js";
 /** Whether the texts of the server are in the language of the pages. */
 export const isServerLanguage = document.documentElement.lang === "en";
 
+/** Loads the translations, which are with the texts of the other pages. */
+export const loadMessages = () =>
+  isServerLanguage
+    ? null
+    : import("./page-texts.js").then(
+        ({ pageTexts }) => pageTexts,
+        () => null, // the messages stay in English
+      );
+
 const SENTENCE_END = /(?<=[.?]) (?=[A-Z\u0060'"])/;
 const PLACEHOLDER = /\{\d\}/;
 /** Pairs of an expression for a sentence of the server and its translation. @type {[RegExp, string][]} */
@@ -21,6 +30,7 @@ export function translateMessage(message) {
 }
 
 function translateSentence(sentence) {
+  if (!t.serverMessages) return null; // not loaded
   sentences ??= t.serverMessages.map(([text, translation]) => [toExpression(text), translation]);
   for (const [expression, translation] of sentences) {
     const match = sentence.match(expression);
