@@ -201,7 +201,15 @@ function markTexts(node, isItem = false) {
   const entries = Object.entries(node).map(([key, value]) => [key, ["separators", "quoted"].includes(key) ? value : markTexts(value)]);
   return Object.fromEntries(entries);
 }
+function assignMarked(target, texts) {
+  return Object.assign(target, markTexts(texts));
+}
 """
+# The files with texts: where each has them.
+_MARKED_FILES = {
+    "app.js": (r"return\{t\};", "return{t:markTexts(t)};"),
+    "page-texts.js": (r"Object\.assign\(t,", "assignMarked(t,"),
+}
 _MARK_INTL = """
 const mark = (text, input) => (text === undefined || text === input ? text : `⟦${text}⟧`);
 const names = { DateTimeFormat: "format", NumberFormat: "format", DisplayNames: "of", RelativeTimeFormat: "format" };
@@ -249,12 +257,14 @@ class PseudoLanguage:
         self.page = person.page
         self.server_texts: set[str] = set()
         person.page.add_init_script(_MARK_INTL)
-        person.page.route("**/app.js", self._mark_texts)
+        for name in _MARKED_FILES:
+            person.page.route(f"**/{name}", self._mark_texts)
         person.page.on("response", self._read_texts)
 
     def _mark_texts(self, route: Route) -> None:
         response = route.fetch()
-        script, count = re.subn(r"return\{t\};", "return{t:markTexts(t)};", response.text())
+        pattern, replacement = _MARKED_FILES[response.url.rpartition("/")[2]]
+        script, count = re.subn(pattern, replacement, response.text())
         assert count == 1
         route.fulfill(response=response, body=script + _MARK_TEXTS)
 

@@ -534,6 +534,7 @@ export const t = {
     downloadKept: "Liste herunterladen",
     progress: "Fortschritt",
     customersWith: customers,
+    missing: "Diesen Vorgang gibt es nicht. Vorschauen werden nach 30 Tagen gelöscht.",
     toList: "Alle Importe und Änderungen",
     missing: "Diesen Auftrag gibt es nicht. Vorschauen werden nach 30 Tagen gelöscht.",
     restore: "Diesen Wert wiederherstellen",

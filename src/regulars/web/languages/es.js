@@ -526,6 +526,7 @@ export const t = {
     downloadKept: "Descargar la lista",
     progress: "Progreso",
     customersWith: customers,
+    missing: "Este trabajo no existe. Las vistas previas se eliminan después de 30 días.",
     toList: "Todas las importaciones y ediciones",
     missing: "Esta tarea no existe. Las vistas previas se eliminan después de 30 días.",
     restore: "Restaurar este valor",

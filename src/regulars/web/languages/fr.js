@@ -529,6 +529,7 @@ export const t = {
     downloadKept: "Télécharger la liste",
     progress: "Progression",
     customersWith: customers,
+    missing: "Ce travail n’existe pas. Les aperçus sont supprimés après 30 jours.",
     toList: "Toutes les importations et modifications",
     missing: "Cette tâche n’existe pas. Les aperçus sont supprimés après 30 jours.",
     restore: "Rétablir cette valeur",
