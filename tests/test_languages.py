@@ -66,8 +66,8 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         shutil.copy(source, folder / "languages" / source.name)
     found = {}
     for language in LANGUAGES:
-        path = "texts.js" if language == "en" else f"languages/{language}.js"
-        command = ["node", str(folder / "print.js"), str(folder / path)]
+        module = "texts.js" if language == "en" else f"languages/{language}.js"
+        command = ["node", str(folder / "print.js"), str(folder / module)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         found[language] = json.loads(done.stdout)

@@ -12,7 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from tests.browser import SCREENSHOTS, WIDE, Person
-from tests.test_pages_for_all import check_accessibility, list_pages, shop  # noqa: F401
+from tests.test_pages_for_all import (
+    MAX_LIST_BYTES,
+    check_accessibility,
+    list_pages,
+    shop,  # noqa: F401
+)
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +105,24 @@ def test_the_region_of_the_browser_formats_numbers_and_dates(
     person.create_session()
     page = person.open("/overview")
     expect(page.locator("main")).to_contain_text(re.compile(r"فبراير \d{4}"))
+    person.close()
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_the_list_loads_few_bytes_in_a_language(
+    browser: Browser,
+    shop: Person,  # noqa: F811
+    language: str,
+) -> None:
+    person = Person(browser, shop.server, shop.client, locale=language)
+    person.create_session()
+    page = person.open("/customers")
+    page.locator("table.customers").wait_for()
+    page.wait_for_timeout(400)
+    entries = 'performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))'
+    sizes = page.evaluate(f"{entries}.map((entry) => entry.transferSize)")
+    assert len(sizes) > 5
+    assert sum(sizes) < MAX_LIST_BYTES, sizes
     person.close()
 
 

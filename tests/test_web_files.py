@@ -98,6 +98,19 @@ def test_the_modules_of_the_list_are_served_in_three_files() -> None:
         assert not set(re.findall(r"[\"(]\./([\w-]+\.js)\"", text)) & (joined - {"app.js"}), name
 
 
+def test_the_texts_of_other_pages_are_loaded_with_them() -> None:
+    served = serve(read_sources())
+    group = "\n  explorer: {\n"
+    assert group in MODULES["texts.js"]
+    assert group in served["page-texts.js"]
+    assert group not in served["app.js"]
+    assert "\n  list: {\n" in served["app.js"]
+    loaded = set(_DYNAMIC_IMPORT.findall("".join(MODULES.values()))) & set(served)
+    assert len(loaded) > 10
+    for name in loaded - {"page-texts.js"}:
+        assert 'import { pageTexts } from "./page-texts.js";' in served[name]
+
+
 def test_imports_have_no_cycle() -> None:
     graph = import_graph()
     assert len(graph["routes.js"]) > 8
