@@ -55,6 +55,12 @@ def test_tags_are_counted_by_name_without_case_and_accents(client: Client, other
         assert len(client.emails(f'tag:"{name}"')) == count
 
 
+def test_a_name_is_not_that_of_the_newest_customer_of_another_tag(client: Client) -> None:
+    client.create("ana@example.com", tags=["VIP", "visitor"])
+    client.create("bo@example.com", tags=["vip"])
+    assert counts(client) == {"vip": 2, "visitor": 1}
+
+
 def test_tags_are_found_by_their_beginning(client: Client) -> None:
     client.create("ana@example.com", tags=["VIP", "vip 2024", "visitor", "B2B", "%", "v%p", "日本"])
     assert list(counts(client, query="vi")) == ["VIP", "vip 2024", "visitor"]

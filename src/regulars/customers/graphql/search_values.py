@@ -153,13 +153,17 @@ async def _spell(
     holders: Mapping[str, int],
     read: Callable[[Row], dict[str, str]],
 ) -> dict[str, str]:
-    """Return what `read` returns for the customers of terms. Those with many values take long:
-    other requests are served between them."""
-    ids = list(dict.fromkeys(holders.values()))
+    """Return what `read` returns for the customer of each term. Customers with many values take
+    long: other requests are served between them."""
+    terms: dict[int, list[str]] = {}
+    for term, customer_id in holders.items():
+        terms.setdefault(customer_id, []).append(term)
+    rows = await env.directory.customers(env.account_id, list(terms), columns)
     spelled: dict[str, str] = {}
-    for row in await env.directory.customers(env.account_id, ids, columns):
+    for row, own_terms in zip(rows, terms.values(), strict=True):
         if row:
-            spelled |= read(dict(zip(columns, row, strict=False)))
+            values = read(dict(zip(columns, row, strict=False)))
+            spelled |= {term: values[term] for term in own_terms if term in values}
             await asyncio.sleep(0)
     return spelled
 
