@@ -583,8 +583,8 @@ def test_segments_are_accessible_and_fit_the_screen(
     person.create_session()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
 
-    def check(name: str, is_full: bool = True) -> None:
-        check_accessibility(page)
+    def check(name: str, is_full: bool = True, within: str | None = None) -> None:
+        check_accessibility(page, within)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         path = SCREENSHOTS / f"segments-{name}-{width}-{scheme}.png"
         page.screenshot(path=path, full_page=is_full)
@@ -612,7 +612,7 @@ def test_segments_are_accessible_and_fit_the_screen(
     page.locator(".row-link").first.wait_for()
     page.locator(".search-row summary").click()
     page.get_by_role("link", name="At risk").wait_for()
-    check("menu", is_full=False)
+    check("menu", is_full=False, within=".search-row details[open]")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Save as segment").click()
     dialog_of(page).get_by_role("combobox").fill("tag:vip seg")

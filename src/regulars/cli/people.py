@@ -80,7 +80,7 @@ def people_invite(
     ] = "read_only",
     email: Annotated[
         str | None,
-        typer.Option("--email", metavar="EMAIL", help="Email of the person. Nothing is sent to it."),
+        typer.Option("--email", metavar="EMAIL", help="Email of the person. It gets no message."),
     ] = None,
     pages: Pages = None,
     dry_run: options.DryRun = False,
