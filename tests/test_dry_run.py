@@ -552,7 +552,7 @@ def test_a_dry_run_announces_the_write_and_saves_nothing(new_database: str) -> N
     with Program(new_database) as program:
 
         @settings(
-            max_examples=example_count(100),
+            max_examples=example_count(60),
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         )
