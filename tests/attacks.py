@@ -1421,12 +1421,16 @@ def _(target: Target, number: int, token: str | None) -> None:
     "jobs of an account that wait or run",
     "ids of `updateCustomers`",
     "characters of an edit of `updateCustomers`",
+    "webhooks of an account of the type `job/ended`",
     routes=("/api/v2", "/jobs", "/jobs/{job}", "/jobs/{job}/{part}"),
     stranger=False,
 )
 def _(target: Target, number: int, token: str | None) -> None:
-    """Edits at their limits and beyond them, their previews and undos, and more jobs than an account
-    can have."""
+    """Edits at their limits and beyond them, their previews and undos, more jobs than an account can
+    have, and as many webhooks of their ends."""
+    hook = 'createWebhook(node: {type: "job/ended", url: "http://127.0.0.1:9/"}) { id }'
+    for _ in range(3):
+        target.graphql(f"mutation {{ {join(40, lambda i: f'a{i}: {hook}')} }}", {}, token)
     document = """mutation($q: String, $i: [ID!], $n: InputUpdateCustomer, $t: [String!], $dry: Boolean) {
         updateCustomers(query: $q, items: $i, node: $n, addTags: $t, dryRun: $dry) {
           id preview { fields { name before after } } } }"""
