@@ -22,6 +22,8 @@ _COUNTS = ("position", "bytes_read", "created", "updated", "unchanged", "rejecte
 
 async def find_job(store: Store, account_id: int, job_id: str) -> Row | None:
     """Return the row of a job, or None."""
+    if not imports.is_id(job_id):
+        return None
     params = {"account_id": account_id, "import_id": job_id}
     rows = await store.fetch(imports.import_by_id(), params)
     row = dict(zip(imports.COLUMNS, rows[0], strict=True)) if rows else None

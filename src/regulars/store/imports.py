@@ -3,6 +3,7 @@ files."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,13 @@ BULK, UNDO = "bulk", "undo"
 # The parts of a job with the ids of its customers. The file of an import has the kind `FILE`.
 IDS = "ids"
 _PROGRESS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
+# The ids of imports and jobs: `imp_…` and `job_…`.
+_ID = re.compile(r"\w{1,64}", re.ASCII)
+
+
+def is_id(text: str) -> bool:
+    """Return whether an import or a job can have an id. PostgreSQL refuses others, such as NUL."""
+    return _ID.fullmatch(text) is not None
 
 
 def _text(name: str) -> sa.BindParameter[str]:

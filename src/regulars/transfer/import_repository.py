@@ -73,7 +73,9 @@ class ImportRepository:
         return row
 
     async def find(self, import_id: str) -> Row | None:
-        """Return the row of an import."""
+        """Return the row of an import, or None."""
+        if not imports.is_id(import_id):
+            return None
         return await self._first(imports.import_by_id(), {"import_id": import_id})
 
     async def stopped(self, name: str, fingerprint: str) -> Row | None:

@@ -61,7 +61,9 @@ class _JobCursors:
     def decode(text: str) -> tuple[int, str] | None:
         decoded = load(text)
         match decoded:
-            case ["job", int(created_at), str(job_id)] if 0 <= created_at < 2**62:
+            case ["job", int(created_at), str(job_id)] if 0 <= created_at < 2**62 and imports.is_id(
+                job_id
+            ):
                 return created_at, job_id
         return None
 
