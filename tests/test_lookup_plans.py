@@ -60,6 +60,7 @@ LOOKUPS = LookupKeys(
     idempotency_keys=["k7"],
     idempotency_tokens=["t"],
     import_ids=["i"],
+    job_webhooks=[True],
     moved_ids=[7],
     moved_shop_ids=["cus_8"],
     order_names=["#7"],
