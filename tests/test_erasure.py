@@ -113,7 +113,9 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
             answer = client.post(update, {"i": number, "n": changed}, headers)
             assert "errors" not in answer.json(), answer.text
         record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
+        # The currency of the shop's event: a new one is counted in the background.
         recorded = {"name": f"#{mark}", "email": email, "total": 5, "referrer": mark}
+        recorded["currency"] = "MAD"
         for more in ({}, {"tags": [mark]}, {"shipping_address": address, "phone": mark}):
             client.post(record, {"n": recorded | more}, {"Idempotency-Key": f"order {len(more)}"})
         shop.expect_understood(
