@@ -409,7 +409,7 @@ def test_the_examples_run_and_the_schema_can_be_filtered(person: Person) -> None
         expect(answer).not_to_contain_text('"errors"')
     page.get_by_label("Find a type or a field").fill("expires_at")
     schema = page.get_by_role("region", name="Schema")
-    expect(schema.locator("details")).to_have_count(2)
+    expect(schema.locator("details")).to_have_count(3)
     schema.get_by_role("button", name="TokenState!").click()
     expect(schema.locator("details[data-name=TokenState]")).to_have_attribute("open", "")
 
