@@ -686,7 +686,7 @@ def test_a_retry_concurrent_with_a_release_is_not_lost(postgresql: str) -> None:
     }
     delivery_key = {"account_id": 1, "webhook_id": 1, "number": 7}
     times = {"attempts": 8, "tries": 8, "due_at": None, "created_at": 1, "ended_at": 1}
-    delivery = {**delivery_key, "customer_id": 1, "state": "failed", **times}
+    delivery = {**delivery_key, "customer_id": 1, "job_id": None, "state": "failed", **times}
 
     async def race(store: Store) -> int | None:
         await store.execute([(insert_one(tables.webhooks), webhook)])
