@@ -133,12 +133,15 @@ async def _multiply_first_account(pool: asyncpg.Pool, customers_per_account: int
 
 
 async def _drop_keys_and_indexes(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
-    """Drops the keys and indexes of the large tables, which are faster to build afterwards. Returns
-    the statements that restore them: first those of each table, then the foreign keys."""
+    """Drops the keys and indexes of the large tables, which are faster to build afterwards, and
+    foreign keys that refer to them. Returns the statements that restore them: first those of each
+    table, then the foreign keys."""
     keys = await pool.fetch(
         """SELECT conrelid::regclass::text AS held_by, conname, contype = 'f' AS refers,
             pg_get_constraintdef(oid) AS definition
-        FROM pg_constraint WHERE contype IN ('p', 'f') AND conrelid::regclass::text = ANY($1)
+        FROM pg_constraint
+        WHERE (contype IN ('p', 'f') AND conrelid::regclass::text = ANY($1))
+        OR (contype = 'f' AND confrelid::regclass::text = ANY($1))
         ORDER BY refers DESC""",
         _TABLES,
     )
