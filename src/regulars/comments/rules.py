@@ -12,7 +12,7 @@ from regulars.comments.table import COUNTER, comments
 from regulars.core.errors import CustomerNotFound, InputPath, InvalidInput, Problem, Rejected
 from regulars.core.text import clean
 from regulars.customers import history
-from regulars.customers.unit_of_work import TABLE_VERSIONS, CustomerUnitOfWork
+from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 
 # The rows of the state with the numbers of comments.
@@ -56,8 +56,7 @@ def add(unit: CustomerUnitOfWork, command: AddComment) -> Row:
     if customer is None:
         missing = CustomerNotFound([command.customer.id_text], ("customer",))
         raise Rejected(missing, *problems)
-    versions = unit.state.rows.get(TABLE_VERSIONS)
-    if not versions or versions[0]["finished"] < _VERSION:
+    if not unit.has_tables(_VERSION):
         problems.append(InvalidInput(_OLD_VERSION, ("node",)))
     if _count(unit, customer["customer_id"]) >= MAX_COMMENTS:
         problems.append(TooManyComments())

@@ -102,8 +102,13 @@ class CustomerUnitOfWork(UnitOfWork):
     def accepts_lists(self) -> bool:
         """Whether no program of a version without lists of contact points and addresses uses the
         database. A command with a list must look it up."""
+        return self.has_tables(CONTACT_POINTS_VERSION)
+
+    def has_tables(self, version: str) -> bool:
+        """Return whether the migration to a version of the tables is finished, with its contract
+        part: no older program uses the database. The command must look it up."""
         rows = self.state.rows.get(TABLE_VERSIONS)
-        return bool(rows and rows[0]["finished"] >= CONTACT_POINTS_VERSION)
+        return bool(rows and rows[0]["finished"] >= version)
 
     @property
     def identify_by(self) -> str:

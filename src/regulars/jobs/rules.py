@@ -23,7 +23,7 @@ from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.identification import changed_problems
 from regulars.customers.reverting import CHANGED, revert
 from regulars.customers.search import search_document
-from regulars.customers.unit_of_work import TABLE_VERSIONS, CustomerUnitOfWork
+from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.jobs.commands import (
     ADDED,
     REMOVED,
@@ -65,8 +65,7 @@ _ids_of = encoder("Customer")
 
 def start(unit: CustomerUnitOfWork, command: StartJob) -> JobResult:
     """Store a job, and return it. Raises Rejected."""
-    versions = unit.state.rows.get(TABLE_VERSIONS)
-    if not versions or versions[0]["finished"] < JOBS_VERSION:
+    if not unit.has_tables(JOBS_VERSION):
         raise Rejected(OldTables())
     row = command.row
     jobs = unit.rows[imports]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from regulars.core.dates import iso
 from regulars.core.errors import InvalidInput, Problem
-from regulars.customers.unit_of_work import TABLE_VERSIONS, CustomerUnitOfWork
+from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.jobs.ending import JOB_ENDED
 from regulars.jobs.rules import JOBS_VERSION
 from regulars.jobs.starting import find_job
@@ -99,8 +99,7 @@ def type_problems(
     or None."""
     if values.get("type") != JOB_ENDED or (row and row["type"] == JOB_ENDED):
         return []
-    versions = unit.state.rows.get(TABLE_VERSIONS)
-    if not versions or versions[0]["finished"] < JOBS_VERSION:
+    if not unit.has_tables(JOBS_VERSION):
         return [InvalidInput(_OLD_VERSION, ("node", "type"))]
     stored = {each["webhook_id"] for each in unit.state.rows.get(_COUNTED, ())}
     written = {each["webhook_id"]: each["type"] == JOB_ENDED for each in unit.rows[webhooks].all()}
