@@ -19,9 +19,10 @@ from regulars.core.errors import Rejected
 from regulars.customers.bulk import SetCustomers, SetRow
 from regulars.customers.values import clean_values
 from regulars.directory.verify import verify
-from regulars.jobs.commands import EditCustomers
+from regulars.jobs.commands import BatchResult, EditCustomers
 from regulars.jobs.edits import Edit
 from regulars.jobs.starting import find_job
+from regulars.jobs.values import MAX_EXAMPLES, MAX_PROBLEMS
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
 from regulars.store.auth_tables import compatibility
@@ -320,3 +321,16 @@ def test_at_most_ten_jobs_wait(new_database: str) -> None:
         assert (error["key"], error["path"]) == ("errors_limit", ["j10"])
 
     run(new_database, work)
+
+
+def test_tally_of_a_dry_run_has_limits() -> None:
+    """Each batch has its own kinds of problems, and the tally of all is stored."""
+    tally = job_runner.JobTally()
+    for batch in range(5):
+        kinds = {f"problem {batch}-{n}": {"count": 1, "examples": [n]} for n in range(30)}
+        shared = {"shared": {"count": 9, "examples": list(range(9))}}
+        tally.add(BatchResult(39, 0, 0, 39, shared | kinds))
+    assert len(tally.problems) == MAX_PROBLEMS
+    assert tally.problems["shared"]["count"] == 45
+    assert sum(group["count"] for group in tally.problems.values()) == 5 * 39
+    assert max(len(group["examples"]) for group in tally.problems.values()) == MAX_EXAMPLES

@@ -119,10 +119,18 @@ def problems_to_json(problems: Mapping[str, Any], is_import: bool) -> list[dict[
 
 def with_problem(problems: Mapping[str, Any], message: str, customer_id: int) -> dict[str, Any]:
     """Return problems with one more, of a customer."""
-    key = message if message in problems or len(problems) < MAX_PROBLEMS - 1 else _OTHERS
-    group = problems.get(key, {"count": 0, "examples": []})
-    examples = [*group["examples"], customer_id][:MAX_EXAMPLES]
-    return {**problems, key: {"count": group["count"] + 1, "examples": examples}}
+    return merge_problems(problems, {message: {"count": 1, "examples": [customer_id]}})
+
+
+def merge_problems(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the problems of both. Kinds above the maximum become one."""
+    merged = dict(one)
+    for message, group in other.items():
+        key = message if message in merged or len(merged) < MAX_PROBLEMS - 1 else _OTHERS
+        before = merged.get(key, {"count": 0, "examples": []})
+        examples = [*before["examples"], *group["examples"]][:MAX_EXAMPLES]
+        merged[key] = {"count": before["count"] + group["count"], "examples": examples}
+    return merged
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -32,7 +32,7 @@ from regulars.jobs.commands import (
 from regulars.jobs.edits import parse_edit
 from regulars.jobs.problems import FoundMore
 from regulars.jobs.rules import pack_ids, unpack_ids
-from regulars.jobs.values import IDS_OF_PART, KEPT, REJECTED, details_of
+from regulars.jobs.values import IDS_OF_PART, KEPT, REJECTED, details_of, merge_problems
 from regulars.segments.searching import parse_search
 from regulars.store import Row, Store
 from regulars.store.imports import IDS, UNDO, set_total
@@ -73,16 +73,7 @@ class JobTally:
         self.counts["updated"] += result.changed
         self.counts["unchanged"] += result.unchanged
         self.counts["rejected"] += result.rejected
-        self.problems = _merged(self.problems, result.problems)
-
-
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(one)
-    for message, group in other.items():
-        before = merged.get(message, {"count": 0, "examples": []})
-        examples = [*before["examples"], *group["examples"]][:10]
-        merged[message] = {"count": before["count"] + group["count"], "examples": examples}
-    return merged
+        self.problems = merge_problems(self.problems, result.problems)
 
 
 class JobRunner:
