@@ -9,6 +9,8 @@ from regulars.core.errors import InputPath, Problem
 from regulars.jobs.values import ENDED, KINDS, MAX_WAITING, is_dry_run
 from regulars.store import Row
 
+_TOLERANCE = 10
+
 
 class JobNotFound(Problem):
     """An id belongs to no job of the account."""
@@ -52,6 +54,11 @@ def _why(row: Row) -> str:
         f"The job `{job_id}` has changed nothing, or it ran before Regulars could undo jobs. There "
         "is nothing to undo."
     )
+
+
+def exceeds(count: int, expected: int) -> bool:
+    """Return whether a number of customers is above the expected one by more than a tenth."""
+    return count > expected + expected // _TOLERANCE
 
 
 class FoundMore(Problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ from regulars.jobs.values import CANCELLED, details_of, ended_source, name_of
 from regulars.store import Row, Store, imports
 from regulars.store.imports import PENDING, PULL, UNDO
 
+# Makes the command which starts a job, with its idempotency record.
+StartJobBuilder = Callable[[IdempotencyRecord | None], StartJob]
 _COUNTS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected", "rejected_at")
 
 
@@ -76,7 +79,7 @@ def new_job(
 
 async def undo_command(
     store: Store, account_id: int, job_id: str, origin: Origin, now: int, dry_run: bool
-) -> Callable[[IdempotencyRecord | None], StartJob]:
+) -> StartJobBuilder:
     """Return the function that makes the command which starts the undo of a job. Raises Rejected
     with JobNotFound."""
     row = await find_job(store, account_id, job_id)
@@ -91,8 +94,4 @@ async def undo_command(
     new = new_job(account_id, UNDO, name_of(row), origin, now, details, undo_of=job_id)
     new = {**new, "size": row["created"] + row["updated"]}
     related = (job_id, row["undone_by"]) if row["undone_by"] else (job_id,)
-
-    def build(record: IdempotencyRecord | None) -> StartJob:
-        return StartJob(new, now, None, related, record, origin)
-
-    return build
+    return partial(StartJob, new, now, None, related, origin=origin)

@@ -30,7 +30,7 @@ from regulars.jobs.commands import (
     UndoChanges,
 )
 from regulars.jobs.edits import parse_edit
-from regulars.jobs.problems import FoundMore
+from regulars.jobs.problems import FoundMore, exceeds
 from regulars.jobs.rules import pack_ids, unpack_ids
 from regulars.jobs.values import IDS_OF_PART, KEPT, REJECTED, details_of, merge_problems
 from regulars.segments.searching import parse_search
@@ -50,8 +50,6 @@ _PAGE = 1_000
 _WINDOW, _ENTRIES = 50_000, 5_000
 # Customers whose undo is remembered, so that their older entries are passed without reading.
 _MAX_HANDLED = 100_000
-# So many more customers than expected are accepted.
-_TOLERANCE = 10
 
 
 class JobFailed(TransferError):
@@ -175,7 +173,7 @@ class JobRunner:
             count += len(ids)
             self._check()
         expected = self._details.get("expected")
-        if expected is not None and count > expected + expected // _TOLERANCE:
+        if expected is not None and exceeds(count, expected):
             raise JobFailed(FoundMore(count, expected).message)
         params = {"account_id": self._account_id, "import_id": self._job_id, "now": now_ms()}
         claim = {"claimed_by": self._claimed_by, "size": count}

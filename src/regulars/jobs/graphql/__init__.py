@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +13,13 @@ from regulars.api.guards import WRITE_COST, needs, price_of_page, price_of_write
 from regulars.api.part import ApiPart
 from regulars.api.values import timestamp_of
 from regulars.api.writing import write
-from regulars.core.commands import Command, IdempotencyRecord, Origin
+from regulars.core.commands import IdempotencyRecord
 from regulars.core.dry_run import DryRun
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import encoder
 from regulars.core.paging import encode, load, page_of
 from regulars.core.scopes import READ, WRITE
 from regulars.customers import history
-from regulars.customers.commands import Reference, reference_to
-from regulars.customers.listing import customer_page
 from regulars.graphql import (
     Arguments,
     Layouts,
@@ -32,22 +30,20 @@ from regulars.graphql import (
     TypeBinding,
     Value,
 )
-from regulars.jobs.commands import EditCustomers, JobResult, StartJob
-from regulars.jobs.edits import Edit, parse_edit
+from regulars.jobs.commands import EditCustomers, JobResult
+from regulars.jobs.edits import parse_edit
+from regulars.jobs.graphql.edits import prepare_edit
 from regulars.jobs.graphql.reverts import revert_change
-from regulars.jobs.problems import FoundMore, JobNotFound
-from regulars.jobs.starting import cancel, find_job, new_job, undo_command
+from regulars.jobs.problems import JobNotFound
+from regulars.jobs.starting import StartJobBuilder, cancel, find_job, undo_command
 from regulars.jobs.values import CANCELLED, UNENDED, details_of, job_to_json
 from regulars.jobs.wakeup import wake
-from regulars.segments.searching import parse_search
 from regulars.store import Row, imports
 from regulars.store.imports import BULK, RECEIVING
 
-MAX_ITEMS = 1_000
 JOB_COST = 100 * WRITE_COST
 _KEYSET = ("created_at", "import_id")
-_PREVIEWED = 10
-_TOLERANCE = 10
+_Prepare = Callable[[Context, dict[str, Any]], Awaitable[StartJobBuilder]]
 
 
 class _JobCursors:
@@ -141,7 +137,7 @@ async def _preview(env: Context, row: Row) -> list[dict[str, Any]]:
     if not ids or problems:
         return []
     command = EditCustomers(
-        row["import_id"], 0, tuple(ids), edit, env.now, Origin("token", ""), is_draft=True
+        row["import_id"], 0, tuple(ids), edit, env.now, env.origin, is_draft=True
     )
     draft = await env.directory.write(env.account_id, DryRun(command))
     return [
@@ -153,15 +149,14 @@ async def _preview(env: Context, row: Row) -> list[dict[str, Any]]:
     ]
 
 
-def _start(layouts: Layouts, prepare: Any) -> Resolve:
+def _start(layouts: Layouts, prepare: _Prepare) -> Resolve:
     """Return a field that starts a job. `prepare` returns the function that makes its command."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         build = await prepare(env, arguments)
 
         async def execute(record: IdempotencyRecord | None) -> Any:
-            command: Command = build(record)
-            return await env.directory.write(env.account_id, command)
+            return await env.directory.write(env.account_id, build(record))
 
         result = await write(env, execute)
         wake()
@@ -175,107 +170,7 @@ def _start(layouts: Layouts, prepare: Any) -> Resolve:
     return resolve
 
 
-_EDITS = {
-    "node": "node",
-    "addTags": "add_tags",
-    "removeTags": "remove_tags",
-    "removeCustom": "remove_custom",
-    "increments": "increments",
-}
-
-
-async def _prepare_edit(env: Context, arguments: dict[str, Any]) -> Any:
-    has_search = any(arguments.get(name) is not None for name in ("query", "segment"))
-    if has_search == (arguments.get("items") is not None):
-        message = (
-            "Pass `items`, or else `query`, `segment` or both. `query` with an empty text means "
-            "all customers."
-        )
-        raise Rejected(InvalidInput(message, ("items" if has_search else "query",)))
-    source = {
-        key: arguments[name] for name, key in _EDITS.items() if arguments.get(name) is not None
-    }
-    edit, problems = parse_edit(source)
-    if problems:
-        raise Rejected(*problems)
-    if edit.is_empty:
-        message = "The edit changes nothing. Set a field, or add or remove a tag."
-        raise Rejected(InvalidInput(message, ("node",)))
-    references = _references(arguments.get("items"))
-    first_ids = await _check_count(env, arguments)
-    details = {
-        "dry_run": bool(arguments.get("dryRun")),
-        "silent": bool(arguments.get("silent")),
-        "edit": source,
-        **{
-            n: arguments[n]
-            for n in ("query", "segment", "expected")
-            if arguments.get(n) is not None
-        },
-    }
-    if details["dry_run"]:
-        ids = [r.customer_id for r in references or () if r.customer_id is not None]
-        details["first_ids"] = ids[:_PREVIEWED] if references is not None else first_ids
-    return _builder(env, edit, details, references)
-
-
-def _builder(
-    env: Context,
-    edit: Edit,
-    details: Mapping[str, Any],
-    references: tuple[Reference, ...] | None,
-) -> Any:
-    row = new_job(env.account_id, BULK, edit.name, env.origin, env.received_at, details)
-
-    def build(record: IdempotencyRecord | None) -> StartJob:
-        return StartJob(row, env.received_at, references, (), record, env.origin)
-
-    return build
-
-
-def _references(items: Sequence[str] | None) -> tuple[Reference, ...] | None:
-    if items is None:
-        return None
-    if not 0 < len(items) <= MAX_ITEMS:
-        message = (
-            f"`items` has {len(items):,} ids; send 1 to {MAX_ITEMS:,}. For more customers, pass a "
-            "`query` or a `segment`."
-        )
-        raise Rejected(InvalidInput(message, ("items",)))
-    return tuple([reference_to(text) for text in items])
-
-
-async def _check_count(env: Context, arguments: dict[str, Any]) -> list[int]:
-    """Check the query, and the number of customers that it finds. Return the first ids."""
-    expected = arguments.get("expected")
-    if expected is not None and expected < 0:
-        raise Rejected(InvalidInput("`expected` must be 0 or greater.", ("expected",)))
-    max_count = None if expected is None else expected + expected // _TOLERANCE
-
-    def check(count: int) -> None:
-        if expected is not None and max_count is not None and count > max_count:
-            raise Rejected(FoundMore(count, expected))
-
-    if arguments.get("items") is not None:
-        check(len(set(arguments["items"])))
-        return []
-    search = await parse_search(
-        env.directory.primary,
-        env.account_id,
-        arguments.get("query") or "",
-        env.directory.limits.search_characters,
-        arguments.get("segment"),
-    )
-    selected = customer_page({"first": _PREVIEWED}, search, env.now, _PREVIEWED)
-    if max_count is not None:
-        check(await env.directory.count(env.account_id, selected))
-    if not arguments.get("dryRun"):
-        return []
-    page = await env.directory.page(env.account_id, selected, ("order_value", "customer_id"))
-    return [row[1] for row in page.rows]
-
-
-async def _prepare_undo(env: Context, arguments: dict[str, Any]) -> Any:
+async def _prepare_undo(env: Context, arguments: dict[str, Any]) -> StartJobBuilder:
     return await undo_command(
         env.directory.primary,
         env.account_id,
@@ -316,7 +211,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         # A preview decides about ten customers.
         "job": Root(job, guard, price_of_write),
         "jobs": Root(jobs, guard, partial(price_of_page, page_size)),
-        "updateCustomers": Root(partial(_start, prepare=_prepare_edit), guard, _price),
+        "updateCustomers": Root(partial(_start, prepare=prepare_edit), guard, _price),
         "undoJob": Root(partial(_start, prepare=_prepare_undo), guard, _price),
         "cancelJob": Root(cancel_job, guard),
         "revertChange": Root(revert_change, guard, price_of_write),
