@@ -53,7 +53,7 @@ class JobHandler(RouteHandler):
             parameters = {"account_id": grant.account_id, "limit": _LIST_LIMIT}
             query = imports.page_of_jobs(imports.COLUMNS, with_after=False)
             rows = await self._store.fetch(query, parameters)
-            jobs = [_described(dict(zip(imports.COLUMNS, row, strict=True))) for row in rows]
+            jobs = [_described(imports.row_of(row)) for row in rows]
             return await self._json(record, grant, 200, jobs)
         row = await find_job(self._store, grant.account_id, job_id)
         if row is None or part not in ("", _UNDO, *HEADINGS):

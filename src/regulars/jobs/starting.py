@@ -23,13 +23,18 @@ StartJobBuilder = Callable[[IdempotencyRecord | None], StartJob]
 _COUNTS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected", "rejected_at")
 
 
-async def find_job(store: Store, account_id: int, job_id: str) -> Row | None:
-    """Return the row of a job, or None."""
-    if not imports.is_id(job_id):
+async def find_import(store: Store, account_id: int, import_id: str) -> Row | None:
+    """Return the row of an import, a pull or another job, or None."""
+    if not imports.is_id(import_id):
         return None
-    params = {"account_id": account_id, "import_id": job_id}
+    params = {"account_id": account_id, "import_id": import_id}
     rows = await store.fetch(imports.import_by_id(), params)
-    row = dict(zip(imports.COLUMNS, rows[0], strict=True)) if rows else None
+    return imports.row_of(rows[0]) if rows else None
+
+
+async def find_job(store: Store, account_id: int, job_id: str) -> Row | None:
+    """Return the row of a job, or None. A pull is no job."""
+    row = await find_import(store, account_id, job_id)
     return row if row and row["kind"] != PULL else None
 
 

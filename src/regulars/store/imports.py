@@ -4,11 +4,13 @@ files."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.store.entity import Row
 from regulars.store.queries import of_account
 from regulars.store.query import Query, any_of, number
 from regulars.store.tables import import_parts, imports
@@ -32,6 +34,11 @@ _ID = re.compile(r"\w{1,64}", re.ASCII)
 def is_id(text: str) -> bool:
     """Return whether an import or a job can have an id. PostgreSQL refuses others, such as NUL."""
     return _ID.fullmatch(text) is not None
+
+
+def row_of(values: Sequence[Any]) -> Row:
+    """Return the row of an import that was read whole."""
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _text(name: str) -> sa.BindParameter[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from regulars.jobs.ending import end_statements
+from regulars.jobs.starting import find_import
 from regulars.store import Row, Store, imports
 from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import imports as table
@@ -74,9 +75,7 @@ class ImportRepository:
 
     async def find(self, import_id: str) -> Row | None:
         """Return the row of an import, or None."""
-        if not imports.is_id(import_id):
-            return None
-        return await self._first(imports.import_by_id(), {"import_id": import_id})
+        return await find_import(self._store, self._account_id, import_id)
 
     async def stopped(self, name: str, fingerprint: str) -> Row | None:
         """Return the newest unfinished import of a file from the command line."""
@@ -88,7 +87,7 @@ class ImportRepository:
         """Return the imports of the account, newest first."""
         params = {"account_id": self._account_id, "limit": limit}
         rows = await self._store.fetch(imports.newest_imports(), params)
-        return [_row(row) for row in rows]
+        return [imports.row_of(row) for row in rows]
 
     async def waiting(self, received_since: int, limit: int) -> int:
         """Return how many of the newest imports wait or run. An upload counts if it received bytes
@@ -131,7 +130,7 @@ class ImportRepository:
 
     async def _first(self, query: Any, params: Mapping[str, Any]) -> Row | None:
         rows = await self._store.fetch(query, {"account_id": self._account_id, **params})
-        return _row(rows[0]) if rows else None
+        return imports.row_of(rows[0]) if rows else None
 
 
 def is_silent(run: Row, requested: bool, kind: str) -> bool:
@@ -143,7 +142,3 @@ def is_silent(run: Row, requested: bool, kind: str) -> bool:
             f"This {kind} was started without --silent, and keeps that setting. Remove --silent."
         )
     return silent
-
-
-def _row(values: Sequence[Any]) -> Row:
-    return dict(zip(imports.COLUMNS, values, strict=True))

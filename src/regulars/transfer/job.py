@@ -67,7 +67,7 @@ class Job:
         ((rows,)) = await self._store.run([(imports.claim_import(), params)])
         if not rows:
             return
-        row = dict(zip(imports.COLUMNS, rows[0], strict=True))
+        row = imports.row_of(rows[0])
         extension = asyncio.create_task(self._extend_claim())
         try:
             if row["kind"] == imports.FILE:

@@ -99,7 +99,7 @@ def jobs(layouts: Layouts) -> Resolve:
                 after["after_time"], after["after_id"] = page.after
             query = imports.page_of_jobs(imports.COLUMNS, bool(after))
             read = await store.fetch(query, {**parameters, **after, "limit": page.limit})
-            rows = [dict(zip(imports.COLUMNS, row, strict=True)) for row in read]
+            rows = [imports.row_of(row) for row in read]
             cut = page.cut(rows, is_behind=page.after is not None)
             columns = connection.columns
             tuples = []
