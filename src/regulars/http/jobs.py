@@ -10,7 +10,6 @@ from starlette.requests import Request
 from regulars.accounts.grants import Grant
 from regulars.core.clock import now_ms
 from regulars.core.commands import Origin
-from regulars.core.dates import iso
 from regulars.core.scopes import READ, WRITE
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import forbidden, method_not_allowed, not_found
@@ -20,7 +19,7 @@ from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.jobs.starting import cancel, find_job, undo_command
-from regulars.jobs.values import HEADINGS, UNENDED, csv_lines, job_to_json
+from regulars.jobs.values import HEADINGS, UNENDED, csv_lines, job_to_json, with_texts
 from regulars.jobs.wakeup import wake
 from regulars.store import Row, Store, imports
 from regulars.store.imports import FILE
@@ -53,7 +52,7 @@ class JobHandler(RouteHandler):
             parameters = {"account_id": grant.account_id, "limit": _LIST_LIMIT}
             query = imports.page_of_jobs(imports.COLUMNS, with_after=False)
             rows = await self._store.fetch(query, parameters)
-            jobs = [_described(imports.row_of(row)) for row in rows]
+            jobs = [with_texts(job_to_json(imports.row_of(row))) for row in rows]
             return await self._json(record, grant, 200, jobs)
         row = await find_job(self._store, grant.account_id, job_id)
         if row is None or part not in ("", _UNDO, *HEADINGS):
@@ -67,7 +66,7 @@ class JobHandler(RouteHandler):
         elif record.method != "GET":
             message = "Use GET to read the state of a job, and DELETE to cancel or delete it."
             raise method_not_allowed(record.method, "DELETE, GET", message)
-        return await self._json(record, grant, 200, _described(row))
+        return await self._json(record, grant, 200, with_texts(job_to_json(row)))
 
     async def _undo(
         self, record: RequestRecord, grant: Grant, request: Request, job_id: str
@@ -81,7 +80,7 @@ class JobHandler(RouteHandler):
         )
         result = await self._store.write(grant.account_id, build(None))
         wake()
-        return await self._json(record, grant, 202, _described(result.row))
+        return await self._json(record, grant, 202, with_texts(job_to_json(result.row)))
 
     async def _end(self, grant: Grant, row: Row) -> Row:
         """Cancel a job that waits or runs. Delete a job that has ended and changed nothing: others
@@ -127,12 +126,3 @@ class JobHandler(RouteHandler):
 def _require(record: RequestRecord, method: str, message: str) -> None:
     if record.method != method:
         raise method_not_allowed(record.method, method, message)
-
-
-def _described(row: Row) -> dict[str, Any]:
-    """Return a job as JSON, with its times as texts."""
-    job = job_to_json(row)
-    actor = {"kind": job.pop("actor_kind"), "name": job.pop("actor")}
-    del job["import_id"]
-    times = {n: None if job[n] is None else iso(job[n]) for n in ("created_at", "ended_at")}
-    return {**job, "actor": actor, **times}

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from regulars.core.dates import iso
 from regulars.core.ids import encoder
 from regulars.core.text import neutral
 from regulars.store import Row
@@ -78,7 +79,6 @@ def job_to_json(row: Row) -> dict[str, Any]:
         **{n: row[n] for n in ("state", "message", "undo_of", "undone_by", "rejected")},
         **{n: row[n] for n in ("unchanged", "created_at", "ended_at")},
         "name": name_of(row),
-        "import_id": row["import_id"],
         "id": row["import_id"],
         "kind": KINDS.get(row["kind"], PULL),
         "actor_kind": "import" if is_import else details.get("actor_kind", "token"),
@@ -91,6 +91,14 @@ def job_to_json(row: Row) -> dict[str, Any]:
         "problems": problems_to_json(orjson.loads(row["problems"]), is_import),
         "can_undo": can_undo(row),
     }
+
+
+def with_texts(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job in the form of the API, as JSON outside of GraphQL: its times are texts."""
+    actor = {"kind": job["actor_kind"], "name": job["actor"]}
+    times = {n: None if job[n] is None else iso(job[n]) for n in ("created_at", "ended_at")}
+    rest = {name: value for name, value in job.items() if name != "actor_kind"}
+    return {**rest, "actor": actor, **times}
 
 
 def _total(row: Row) -> int | None:

@@ -12,13 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.core.dates import iso
 from regulars.core.errors import InvalidInput, Problem
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.jobs.ending import JOB_ENDED
 from regulars.jobs.rules import JOBS_VERSION
 from regulars.jobs.starting import find_job
-from regulars.jobs.values import job_to_json
+from regulars.jobs.values import job_to_json, with_texts
 from regulars.store import LoadedRows, Row, Store
 from regulars.store.entity import Load
 from regulars.store.queries import of_account
@@ -34,7 +33,7 @@ _OLD_VERSION = (
 )
 _COPIED = (
     *("id", "kind", "state", "name", "dry_run", "silent", "total", "done", "changed", "unchanged"),
-    *("rejected", "message", "undo_of"),
+    *("rejected", "message", "undo_of", "can_undo", "actor", "created_at", "ended_at"),
 )
 _EXAMPLE: Mapping[str, Any] = {
     "id": "job_0123456789abcdef",
@@ -124,11 +123,5 @@ def example_body() -> dict[str, Any]:
 
 
 def _node(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **{name: job[name] for name in _COPIED},
-        "can_undo": job["can_undo"],
-        "actor": {"kind": job["actor_kind"], "name": job["actor"]},
-        "created_at": iso(job["created_at"]),
-        "ended_at": iso(job["ended_at"]),
-        "__typename": "Job",
-    }
+    described = with_texts(job)
+    return {**{name: described[name] for name in _COPIED}, "__typename": "Job"}

@@ -104,7 +104,11 @@ def jobs(layouts: Layouts) -> Resolve:
             columns = connection.columns
             tuples = []
             for row in cut.rows:
-                tuples.append(_tuple({**job_to_json(row), "preview": []}, columns))
+                tuples.append(
+                    _tuple(
+                        {**job_to_json(row), "import_id": row["import_id"], "preview": []}, columns
+                    )
+                )
                 await asyncio.sleep(0)  # a job can have a large edit
             shown = connection.row(cut._replace(rows=tuples), ())
             edges = await connection.edges.load_related(tuples, env)
