@@ -170,9 +170,11 @@ async def _spend_with_drafts(env: Context, ids: list[int]) -> list[tuple[Any, ..
         raise CostLimitError(count, env.directory.limits.list_rows)
     rows = []
     for customer_id, values in zip(ids, listed, strict=True):
-        counted = [row for v in values if is_counted(row := dict(zip(columns, v, strict=True)))]
-        for currency in {row["currency"] for row in counted}:
-            spent = [row for row in counted if row["currency"] == currency]
+        by_currency: dict[str, list[Row]] = {}
+        for row in (dict(zip(columns, v, strict=True)) for v in values):
+            if is_counted(row):
+                by_currency.setdefault(row["currency"], []).append(row)
+        for currency, spent in by_currency.items():
             times = [row["created_at"] for row in spent]
             amount = sum(row["net_payment"] for row in spent)
             rows.append((customer_id, currency, amount, len(spent), min(times), max(times)))
@@ -190,12 +192,16 @@ def averages(stored: Sequence[int], counts: Sequence[int]) -> list[float]:
     ]
 
 
+_SPENT: Mapping[str, Value] = {
+    "currency": Value(("currency",)),
+    "amount": Value(("amount",), amounts),
+    "orders_count": Value(("orders_count",)),
+}
+_AVERAGE = Value(("amount", "orders_count"), averages)
 SPEND = TypeBinding(
     {
-        "currency": Value(("currency",)),
-        "amount": Value(("amount",), amounts),
-        "orders_count": Value(("orders_count",)),
-        "average": Value(("amount", "orders_count"), averages),
+        **_SPENT,
+        "average": _AVERAGE,
         "first_order_at": timestamp_of("first_order_at"),
         "last_order_at": timestamp_of("last_order_at"),
     },
@@ -261,11 +267,6 @@ def _price_of_statistics(_arguments: Arguments, fixed: int, _per_row: int) -> in
     return _STATISTICS_COST + fixed
 
 
-_SPENT: Mapping[str, Value] = {
-    "currency": Value(("currency",)),
-    "amount": Value(("amount",), amounts),
-    "orders_count": Value(("orders_count",)),
-}
 STATISTICS: Mapping[str, TypeBinding] = {
     "OrderStatistics": TypeBinding(
         {
@@ -278,9 +279,7 @@ STATISTICS: Mapping[str, TypeBinding] = {
         },
         has_dict_rows=True,
     ),
-    "PeriodSpend": TypeBinding(
-        {**_SPENT, "average": Value(("amount", "orders_count"), averages)}, has_dict_rows=True
-    ),
+    "PeriodSpend": TypeBinding({**_SPENT, "average": _AVERAGE}, has_dict_rows=True),
     "TopCustomer": TypeBinding({**_SPENT, "customer": Related("customer_id", customers_of)}),
 }
 
