@@ -164,8 +164,7 @@ def undo(unit: CustomerUnitOfWork, command: UndoChanges) -> BatchResult:
             if is_too_much(rejection) and len(command.customers) > 1:
                 unit.roll_back(savepoint)
                 raise
-            batch.keep(each, "", rejection.problems[0].message)
-            batch.count(is_changed=False)
+            batch.skip(each, rejection.problems[0].message)
         before = each.before
         if unit.work - savepoint.work > search_document.MAX_WORK:
             break
@@ -202,8 +201,7 @@ def _remove(
     elif each.changed_by is not None or row["version"] != each.version:
         reason = CHANGED
     if reason:
-        batch.keep(each, "", reason)
-        batch.count(is_changed=False)
+        batch.skip(each, reason)
         return
     delete_customers(unit, [each.customer_id], command)
     batch.count(is_changed=True)
@@ -222,8 +220,7 @@ def _add_again(
     except Rejected as rejection:
         if not any(isinstance(problem, NotInTrash) for problem in rejection.problems):
             raise
-        batch.keep(each, "", "purged")
-        batch.count(is_changed=False)
+        batch.skip(each, "purged")
         return
     batch.count(is_changed=True)
 
@@ -234,8 +231,7 @@ def _set_back(
     """Set the fields of a customer back that the job has changed."""
     row = unit.customer(each.customer_id)
     if row is None:
-        batch.keep(each, "", "deleted since")
-        batch.count(is_changed=False)
+        batch.skip(each, "deleted since")
         return
     reverted = revert(unit, row, each.pairs)
     for kept in reverted.kept:
@@ -277,6 +273,11 @@ class _Batch:
         message = f"{field}: {reason}" if field else reason
         self._problems = with_problem(self._problems, message, each.customer_id)
         self._lines.append((each.customer_id, field, reason, each.changed_by or ""))
+
+    def skip(self, each: CustomerUndo, reason: str) -> None:
+        """Count a customer that stays as it is, and note why."""
+        self.keep(each, "", reason)
+        self.count(is_changed=False)
 
     def end(self, at: int, kind: str, before: int | None = None) -> BatchResult:
         """Save the progress of the job with the batch, and return the outcome."""
