@@ -9,7 +9,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urljoin
 
 from regulars.cli.errors import APIError, ServerUnreachable
@@ -27,6 +27,7 @@ CONNECT_SECONDS = 10.0
 _MAX_WAITS = 10
 _MAX_WAIT_SECONDS = 60.0
 _LIST_LIMIT = 50
+_PAGE_SIZE = 100
 
 # What httpx and OpenSSL report, and what it means.
 _REASONS = {
@@ -69,6 +70,34 @@ async def mutate(client: Client, document: str, arguments: str, **variables: Any
     APIError."""
     (result,) = (await fetch_data(client, document % arguments, **variables)).values()
     return result
+
+
+class Nodes(NamedTuple):
+    """Nodes of a list, its `totalCount` if the document selects it, and the cursor of the next
+    page or None."""
+
+    nodes: list[Any]
+    total: int
+    next: str | None
+
+
+async def fetch_nodes(
+    client: Client,
+    document: str,
+    limit: int = sys.maxsize,
+    after: str | None = None,
+    **variables: Any,
+) -> Nodes:
+    """Return at most `limit` nodes of the only field of a document, page by page. The document
+    passes `$first` and `$after`. Raises APIError."""
+    nodes: list[Any] = []
+    while True:
+        sizes = {"first": min(_PAGE_SIZE, limit - len(nodes)), "after": after}
+        (page,) = (await fetch_data(client, document, **variables, **sizes)).values()
+        nodes += [edge["node"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
+        if after is None or len(nodes) >= limit:
+            return Nodes(nodes, page.get("totalCount", len(nodes)), after)
 
 
 class DatabaseClient:

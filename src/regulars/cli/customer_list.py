@@ -13,7 +13,6 @@ from regulars.core.counts import count_of
 if TYPE_CHECKING:
     from regulars.cli.client import Client
 
-_PAGE_SIZE = 100
 _SELECTION = select_customer()
 _SEARCH = f"""query($query: String!, $first: Int!, $after: String) {{
   customers(query: $query, first: $first, after: $after) {{
@@ -25,17 +24,10 @@ async def search_customers(
 ) -> dict[str, Any]:
     """Return at most `limit` customers after a cursor, how many the query finds, and the cursor of
     the next page."""
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import fetch_nodes
 
-    customers: list[Any] = []
-    while True:
-        first = min(_PAGE_SIZE, limit - len(customers))
-        data = await fetch_data(client, _SEARCH, query=query, first=first, after=after)
-        page = data["customers"]
-        customers += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
-        if after is None or len(customers) >= limit:
-            return {"total": page["totalCount"], "customers": customers, "next": after}
+    page = await fetch_nodes(client, _SEARCH, limit, after, query=query)
+    return {"total": page.total, "customers": page.nodes, "next": page.next}
 
 
 def print_customers(result: Mapping[str, Any], as_json: bool | None, if_empty: str) -> None:

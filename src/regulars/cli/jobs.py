@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PAGE_SIZE = 100
 _POLL_SECONDS = 0.25
 _ENDED = ("done", "failed", "cancelled")
 _JOB = """id kind state name dry_run silent total done changed unchanged rejected message undo_of
@@ -161,20 +160,9 @@ def jobs_list(limit: Limit = 25, *, connection: Connection, as_json: bool | None
 
     Those of the last 30 days, newest first.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import fetch_nodes
 
-    async def work(client: Client) -> tuple[list[dict[str, Any]], int]:
-        jobs: list[dict[str, Any]] = []
-        after = None
-        while True:
-            first = min(_PAGE_SIZE, limit - len(jobs))
-            page = (await fetch_data(client, _LIST, first=first, after=after))["jobs"]
-            jobs += [edge["node"] for edge in page["edges"]]
-            after = page["pageInfo"]["endCursor"]
-            if not page["pageInfo"]["hasNextPage"] or len(jobs) >= limit:
-                return jobs, page["totalCount"]
-
-    jobs, total = connection.run(work)
+    jobs, total, _ = connection.run(lambda client: fetch_nodes(client, _LIST, limit))
     if wants_json(as_json):
         print_json(jobs)
         return

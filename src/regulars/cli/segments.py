@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PAGE_SIZE = 100
 _CONDITION = "{ operator tags }"
 _DEFINITION = f"""id _id name description query
   settings {{ include {_CONDITION} exclude {_CONDITION} }} watched"""
@@ -249,17 +248,9 @@ def members(
 
 async def load_segments(client: Client) -> list[dict[str, Any]]:
     """Return all segments of the account, by name."""
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import fetch_nodes
 
-    query, after = "order_by:name order_dir:asc", None
-    segments: list[dict[str, Any]] = []
-    while True:
-        data = await fetch_data(client, _LIST, query=query, first=_PAGE_SIZE, after=after)
-        page = data["segments"]
-        segments += [edge["node"] for edge in page["edges"]]
-        if not page["pageInfo"]["hasNextPage"]:
-            return segments
-        after = page["pageInfo"]["endCursor"]
+    return (await fetch_nodes(client, _LIST, query="order_by:name order_dir:asc")).nodes
 
 
 async def find_segments(client: Client, names: Iterable[str]) -> list[dict[str, Any]]:

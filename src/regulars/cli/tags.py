@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PAGE_SIZE = 100
 _LIST = """query($query: String!, $first: Int!, $after: String) {
   tags(query: $query, first: $first, after: $after) {
     pageInfo { hasNextPage endCursor } edges { node { name customers_count } } } }"""
@@ -42,19 +41,9 @@ def tags_list(
 
     Tags that differ only in case or accents are one tag.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import fetch_nodes
 
-    async def work(client: Client) -> list[dict[str, Any]]:
-        tags: list[dict[str, Any]] = []
-        after = None
-        while True:
-            data = await fetch_data(client, _LIST, query=beginning, first=_PAGE_SIZE, after=after)
-            tags += [edge["node"] for edge in data["tags"]["edges"]]
-            after = data["tags"]["pageInfo"]["endCursor"]
-            if not data["tags"]["pageInfo"]["hasNextPage"]:
-                return tags
-
-    tags = connection.run(work)
+    tags = connection.run(lambda client: fetch_nodes(client, _LIST, query=beginning)).nodes
     if wants_json(as_json):
         print_json(tags)
     else:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PAGE_SIZE = 100
 _AT_ONCE = 250
 _LIST = """query($email: String, $first: Int!, $after: String) {
   trash(email: $email, first: $first, after: $after) {
@@ -52,20 +51,11 @@ def trash_list(
 
     The latest deletion comes first. `purge_at` is when the customer is removed for good.
     """
-    from regulars.cli.client import fetch_data
+    from regulars.cli.client import fetch_nodes
 
-    async def work(client: Client) -> tuple[list[dict[str, Any]], int]:
-        customers: list[dict[str, Any]] = []
-        after = None
-        while True:
-            first = min(_PAGE_SIZE, limit - len(customers))
-            page = (await fetch_data(client, _LIST, email=email, first=first, after=after))["trash"]
-            customers += [edge["node"] for edge in page["edges"]]
-            after = page["pageInfo"]["endCursor"]
-            if not page["pageInfo"]["hasNextPage"] or len(customers) >= limit:
-                return customers, page["totalCount"]
-
-    customers, total = connection.run(work)
+    customers, total, _ = connection.run(
+        lambda client: fetch_nodes(client, _LIST, limit, email=email)
+    )
     if wants_json(as_json):
         print_json(customers)
         return
