@@ -63,8 +63,11 @@ async def load_token(env: Context, token_id: str) -> Mapping[str, Any] | None:
     return next(iter(await _load_tokens(env, token_id)), None)
 
 
-def viewer(_layouts: Layouts) -> Resolve:
-    """Resolve the account, token, person and scopes of the request."""
+def viewer(layouts: Layouts) -> Resolve:
+    """Resolve the account, token, person and scopes of the request. The pages read the scopes at
+    each start, so only what is selected is loaded."""
+    loaders = {"account": load_account, "token": _own_token, "person": person_of_token}
+    selected = [name for name in loaders if layouts.only.selects(name)]
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         if not env.token_id:
@@ -73,12 +76,8 @@ def viewer(_layouts: Layouts) -> Resolve:
                 "has none. Select `account`, or use --url with a token."
             )
             raise Rejected(InvalidInput(message, ("viewer",)))
-        return {
-            "account": await load_account(env),
-            "token": await _own_token(env),
-            "person": await person_of_token(env),
-            "scopes": [name for name in SCOPES if name in env.scopes],
-        }
+        scopes = [name for name in SCOPES if name in env.scopes]
+        return {"scopes": scopes, **{name: await loaders[name](env) for name in selected}}
 
     return resolve
 
