@@ -72,7 +72,7 @@ def rebuild(server: Server) -> None:
     """Rebuilds the search terms of all accounts, as the worker does within some seconds."""
 
     async def work(store: Store) -> None:
-        await RebuildWorker(store).rebuild_all()
+        await RebuildWorker(store).do_all()
 
     with_store(server.database_url, work)
 
@@ -181,7 +181,7 @@ def test_a_rebuild_is_bounded_and_resumable(new_database: str) -> None:
         assert await account.rebuild(1, numbers[:2], False) is None
         later = await account.create(20)
         assert await account.found("+336") == [*numbers[:2], later]
-        await RebuildWorker(account.store).rebuild_all()
+        await RebuildWorker(account.store).do_all()
         assert await account.found("+336") == [*numbers, later]
         assert await account.rebuild(1, numbers, True) is None  # it is over
 
@@ -196,7 +196,7 @@ def test_long_customers_are_rebuilt_in_several_batches(new_database: str) -> Non
         await change_settings(account.store, account.account_id, {"default_country": "FR"})
         position = await account.rebuild(1, numbers, True)
         assert 1 < position <= numbers[-1]
-        await RebuildWorker(account.store).rebuild_all()
+        await RebuildWorker(account.store).do_all()
         assert await account.found("+336") == numbers
 
     in_account(new_database, work)

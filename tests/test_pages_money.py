@@ -30,7 +30,7 @@ def change_settings(person: Person, **node: Any) -> None:
     person.client.data(SET, n=node)
 
     async def work(store: Store) -> None:
-        await RecountWorker(store).recount_accounts()
+        await RecountWorker(store).do_all()
 
     with_store(person.server.database_url, work)
 

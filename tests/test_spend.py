@@ -59,7 +59,7 @@ def recount(owner: Client) -> None:
     """Wait until no account needs a recount."""
 
     async def work(store: Store) -> None:
-        await RecountWorker(store).recount_accounts()
+        await RecountWorker(store).do_all()
 
     with_store(owner.server.database_url, work)
 

@@ -103,7 +103,7 @@ def test_accounts_get_the_currency_of_their_orders(empty_database: str) -> None:
         await store.write(1, order("new", "JPY", 9))
         await store.write(2, order("new", "EUR", 9))
         await store.write(3, order("new", "MAD", 9))
-        await RecountWorker(store).recount_accounts()
+        await RecountWorker(store).do_all()
 
     with_store(empty_database, use)
     assert [row["expenses"] for row in rows(empty_database)] == [20_000, 40_000, 10_000, 0]

@@ -23,6 +23,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.accounts.sessions import Sessions
 from regulars.api.errors import UNAVAILABLE, describe
 from regulars.configuration import build_engine, directory_limits, request_limits
+from regulars.core.account_worker import AccountWorker
 from regulars.customers.rebuild_worker import RebuildWorker
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
@@ -98,7 +99,6 @@ class Application:
         )
         self.draining = Draining(settings.drain_seconds)
         self._housekeeping = Housekeeping(self._store, settings.inbox_days)
-        self._rebuild_worker = RebuildWorker(self._store)
         self._replicas = replicas_for(
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
@@ -144,7 +144,8 @@ class Application:
             if settings.webhook_worker
             else None
         )
-        self._recount_worker = RecountWorker(self._store) if settings.webhook_worker else None
+        self._recount_worker = RecountWorker(self._store)
+        self._rebuild_worker = RebuildWorker(self._store)
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
@@ -266,7 +267,6 @@ class Application:
         self.draining.install()
         tasks = [
             asyncio.create_task(self._housekeeping.run()),
-            asyncio.create_task(self._rebuild_worker.run()),
             asyncio.create_task(self._sample_metrics()),
             asyncio.create_task(self._figures.run()),
         ]
@@ -274,8 +274,9 @@ class Application:
             _log.warning("The database is not reachable yet.")
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
-        all_workers = (self._worker, self._segment_worker, self._recount_worker)
-        workers = [worker for worker in all_workers if worker]
+        workers: list[Worker | SegmentWorker | AccountWorker]
+        workers = [self._rebuild_worker, self._recount_worker]
+        workers += [worker for worker in (self._worker, self._segment_worker) if worker]
         worker_tasks = [asyncio.create_task(worker.run()) for worker in workers]
         startup.keep_objects()
         tasks.append(asyncio.create_task(startup.import_late_modules()))

@@ -7,31 +7,26 @@ orders that are recorded meanwhile count as usual.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from regulars.core.account_worker import AccountWorker
 from regulars.core.clock import now_ms
 from regulars.core.commands import IdempotencyRecord, Origin, SmallCommand
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.spend import RECOUNTED, counted_currency, expenses_of, stored_settings
-from regulars.store import LookupKeys, Store
+from regulars.store import LookupKeys
+from regulars.store.query import Query
 from regulars.store.spend import customers_with_orders
 from regulars.store.tables import orders
 from regulars.store.tokens import accounts_to_recount, advance_recount
 
-POLL_SECONDS = 1.0
 # Customers of a write: the writes of clients wait for it.
 PAGE = 200
-# After each page the worker waits as long as the page took: the requests of clients come first.
-_MAX_PAUSE_SECONDS = 1.0
-_MAX_ACCOUNTS = 100
 # Its changes are sent to no webhook: no order has changed.
 RECOUNTER = Origin("system", "currency", silent=True)
-
-_log = logging.getLogger("regulars.spend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +66,19 @@ def recount(unit: CustomerUnitOfWork, command: RecountExpenses) -> str | None:
     return stored_settings(unit)
 
 
-class RecountWorker:
+class RecountWorker(AccountWorker):
     """Counts the `expenses` of the accounts whose currency has changed. Several processes can do
     this at the same time: their results are the same."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._stopping = asyncio.Event()
+    poll_seconds = 1.0
+    log = logging.getLogger("regulars.spend")
+    failure = "Expenses could not be counted again."
 
-    async def run(self) -> None:
-        """Work until `stop`."""
-        while not self._stopping.is_set():
-            try:
-                await self.recount_accounts()
-            except Exception as error:  # the next pass tries again
-                fields = {"fields": {"error": type(error).__name__}}
-                _log.warning("Expenses could not be counted again.", extra=fields)
-            await self._pause(POLL_SECONDS)
+    def _accounts_with_work(self, of_accounts: bool) -> Query:
+        return accounts_to_recount(of_accounts)
 
-    def stop(self) -> None:
-        """End `run` after the page in progress."""
-        self._stopping.set()
-
-    async def recount_accounts(self) -> None:
-        """Count a page of each account that needs it, until none does."""
-        while not self._stopping.is_set():
-            rows = await self._store.fetch(accounts_to_recount(), {"limit": _MAX_ACCOUNTS})
-            if not rows:
-                return
-            for account_id, after, settings in rows:
-                began = time.perf_counter()
-                await self._recount_page(account_id, after, settings)
-                await self._pause(min(time.perf_counter() - began, _MAX_PAUSE_SECONDS))
+    async def _step(self, row: Sequence[Any]) -> None:
+        await self._recount_page(*row)
 
     async def _recount_page(self, account_id: int, after: int, settings: str | None) -> None:
         parameters = {"account_id": account_id, "after": after, "limit": PAGE}
@@ -119,8 +95,3 @@ class RecountWorker:
             "read": settings,
         }
         await self._store.execute([(advance_recount(), advance)])
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until `stop`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)

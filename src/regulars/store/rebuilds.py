@@ -14,13 +14,13 @@ from regulars.store.tables import counters, customers
 
 @cache
 def accounts_to_rebuild(of_accounts: bool = False) -> Query:
-    """The accounts whose terms are to be rebuilt, and the position of each. With `of_accounts`,
-    only of the accounts `ids`."""
+    """The accounts whose terms are to be rebuilt, at most `limit`, and the position of each. With
+    `of_accounts`, only of the accounts `ids`."""
     columns = (counters.c.account_id, counters.c.rebuild_from)
     statement = sa.select(*columns).where(counters.c.rebuild_from > sa.literal_column("0"))
     if of_accounts:
         statement = statement.where(any_of(counters.c.account_id, "ids"))
-    return Query(statement.order_by(counters.c.account_id))
+    return Query(statement.order_by(counters.c.account_id).limit(number("limit")))
 
 
 @cache

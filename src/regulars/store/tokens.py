@@ -241,11 +241,13 @@ def spend_settings_of() -> Query:
 
 
 @cache
-def accounts_to_recount() -> Query:
+def accounts_to_recount(of_accounts: bool = False) -> Query:
     """The accounts whose `expenses` must be counted again, at most `limit`: the account, the last
-    customer that was counted, and the settings."""
+    customer that was counted, and the settings. With `of_accounts`, only of the accounts `ids`."""
     columns = (accounts.c.account_id, accounts.c.recount_after, accounts.c.settings)
     statement = sa.select(*columns).where(accounts.c.recount_after.is_not(None))
+    if of_accounts:
+        statement = statement.where(any_of(accounts.c.account_id, "ids"))
     return Query(statement.order_by(accounts.c.account_id).limit(number("limit")))
 
 
