@@ -4,6 +4,7 @@ one."""
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -48,12 +49,20 @@ def count_new_by_week() -> Query:
     return Query(sa.select(weeks.c.week, sa.func.count()).group_by(weeks.c.week))
 
 
+def _terms_in_range(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Select columns of the terms from `low` to before `high`."""
+    term = terms.c.term
+    statement: sa.Select[Any] = sa.select(*columns)
+    return statement.where(
+        of_account(terms), term >= sa.bindparam("low"), term < sa.bindparam("high")
+    )
+
+
 @cache
 def count_terms() -> Query:
     """The terms from `low` to before `high` and their numbers of customers, most frequent first."""
     count = sa.func.count()
-    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    counts = sa.select(terms.c.term, count).where(of_account(terms), *in_range)
+    counts = _terms_in_range(terms.c.term, count)
     return Query(counts.group_by(terms.c.term).order_by(count.desc(), terms.c.term))
 
 
@@ -63,8 +72,7 @@ def most_frequent_terms() -> Query:
     number of customers, and the last of them."""
     count = sa.func.count()
     columns = (terms.c.term, count, sa.func.max(terms.c.customer_id))
-    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    counts = sa.select(*columns).where(of_account(terms), *in_range).group_by(terms.c.term)
+    counts = _terms_in_range(*columns).group_by(terms.c.term)
     return Query(counts.order_by(count.desc(), terms.c.term).limit(number("limit")))
 
 
@@ -73,17 +81,14 @@ def count_terms_page() -> Query:
     """The first `limit` terms from `low` to before `high`: each with its number of customers, and
     the last of them. Reads the index only as far as these terms."""
     columns = (terms.c.term, sa.func.count(), sa.func.max(terms.c.customer_id))
-    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    counts = sa.select(*columns).where(of_account(terms), *in_range)
+    counts = _terms_in_range(*columns)
     return Query(counts.group_by(terms.c.term).order_by(terms.c.term).limit(number("limit")))
 
 
 @cache
 def first_term() -> Query:
     """The first term from `low` to before `high`, and one of its customers."""
-    columns = (terms.c.term, terms.c.customer_id)
-    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    found = sa.select(*columns).where(of_account(terms), *in_range)
+    found = _terms_in_range(terms.c.term, terms.c.customer_id)
     return Query(found.order_by(terms.c.term, terms.c.customer_id).limit(1))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,21 +22,13 @@ from regulars.graphql import Arguments, Layouts, Resolve, TypeBinding, Value
 from regulars.segments.expansion import as_value
 from regulars.store import Row, statistics
 from regulars.store.conditions import TERM, Within, beginning
+from regulars.store.query import Query
 
 _CUSTOM = f"{spellings.CUSTOM}."
 # The most keys of custom fields that are listed: each is one look into the index.
 _MAX_KEYS = 50
 # Characters of a key that would end it, or begin something else.
 _SPECIAL = re.compile(r"([\s()\"':\\])")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A term of the index, with the number and one of its customers."""
-
-    term: str
-    count: int | None
-    customer_id: int
 
 
 def search_terms(_layouts: Layouts) -> Resolve:
@@ -66,15 +57,12 @@ def search_values(_layouts: Layouts) -> Resolve:
         if key == _CUSTOM:
             return await _custom_keys(env, query, min(size, _MAX_KEYS))
         path = _path(key)
-        found = await _terms(env, beginning(TERM, make_facet(path, query)), size)
-        names = await spell_values(env, path, {each.term: each.customer_id for each in found})
+        within = beginning(TERM, make_facet(path, query))
+        rows = await read_terms(env, statistics.count_terms_page(), within, size)
+        names = await spell_values(env, path, {term: holder for term, _, holder in rows})
         return [
-            {
-                "value": names[each.term],
-                "text": as_value(names[each.term]),
-                "customers_count": each.count,
-            }
-            for each in found
+            {"value": names[term], "text": as_value(names[term]), "customers_count": count}
+            for term, count, _ in rows
         ]
 
     return resolve
@@ -93,35 +81,36 @@ def _path(key: str) -> str:
     raise Rejected(InvalidInput(message, ("key",)))
 
 
-async def _terms(env: Context, within: Within, limit: int) -> list[_Found]:
+async def read_terms(
+    env: Context, query: Query, within: Within, limit: int = 1
+) -> Sequence[tuple[Any, ...]]:
+    """Return rows of terms in a range, of a query of `statistics`."""
     parameters = {
         "account_id": env.account_id,
         "low": within.low,
         "high": within.high,
         "limit": limit,
     }
-    rows = await env.directory.store.fetch(statistics.count_terms_page(), parameters, is_long=True)
-    return [_Found(*row) for row in rows]
+    return await env.directory.store.fetch(query, parameters, is_long=True)
 
 
 async def _custom_keys(env: Context, query: str, limit: int) -> Any:
     """Return the keys of custom fields that customers have, by name. The index is read once for
     each."""
     within = beginning(TERM, custom_key(spellings.CUSTOM, query) if query else _CUSTOM)
-    found: list[_Found] = []
-    while len(found) < limit:
-        (first,) = await _first_term(env, within) or (None,)
-        if first is None:
+    holders: dict[str, int] = {}
+    while len(holders) < limit:
+        rows = await read_terms(env, statistics.first_term(), within)
+        if not rows:
             break
-        path = first.term.partition(":")[0]
-        found.append(_Found(path, None, first.customer_id))
+        ((term, customer_id),) = rows
+        path = term.partition(":")[0]
+        holders[path] = customer_id
         # All terms of the path are before this.
         within = Within(TERM, f"{path};", within.high)
-    holders = {each.term: each.customer_id for each in found}
     spelled = await _spell(env, (spellings.CUSTOM,), holders, spellings.key_spellings)
     names = [
-        spelled.get(each.term) or each.term.removeprefix(_CUSTOM).replace("\x01", ":")
-        for each in found
+        spelled.get(path) or path.removeprefix(_CUSTOM).replace("\x01", ":") for path in holders
     ]
     return [
         {"value": name, "text": f"{_CUSTOM}{_SPECIAL.sub(_escaped, name)}", "customers_count": None}
@@ -131,12 +120,6 @@ async def _custom_keys(env: Context, query: str, limit: int) -> Any:
 
 def _escaped(match: re.Match[str]) -> str:
     return f"\\{match[1]}"
-
-
-async def _first_term(env: Context, within: Within) -> list[_Found]:
-    parameters = {"account_id": env.account_id, "low": within.low, "high": within.high}
-    rows = await env.directory.store.fetch(statistics.first_term(), parameters, is_long=True)
-    return [_Found(term, None, customer_id) for term, customer_id in rows]
 
 
 async def spell_values(env: Context, key: str, holders: Mapping[str, int]) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
 from regulars.api.guards import price_of_page
 from regulars.core.paging import Cursor, encode, load, page_of
-from regulars.customers.graphql.search_values import spell_values
+from regulars.customers.graphql.search_values import read_terms, spell_values
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.search.parser import check_text
 from regulars.customers.search.search_document import TAG_KEYS, make_facet
@@ -46,16 +47,9 @@ def tags(layouts: Layouts) -> Resolve:
         check_text(query, limits.search_characters)
         page = page_of(arguments, _Cursors(), "tags", limits.page_size)
         within = beginning(TERM, make_facet(_KEY, query))
-        low = max(within.low, page.after[0] + _NEXT) if page.after else within.low
-        parameters = {
-            "account_id": env.account_id,
-            "low": low,
-            "high": within.high,
-            "limit": page.limit,
-        }
-        found = await env.directory.store.fetch(
-            statistics.count_terms_page(), parameters, is_long=True
-        )
+        if page.after:
+            within = replace(within, low=max(within.low, page.after[0] + _NEXT))
+        found = await read_terms(env, statistics.count_terms_page(), within, page.limit)
         cut = page.cut(found, page.after is not None)
         names = await spell_values(env, _KEY, {term: holder for term, _, holder in cut.rows})
         rows = [
@@ -71,14 +65,7 @@ def tags(layouts: Layouts) -> Resolve:
 async def most_frequent(env: Context, limit: int) -> list[dict[str, Any]]:
     """Return the tags with most customers: the tag, and its number of customers."""
     within = beginning(TERM, make_facet(_KEY, ""))
-    parameters = {
-        "account_id": env.account_id,
-        "low": within.low,
-        "high": within.high,
-        "limit": limit,
-    }
-    query = statistics.most_frequent_terms()
-    rows = await env.directory.store.fetch(query, parameters, is_long=True)
+    rows = await read_terms(env, statistics.most_frequent_terms(), within, limit)
     names = await spell_values(env, _KEY, {term: holder for term, _, holder in rows})
     return [{"tag": names[term], "customers": count} for term, count, _ in rows]
 
