@@ -9,11 +9,17 @@ are compared, but find nothing alone.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from regulars.customers.search.words import alone, as_folded, lines, terms
+from regulars.customers.search.words import (
+    alone,
+    as_folded,
+    begins_one,
+    facet_values,
+    lines,
+    terms,
+)
 
 COLUMN = "address_words"
 # The beginning of the terms of words in addresses.
@@ -97,11 +103,11 @@ def terms_of(stored_lines: str, facets: str) -> list[str]:
     least a term or a facet."""
     result: list[str] = []
     if len(facets) > _LONG_LENGTH:
-        values = sorted(_values(facets))
+        values = sorted(facet_values(facets, FACET_PARTS))
         result += [
             TERM_PREFIX + term
             for term in terms(stored_lines)
-            if term[0] != MARK and not (as_folded(term) and _begins_one(values, term))
+            if term[0] != MARK and not (as_folded(term) and begins_one(values, term))
         ]
     else:
         for term in terms(stored_lines):
@@ -118,15 +124,3 @@ def terms_of(stored_lines: str, facets: str) -> list[str]:
     if not result and not any(start in facets for start in (*_STARTS, "\ncountry:")):
         result.append(TERM_PREFIX)
     return result
-
-
-def _values(facets: str) -> Iterator[str]:
-    for line in facets.split("\n"):
-        part, colon, value = line.partition(":")
-        if colon and part in FACET_PARTS:
-            yield value
-
-
-def _begins_one(values: Sequence[str], term: str) -> bool:
-    index = bisect_left(values, term)
-    return index < len(values) and values[index].startswith(term)

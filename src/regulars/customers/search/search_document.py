@@ -3,17 +3,16 @@
 `words` has a line for each text whose words are searched, `notes_words` and `address_words` the
 same for the notes and the addresses, and `facets` a line `key:value` for each value that is matched
 as a whole. A name or email has a facet only if the search and the order of lists fold it
-differently. The terms are the facets,
-`notes:WORD`, and `w:WORD` for each word that does not begin a text with its own index. Most names
-and emails are found by the indexes of the list's orders, which saves writing a row for each term.
+differently. The terms are the facets, `notes:WORD`, `a:WORD` for words of addresses, and `w:WORD`
+for each word that does not begin a text with its own index. Most names and emails are found by the
+indexes of the list's orders, which saves writing a row for each term.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +30,8 @@ from regulars.customers.search.words import (
     FACET_LENGTH,
     WORD_LENGTH,
     as_folded,
+    begins_one,
+    facet_values,
     has_lone_characters,
     has_term,
     lines,
@@ -52,6 +53,7 @@ _TAGS = tuple((field.key, field.name) for field in _searched(fields.Tags))
 _ADDRESSES = names_of(_searched(fields.Address))
 _LISTS = names_of(_searched(fields.ContactPoints))
 _BOOKS = names_of(_searched(fields.Addresses))
+ADDRESS_COLUMNS = (*_ADDRESSES, *_BOOKS)
 _JSON = names_of(_searched(fields.Json))
 (_EMAIL,) = names_of(_searched(fields.Email))
 _EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
@@ -67,7 +69,7 @@ _WORD_TEXTS = tuple(
 NOTES = f"{_LONG_TEXT}:"
 
 # Texts with an index of their own, by which a word at their beginning is found: these columns, and
-# the facets of these keys.
+# the facets of `TAG_KEYS`.
 _SORTED_TEXTS = tuple(
     field for field in (*_searched(fields.Text), *_searched(fields.Email)) if field.sort
 )
@@ -99,15 +101,14 @@ _SOURCES = {
         *_LISTS,
     ),
     "notes_words": (_LONG_TEXT,),
-    address_words.COLUMN: (*_ADDRESSES, *_BOOKS),
+    address_words.COLUMN: ADDRESS_COLUMNS,
     "facets": (
         *_PHONES,
         *_TAG_COLUMNS,
         _LONG_TEXT,
         *_JSON,
         *(name for _, name in _EXTERNAL_IDS),
-        *_ADDRESSES,
-        *_BOOKS,
+        *ADDRESS_COLUMNS,
         *_FACET_TEXTS,
         *_SORTED_NAMES,
         *_LISTS,
@@ -119,13 +120,13 @@ _UNREAD_SOURCES = {
     "words": (),
     "notes_words": (),
     "facets": (_LONG_TEXT, *_SORTED_NAMES),
-    address_words.COLUMN: (*_ADDRESSES, *_BOOKS),
+    address_words.COLUMN: ADDRESS_COLUMNS,
 }
 _read_sources = itemgetter(
     *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
 )
 _other_facet_sources = itemgetter(
-    *_ADDRESSES, *_BOOKS, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
+    *ADDRESS_COLUMNS, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
 )
 _derived_columns = itemgetter(*_SOURCES)
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
@@ -274,15 +275,15 @@ def derive_columns(
         notes = row[_LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
     if "facets" in dependent:
-        addresses = _addresses(row)
+        addresses = addresses_of(row)
         columns["facets"] = _facets(row, tags, phone_forms, addresses, country)
         if address_words.COLUMN in dependent:
             columns[address_words.COLUMN] = address_words.lines_of(addresses) if addresses else ""
     return columns
 
 
-def _addresses(row: Row) -> list[Mapping[str, Any]]:
-    """Return the addresses of a row."""
+def addresses_of(row: Row) -> list[Mapping[str, Any]]:
+    """Return the addresses of a row, by `ADDRESS_COLUMNS`."""
     addresses = [orjson.loads(row[name]) for name in _ADDRESSES if row[name]]
     for name in _BOOKS:
         if row[name]:
@@ -434,13 +435,7 @@ def _beginning_test(row: Row) -> Callable[[str], bool]:
     """Return a function that tests whether a term begins a text with its own index: a name, the
     email or a tag."""
     if len(row["facets"]) > _LONG_LENGTH:
-        texts = sorted(_indexed_texts(row))
-
-        def begins_sorted(term: str) -> bool:
-            index = bisect_left(texts, term)
-            return index < len(texts) and texts[index].startswith(term)
-
-        return begins_sorted
+        return partial(begins_one, sorted(_indexed_texts(row)))
     text = _marked_beginnings(row)
     return lambda term: _MARK + term in text
 
@@ -456,12 +451,7 @@ def _marked_beginnings(row: Row) -> str:
 
 def _indexed_texts(row: Row) -> set[str]:
     """Return the texts of a row that have an index of their own."""
-    texts = {row[name] for name in BEGINNINGS}
-    for line in row["facets"].split("\n"):
-        key, colon, value = line.partition(":")
-        if colon and key in TAG_KEYS:
-            texts.add(value)
-    return texts
+    return {row[name] for name in BEGINNINGS}.union(facet_values(row["facets"], TAG_KEYS))
 
 
 def changed_terms(before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:

@@ -7,18 +7,22 @@ from typing import Any
 
 import orjson
 
-from regulars.core.fields import Addresses, Json, Tags, names_of
-from regulars.customers import address_book
-from regulars.customers.address_book import BILLING, SHIPPING
+from regulars.core.fields import Json, Tags, names_of
 from regulars.customers.fields import FIELDS
-from regulars.customers.search.search_document import ADDRESS_KEYS, custom_key, make_facet
+from regulars.customers.search.search_document import (
+    ADDRESS_COLUMNS,
+    ADDRESS_KEYS,
+    addresses_of,
+    custom_key,
+    make_facet,
+)
 from regulars.store import Row
 
 # The columns of the values of each key; those of a custom field are in one column.
 (CUSTOM,) = names_of([field for field in FIELDS if field.search], Json)
 COLUMNS: dict[str, tuple[str, ...]] = {
     **{field.key: (field.name,) for field in FIELDS if isinstance(field, Tags)},
-    **dict.fromkeys(ADDRESS_KEYS, (SHIPPING, BILLING, *names_of(FIELDS, Addresses))),
+    **dict.fromkeys(ADDRESS_KEYS, ADDRESS_COLUMNS),
 }
 
 
@@ -30,7 +34,7 @@ def columns_of(key: str) -> tuple[str, ...]:
 def value_spellings(key: str, row: Row) -> dict[str, str]:
     """Return the values of a customer for a key, each by the term that indexes it."""
     if key in ADDRESS_KEYS:
-        values: Iterator[str] = _address_values(key, row)
+        values = (address[key] for address in addresses_of(row) if key in address)
     elif key in COLUMNS:
         values = iter(orjson.loads(row[COLUMNS[key][0]] or "[]"))
     else:
@@ -41,14 +45,6 @@ def value_spellings(key: str, row: Row) -> dict[str, str]:
 def key_spellings(row: Row) -> dict[str, str]:
     """Return the keys of a customer's custom fields, such as `Loyalty.tier`, by folded path."""
     return {path: name for path, name, _ in _custom_values(row)}
-
-
-def _address_values(key: str, row: Row) -> Iterator[str]:
-    addresses = [orjson.loads(row[name]) for name in (SHIPPING, BILLING) if row[name]]
-    for name in COLUMNS[key][2:]:
-        if row[name]:
-            addresses += address_book.further(row[name])
-    return (parts[key] for parts in addresses if key in parts)
 
 
 def _custom_values(row: Row) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import regex
@@ -91,6 +92,20 @@ def as_folded(word: str) -> bool:
     """Whether a folded text that begins with a word begins with its very characters. Not so with
     Hangul, whose syllables are taken apart there."""
     return word.isascii() or _HANGUL.search(word) is None
+
+
+def begins_one(sorted_texts: Sequence[str], term: str) -> bool:
+    """Return whether one of the sorted texts begins with a term."""
+    index = bisect_left(sorted_texts, term)
+    return index < len(sorted_texts) and sorted_texts[index].startswith(term)
+
+
+def facet_values(facets: str, keys: Collection[str]) -> Iterator[str]:
+    """Yield the values of the facets of keys, which are lines `key:value`."""
+    for facet in facets.split("\n"):
+        key, colon, value = facet.partition(":")
+        if colon and key in keys:
+            yield value
 
 
 def has_lone_characters(text: str) -> bool:
