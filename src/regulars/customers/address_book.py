@@ -158,8 +158,19 @@ def api_row(customer_id: int, entry: Entry) -> dict[str, Any]:
 def api_rows(customer_id: int, *columns: str | None) -> list[dict[str, Any]]:
     """Return the entries of a customer as rows of the API. The columns are those of FLAGS, and the
     book."""
-    row = dict(zip((*FLAGS, BOOK), columns, strict=True))
-    return [api_row(customer_id, entry) for entry in load(row)]
+    return [api_row(customer_id, entry) for entry in load(_row_of(columns))]
+
+
+def count_entries(*columns: str | None) -> int:
+    """Return the number of entries of a customer, by the columns of `api_rows`."""
+    shipping, billing, book = columns
+    if not book:  # most customers: nothing is parsed
+        return bool(shipping) + bool(billing and billing != shipping)
+    return len(load(_row_of(columns)))
+
+
+def _row_of(columns: Sequence[str | None]) -> Row:
+    return dict(zip((*FLAGS, BOOK), columns, strict=True))
 
 
 # Input

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import starmap
 from typing import Any
 
 import orjson
@@ -82,12 +83,7 @@ def _contact_points(name: str) -> Nested:
 
 def _count_addresses(_ids: Sequence[int], *columns: Sequence[str | None]) -> int:
     """Return the number of entries in the address books of customers."""
-    return sum(
-        len(address_book.api_rows(0, shipping, billing, book))
-        if book
-        else bool(shipping) + bool(billing and billing != shipping)
-        for shipping, billing, book in zip(*columns, strict=True)
-    )
+    return sum(starmap(address_book.count_entries, zip(*columns, strict=True)))
 
 
 def contact_row(
