@@ -35,14 +35,12 @@ LAST = "last identification"
 READ_ONLY = "not editable"
 
 _CONSENT = "accepts_marketing"
-_GROUPS: tuple[tuple[str, ...], ...] = (
-    (EMAILS.default, EMAILS.name),
-    (PHONES.default, PHONES.name),
-    (SHIPPING, BILLING, BOOK),
-)
-_KINDS = {EMAILS.default: EMAILS, PHONES.default: PHONES}
+_EMAILS = (EMAILS.default, EMAILS.name)
+_PHONES = (PHONES.default, PHONES.name)
+_ADDRESSES = (SHIPPING, BILLING, BOOK)
+_GROUPS: tuple[tuple[str, ...], ...] = (_EMAILS, _PHONES, _ADDRESSES)
 _NAMES = frozenset(field.name for field in WRITABLE)
-_IDENTIFIERS = frozenset([*_GROUPS[0], *_GROUPS[1], "first_name", "last_name", "external_ids"])
+_IDENTIFIERS = frozenset([*_EMAILS, *_PHONES, "first_name", "last_name", "external_ids"])
 
 # The values of fields before and after changes.
 Pairs = Mapping[str, tuple[Any, Any]]
@@ -151,7 +149,7 @@ def _columns(row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
         if kind.default in values or kind.name in values:
             return _contact_columns(kind, row, values)
     columns = {name: history.stored_value(name, value) for name, value in values.items()}
-    if BOOK not in values and row[BOOK] is not None and not columns.keys().isdisjoint(_GROUPS[2]):
+    if BOOK not in values and row[BOOK] is not None and not columns.keys().isdisjoint(_ADDRESSES):
         columns[BOOK] = address_book.normalized({**row, **columns})
     return columns
 
