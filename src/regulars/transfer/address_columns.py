@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from regulars.transfer.address_groups import Candidate
+from regulars.transfer.address_groups import Candidate, divide_name
 from regulars.transfer.heading_dictionary import dictionary, words
 from regulars.transfer.headings import WHOLE
 
@@ -16,26 +16,26 @@ def is_entry(group: str, columns: Iterable[Candidate]) -> bool:
     """Return whether columns with values are an address of its own: they have a street and another
     part, or are numbered."""
     parts = {c.match.field for c in columns if c.has_values}
-    is_numbered = group.rpartition(" ")[2].isdecimal()
-    known = parts & ({"line1", WHOLE, "city", "zip"} if is_numbered else {"line1", WHOLE})
-    return bool(known) and len(parts) >= _MIN_PARTS
+    _, number = divide_name(group)
+    known = {"line1", WHOLE} if number is None else {"line1", WHOLE, "city", "zip"}
+    return not known.isdisjoint(parts) and len(parts) >= _MIN_PARTS
 
 
 def without_later(
     groups: Sequence[tuple[str, list[Candidate]]],
 ) -> list[tuple[str, list[Candidate]]]:
     """Return groups of columns without the numbered ones of which there is an earlier one."""
-    numbers = [name.rpartition(" ") for name, columns in groups if is_entry(name, columns)]
     first: dict[str, int] = {}
-    for base, _, number in numbers:
-        if number.isdecimal():
-            first[base] = min(int(number), first.get(base, int(number)))
-    return [
-        (name, columns)
-        for name, columns in groups
-        if not (number := name.rpartition(" ")[2]).isdecimal()
-        or int(number) <= first.get(name.rpartition(" ")[0], int(number))
-    ]
+    for group, columns in groups:
+        name, number = divide_name(group)
+        if number is not None and is_entry(group, columns):
+            first[name] = min(number, first.get(name, number))
+
+    def is_first(group: str) -> bool:
+        name, number = divide_name(group)
+        return number is None or number <= first.get(name, number)
+
+    return [(group, columns) for group, columns in groups if is_first(group)]
 
 
 def label_columns(

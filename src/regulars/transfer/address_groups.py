@@ -49,10 +49,16 @@ class Candidate:
 Groups = MutableMapping[tuple[str, str], list[Candidate]]
 
 
+def divide_name(group: str) -> tuple[str, int | None]:
+    """Return the name of an address without its number, and the number: `home 2`. Without one, the
+    whole name and None."""
+    name, _, number = group.rpartition(" ")
+    return (name, int(number)) if number.isdecimal() else (group, None)
+
+
 def is_later(group: str) -> bool:
     """Return whether headings name an address as one after the first: `Address 2 - City`."""
-    number = group.rpartition(" ")[2]
-    return number.isdecimal() and int(number) > 1
+    return (divide_name(group)[1] or 0) > 1
 
 
 def part_of(candidate: Candidate, columns: Sequence[Candidate]) -> str:
@@ -94,7 +100,7 @@ def move_streets(groups: Groups) -> None:
     city but no street: `Address 2` with `City 2`, `Address3` with `City3`."""
     for key in [key for key in groups if is_later(key[1])]:
         parts = {c.match.field for c in groups[key]}
-        name, _, number = key[1].rpartition(" ")
+        name, number = divide_name(key[1])
         if parts & _LINES or not parts & {"city", "zip"}:
             continue
         for candidate in list(groups.get((key[0], name), ())):
@@ -104,10 +110,11 @@ def move_streets(groups: Groups) -> None:
                 groups[key].append(candidate)
 
 
-def _number_of(heading: str) -> str:
-    """Return the number at the end of a heading, or an empty text."""
+def _number_of(heading: str) -> int | None:
+    """Return the number at the end of a heading, or None."""
     text = comparable(heading)
-    return text[len(text.rstrip("0123456789")) :]
+    digits = text[len(text.rstrip("0123456789")) :]
+    return int(digits) if digits else None
 
 
 def merge_strays(groups: Groups) -> None:
