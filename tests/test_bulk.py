@@ -345,7 +345,7 @@ def fail_for_faulty(function: Any, argument: int) -> Any:
     "target",
     [
         ("regulars.customers.upsert.with_values", 1),
-        ("regulars.customers.search.search_document.terms_of", 0),
+        ("regulars.customers.search.index_terms.terms_of", 0),
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])

@@ -71,7 +71,7 @@ def test_rows_with_warnings_are_in_a_file_that_can_be_imported(local: Shop) -> N
 def test_a_batch_that_is_divided_reports_each_row_once(
     local: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regulars.customers.search.search_document.MAX_WORK", 500)
+    monkeypatch.setattr("regulars.customers.search.index_terms.MAX_WORK", 500)
     content = "email,country\n" + "".join(f"a{n}@x.test,Atlantis\n" for n in range(10))
     result = local.bring(content)
     assert (result["created"], result["rows_with_warnings"]) == (10, 10)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms, search_document
 from regulars.customers.values import new_row, with_values
 from tests.support import (
     Client,
@@ -57,20 +57,20 @@ def test_only_differing_terms_of_the_index_are_written(
     before: dict[str, Any], change: dict[str, Any], long: int
 ) -> None:
     """The terms are the same for long texts, which are not indexed again, as for short ones."""
-    original = search_document._LONG_LENGTH
+    original = index_terms._LONG_LENGTH
     try:
-        search_document._LONG_LENGTH = 10**9
+        index_terms._LONG_LENGTH = 10**9
         old, _ = with_values(new_row(1), {"email": "q@example.com", **before}, ())
         new, _ = with_values(old, change, ())
-        now, then = search_document.terms_of(new), search_document.terms_of(old)
-        search_document._LONG_LENGTH = long
+        now, then = index_terms.terms_of(new), index_terms.terms_of(old)
+        index_terms._LONG_LENGTH = long
         assert search_document.derive_columns(new) == {
-            name: new[name] for name in search_document._SOURCES
+            name: new[name] for name in search_document.SOURCES_BY_COLUMN
         }
-        assert search_document.terms_of(new) == now
-        assert search_document.changed_terms(old, new) == (now - then, then - now)
+        assert index_terms.terms_of(new) == now
+        assert index_terms.changed_terms(old, new) == (now - then, then - now)
     finally:
-        search_document._LONG_LENGTH = original
+        index_terms._LONG_LENGTH = original
 
 
 @pytest.fixture(scope="module")

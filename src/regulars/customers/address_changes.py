@@ -23,7 +23,7 @@ from regulars.customers.commands import (
 )
 from regulars.customers.contact_rules import book_problems
 from regulars.customers.rules import version_conflicts
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.search.search_document import address_term
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import with_entries
@@ -89,8 +89,8 @@ def delete_addresses(unit: CustomerUnitOfWork, command: DeleteAddresses) -> list
     for customer_id, (row, entries) in customers.items():
         kept = [e for n, e in enumerate(entries) if n not in deleted[customer_id]]
         updated = with_entries(row, kept)
-        work += search_document.work_of(row, updated)
-        if work > search_document.MAX_WORK and updates:
+        work += index_terms.work_of(row, updated)
+        if work > index_terms.MAX_WORK and updates:
             raise Rejected(TooMuchWork())
         updates.append((row, updated))
     for row, updated in updates:
@@ -111,7 +111,7 @@ def _find(unit: CustomerUnitOfWork, references: Sequence[AddressReference]) -> l
     rows |= {n: row for n in numbers if n and n > 0 and (row := unit.customer(n // 2))}
     customers = {row["customer_id"]: row for row in rows.values()}
     size = sum(len(row[address_book.BOOK] or "") for row in customers.values())
-    if size > search_document.MAX_WORK and len(customers) > 1:
+    if size > index_terms.MAX_WORK and len(customers) > 1:
         raise Rejected(TooMuchWork())
     books = {customer_id: address_book.load(row) for customer_id, row in customers.items()}
     return [_in_book(number, rows.get(number or 0), books) for number in numbers]

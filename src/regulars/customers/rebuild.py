@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regulars.core.commands import COMMAND_LINE, IdempotencyRecord, Origin, SmallCommand
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms, search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import LookupKeys
 
@@ -47,7 +47,7 @@ def rebuild_terms(unit: CustomerUnitOfWork, command: RebuildTerms) -> int | None
         position = customer_id + 1
         row = unit.customer(customer_id)
         if row is not None:
-            work += search_document.work_of(None, row)
+            work += index_terms.work_of(None, row)
             unit.put_customer({**row, **search_document.derive_columns(row)})
     else:
         position = 0 if command.is_last else position

@@ -32,7 +32,7 @@ from regulars.customers.identification import (
     last_identifier,
     new_problems,
 )
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, with_values
 from regulars.orders.spend import with_order
@@ -120,10 +120,8 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
         raise Rejected(*conflicts)
     rows = map(unit.find, command.customers)
     ids = [row["customer_id"] for row in rows if row is not None]
-    work = sum(
-        search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
-    )
-    if work > search_document.MAX_WORK and len(set(ids)) > 1:
+    work = sum(index_terms.work_of(unit.customer(customer_id), None) for customer_id in set(ids))
+    if work > index_terms.MAX_WORK and len(set(ids)) > 1:
         raise Rejected(TooMuchWork())
     delete_customers(unit, list(dict.fromkeys(ids)), command, command.permanent)
     return ids

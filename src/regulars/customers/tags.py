@@ -10,7 +10,7 @@ from regulars.core.errors import CustomerNotFound, InvalidInput, Problem, Reject
 from regulars.customers.bulk import ChangeTags
 from regulars.customers.commands import Reference
 from regulars.customers.rules import version_conflicts
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import MAX_TAGS, with_values
 from regulars.store import Row
@@ -45,8 +45,8 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
             )
             problems.append(InvalidInput(message, ("tags",)))
         updated, _ = with_values(row, {"tags": new_tags}, ())
-        work += search_document.work_of(row, updated)
-        if work > search_document.MAX_WORK and updates:
+        work += index_terms.work_of(row, updated)
+        if work > index_terms.MAX_WORK and updates:
             raise Rejected(TooMuchWork())
         updates.append((row, updated))
     if problems:

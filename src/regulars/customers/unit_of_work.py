@@ -17,7 +17,7 @@ from regulars.customers.address_book import BOOK, numbered
 from regulars.customers.commands import Reference
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.emails import key_without_email
-from regulars.customers.search import phones, search_document
+from regulars.customers.search import index_terms, phones, search_document
 from regulars.orders.shop_ids import CUSTOMER, ShopIdMap
 from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 
@@ -32,7 +32,7 @@ TABLE_VERSIONS = "table_versions"
 CONTACT_POINTS_VERSION = "0019"
 
 _CUSTOMERS = tables.customers.name
-_terms_key = itemgetter(*search_document.TERMS_OF)
+_terms_key = itemgetter(*index_terms.TERMS_OF)
 
 
 class CustomerUnitOfWork(UnitOfWork):
@@ -144,7 +144,7 @@ class CustomerUnitOfWork(UnitOfWork):
             row = search_document.with_country(row, self.default_country)
         customers = self.rows[tables.customers]
         before = customers.get(row["customer_id"])
-        self.work += search_document.work_of(before, row)
+        self.work += index_terms.work_of(before, row)
         if row["external_ids"] != (before["external_ids"] if before else None):
             self.shop_ids.save(CUSTOMER, before, row)
         if row["emails"] is not None or (before and before["emails"] is not None):
@@ -165,7 +165,7 @@ class CustomerUnitOfWork(UnitOfWork):
                 rows.put(_additional_email(self.account_id, key, number))
 
     def delete_customer(self, customer_id: int, at: int) -> None:
-        self.work += search_document.work_of(self.customer(customer_id), None)
+        self.work += index_terms.work_of(self.customer(customer_id), None)
         self.shop_ids.delete_customer(customer_id, at)
         super().delete_customer(customer_id, at)
 
@@ -266,7 +266,7 @@ class CustomerUnitOfWork(UnitOfWork):
         key = (before and _terms_key(before), after and _terms_key(after))
         terms = self._known_terms.get(key)
         if terms is None:
-            terms = self._known_terms[key] = search_document.changed_terms(before, after)
+            terms = self._known_terms[key] = index_terms.changed_terms(before, after)
         return terms
 
     def know_terms(self, row: Row, terms: Collection[str]) -> None:

@@ -48,7 +48,7 @@ from regulars.customers.row_problems import (
     holders,
     version_problems,
 )
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import new_row, replacing_values, with_values
 from regulars.store import Row
@@ -103,7 +103,7 @@ def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
         outcomes.append(_set_or_reject(unit, command, n, row, first_rows, contacts))
         if contacts and (saved_row := outcomes[-1].row):
             contacts.add(saved_row)
-        if unit.work - savepoint.work > search_document.MAX_WORK and n:
+        if unit.work - savepoint.work > index_terms.MAX_WORK and n:
             unit.roll_back(savepoint)
             raise Rejected(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
@@ -268,7 +268,7 @@ def with_new_customer(row: SetRow) -> SetRow:
     columns, problems = with_values(empty, values, row.path)
     if problems:
         return row
-    terms = search_document.terms_of(columns)
+    terms = index_terms.terms_of(columns)
     changed = {name: value for name, value in columns.items() if value is not empty[name]}
     return row._replace(new_customer=(changed, terms))
 

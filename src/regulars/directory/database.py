@@ -8,7 +8,7 @@ from typing import Any
 from regulars.core.account_settings import country_of
 from regulars.core.packages import all_tables
 from regulars.customers.field_rules import EMPTY, folded_columns
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms, search_document
 from regulars.directory.decide import DOMAIN
 from regulars.store import (
     STATEMENT_SECONDS,
@@ -73,4 +73,4 @@ def _derive(row: Mapping[str, Any], country: int) -> tuple[dict[str, str], set[s
     customer = {**EMPTY, **row}
     derived = search_document.derive_columns(customer, country=country_of(country))
     columns = {**folded_columns(customer), **derived}
-    return columns, search_document.terms_of({**customer, **columns})
+    return columns, index_terms.terms_of({**customer, **columns})

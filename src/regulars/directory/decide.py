@@ -14,7 +14,7 @@ from regulars.core import idempotency_records
 from regulars.core.commands import Command
 from regulars.core.dry_run import DryRun, draft_of
 from regulars.core.errors import Rejected
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.directory.entities import ENTITIES
 from regulars.store import Changes, Domain, Entities, State
@@ -45,7 +45,7 @@ def decide(
                 outcomes.append(_apply_once(unit, command))
         except Rejected as rejection:
             outcomes.append(rejection)
-        if unit.work + discarded_work >= search_document.MAX_BATCH_WORK:
+        if unit.work + discarded_work >= index_terms.MAX_BATCH_WORK:
             break
     return outcomes, unit.changes()
 

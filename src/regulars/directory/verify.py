@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from regulars.core import account_settings, external_ids
 from regulars.core.packages import all_tables, parts
 from regulars.customers import address_book
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.directory.address_checks import AddressCount
 from regulars.directory.credential_checks import problems_of_credentials
 from regulars.directory.entities import ENTITIES
@@ -329,7 +329,7 @@ class _Verifier:
             yield from (f"{label}: {problem}" for problem in row_problems)
             yield from spend.of_customer(label, row)
             stored_checksum = stored_terms.pop(customer_id, (0, 0))
-            if not row_problems and stored_checksum != checksum(search_document.terms_of(row)):
+            if not row_problems and stored_checksum != checksum(index_terms.terms_of(row)):
                 yield f"{label}: the search index does not match the values"
         yield from emails.of_missing()
         for customer_id in sorted(owners):

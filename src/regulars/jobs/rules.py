@@ -22,7 +22,7 @@ from regulars.customers.commands import Reference
 from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.identification import changed_problems
 from regulars.customers.reverting import CHANGED, revert
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.jobs.commands import (
     ADDED,
@@ -129,7 +129,7 @@ def edit(unit: CustomerUnitOfWork, command: EditCustomers) -> BatchResult:
                 batch.reject(customer_id, " ".join(problem.message for problem in problems))
             else:
                 batch.count(unit.save(row, updated, command) is not row)
-        if unit.work - start_of_work > search_document.MAX_WORK:
+        if unit.work - start_of_work > index_terms.MAX_WORK:
             break
     return batch.end(command.at, REJECTED)
 
@@ -166,7 +166,7 @@ def undo(unit: CustomerUnitOfWork, command: UndoChanges) -> BatchResult:
                 raise
             batch.skip(each, rejection.problems[0].message)
         before = each.before
-        if unit.work - savepoint.work > search_document.MAX_WORK:
+        if unit.work - savepoint.work > index_terms.MAX_WORK:
             break
     return batch.end(command.at, KEPT, before)
 

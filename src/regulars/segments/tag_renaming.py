@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from regulars.core.errors import Rejected
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms
 from regulars.customers.search.search_document import TAG_KEYS, make_facet
 from regulars.customers.search.splitting import tag_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
@@ -38,8 +38,8 @@ def rename_tag(unit: CustomerUnitOfWork, command: RenameTag) -> dict[str, Any]:
             continue
         tags = _renamed(orjson.loads(row["tags"]), command)
         updated, _ = with_values(row, {"tags": tags}, ())
-        work += search_document.work_of(row, updated)
-        if work > search_document.MAX_BATCH_WORK and changed_count:
+        work += index_terms.work_of(row, updated)
+        if work > index_terms.MAX_BATCH_WORK and changed_count:
             return _result(changed_count, command.customer_ids[index - 1], has_next=True)
         changed_count += unit.save(row, updated, command) is not row
     last = command.customer_ids[-1] if command.customer_ids else None

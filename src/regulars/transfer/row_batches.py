@@ -14,7 +14,7 @@ from regulars.transfer.source import Source
 # Rows of a batch. Larger ones write fewer pages of SQLite's log.
 BATCH = 2_500
 # Characters of a batch: long rows make smaller batches. A character is up to four of the work that
-# a transaction may do (`search_document.MAX_WORK`), and a batch that is too much is decided twice.
+# a transaction may do (`index_terms.MAX_WORK`), and a batch that is too much is decided twice.
 _BATCH_CHARACTERS = 240 * 1024
 
 

@@ -9,7 +9,7 @@ from regulars.core.errors import Rejected, TooMuchWork
 from regulars.core.external_ids import SHOP, ExternalId, dump, load
 from regulars.customers import history
 from regulars.customers.contact_points import additional_keys
-from regulars.customers.search import search_document
+from regulars.customers.search import index_terms, search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.spend import counted_currency, totals_of
 from regulars.store import Row
@@ -44,7 +44,7 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
     conflicts = [conflict for row in rows.values() for conflict in _restore(unit, row, command)]
     work = unit.work - savepoint.work
     refused = [c for c in conflicts if c.field == EMAIL or not command.skips_conflicts]
-    if refused or (work > search_document.MAX_WORK and len(rows) > 1):
+    if refused or (work > index_terms.MAX_WORK and len(rows) > 1):
         unit.roll_back(savepoint)
         by_event = command.origin.kind == INBOUND
         raise Rejected(RestoreConflict(refused, by_event) if refused else TooMuchWork())

@@ -12,7 +12,7 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.graphql.types import COUNT_COST
 from regulars.customers.listing import customer_page
 from regulars.customers.search import address_words, spelling
-from regulars.customers.search.search_document import WORD
+from regulars.customers.search.index_terms import WORD
 from regulars.graphql import Arguments, Layouts, Nested, Resolve, TypeBinding, Value
 from regulars.segments.searching import parse_search
 from regulars.store.spelling_queries import known_words

@@ -7,15 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from regulars.customers.search import address_words, phones
+from regulars.customers.search.index_terms import BEGINNINGS, WORD
 from regulars.customers.search.lexer import Value, syntax_error
 from regulars.customers.search.phone_facets import ENDING
-from regulars.customers.search.search_document import (
-    BEGINNINGS,
-    NOTES,
-    PHONE_KEYS,
-    TAG_KEYS,
-    WORD,
-)
+from regulars.customers.search.search_document import NOTES, PHONE_KEYS, TAG_KEYS
 from regulars.customers.search.words import alone, as_folded, words
 from regulars.store.conditions import (
     ORDER_NAME,
@@ -188,7 +183,7 @@ def _pieces(word_list: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]
 
 def _beginnings(piece: str, goes_on: bool) -> Union:
     """Return the index ranges of customers with a word: the terms, and the indexes of texts that
-    may begin with it (`search_document.terms_of`)."""
+    may begin with it (`index_terms.terms_of`)."""
     term = WORD + piece
     by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
     if not as_folded(piece):

@@ -1,18 +1,16 @@
-"""The search document of a customer: derived columns, and the terms that index them.
+"""The search document of a customer: the derived columns, which `index_terms` indexes.
 
 `words` has a line for each text whose words are searched, `notes_words` and `address_words` the
 same for the notes and the addresses, and `facets` a line `key:value` for each value that is matched
 as a whole. A name or email has a facet only if the search and the order of lists fold it
-differently. The terms are the facets, `notes:WORD`, `a:WORD` for words of addresses, and `w:WORD`
-for each word that does not begin a text with its own index. Most names and emails are found by the
-indexes of the list's orders, which saves writing a row for each term.
+differently.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -28,18 +26,10 @@ from regulars.customers.search import address_words, phones
 from regulars.customers.search.phone_facets import contact_terms, ending_facets
 from regulars.customers.search.words import (
     FACET_LENGTH,
-    WORD_LENGTH,
-    as_folded,
-    begins_one,
-    facet_values,
     has_lone_characters,
-    has_term,
     lines,
-    terms,
 )
 from regulars.store import Row
-
-WORD = "w:"
 
 
 def _searched(*kinds: type[fields.Field]) -> tuple[Any, ...]:
@@ -57,7 +47,7 @@ ADDRESS_COLUMNS = (*_ADDRESSES, *_BOOKS)
 _JSON = names_of(_searched(fields.Json))
 (_EMAIL,) = names_of(_searched(fields.Email))
 _EXTERNAL_IDS = tuple((field.key, field.name) for field in _searched(fields.ExternalIds))
-(_LONG_TEXT,) = names_of(_searched(fields.LongText))
+(LONG_TEXT,) = names_of(_searched(fields.LongText))
 # Texts that are matched as a whole and have no index of their own.
 _FACET_TEXTS = names_of([field for field in _searched(fields.Text) if not field.sort])
 # Texts whose words are searched, without the parts of a full name.
@@ -66,46 +56,34 @@ _WORD_TEXTS = tuple(
     for name in names_of(_searched(fields.Email, fields.Text))
     if not any(name in sources for sources in _FULL_NAMES)
 )
-NOTES = f"{_LONG_TEXT}:"
+NOTES = f"{LONG_TEXT}:"
 
-# Texts with an index of their own, by which a word at their beginning is found: these columns, and
-# the facets of `TAG_KEYS`.
-_SORTED_TEXTS = tuple(
+# Texts that lists are sorted by, which have an index of their own.
+SORTED_TEXTS = tuple(
     field for field in (*_searched(fields.Text), *_searched(fields.Email)) if field.sort
 )
-BEGINNINGS = tuple(field.folded_column for field in _SORTED_TEXTS)
-_beginnings = itemgetter(*BEGINNINGS)
 TAG_KEYS = tuple(key for key, _ in _TAGS)
 PHONE_KEYS = _PHONES
-_BEGINNING_FACETS = tuple(f"\n{key}:" for key in TAG_KEYS)
-
-# No stored text has this character.
-_MARK = "\0"
-
-# The columns that determine a customer's terms. `BEGINNINGS` are among them: a word that now begins
-# such a text loses its term, even if the words are unchanged.
-TERMS_OF = ("words", "notes_words", "facets", address_words.COLUMN, *BEGINNINGS)
-
 _TAG_COLUMNS = tuple(name for _, name in _TAGS)
-_SORTED_NAMES = names_of(_SORTED_TEXTS)
+_SORTED_NAMES = names_of(SORTED_TEXTS)
 _sorted_names = itemgetter(*_SORTED_NAMES)
 _SORTED_FULL_NAMES = tuple(
     (field.name, *field.sources) for field in _searched(fields.FullName) if field.sort
 )
 # The source columns of each derived column.
-_SOURCES = {
+SOURCES_BY_COLUMN = {
     "words": (
         *_WORD_TEXTS,
         *(name for sources in _FULL_NAMES for name in sources),
         *_TAG_COLUMNS,
         *_LISTS,
     ),
-    "notes_words": (_LONG_TEXT,),
+    "notes_words": (LONG_TEXT,),
     address_words.COLUMN: ADDRESS_COLUMNS,
     "facets": (
         *_PHONES,
         *_TAG_COLUMNS,
-        _LONG_TEXT,
+        LONG_TEXT,
         *_JSON,
         *(name for _, name in _EXTERNAL_IDS),
         *ADDRESS_COLUMNS,
@@ -114,30 +92,11 @@ _SOURCES = {
         *_LISTS,
     ),
 }
-# Sources that are not counted as work: a facet states whether there are notes, few names have
-# facets, and addresses are counted for their facets.
-_UNREAD_SOURCES = {
-    "words": (),
-    "notes_words": (),
-    "facets": (_LONG_TEXT, *_SORTED_NAMES),
-    address_words.COLUMN: ADDRESS_COLUMNS,
-}
-_read_sources = itemgetter(
-    *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
-)
 _other_facet_sources = itemgetter(
     *ADDRESS_COLUMNS, *_JSON, *_FACET_TEXTS, *(name for _, name in _EXTERNAL_IDS)
 )
-_derived_columns = itemgetter(*_SOURCES)
-_SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
-SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
-
-# The maximum work, as `work_of` counts it, of a command for several customers and of a batch. It
-# takes one or two seconds, during which other writers of a SQLite file wait.
-MAX_WORK = 1_000_000
-MAX_BATCH_WORK = 300_000
-# Longer facets or notes are searched by bisection instead of as one text.
-_LONG_LENGTH = 4_096
+_SOURCE_SETS = {name: frozenset(sources) for name, sources in SOURCES_BY_COLUMN.items()}
+SOURCES = frozenset(source for sources in SOURCES_BY_COLUMN.values() for source in sources)
 
 # Characters of stored tags that are parsed once: most customers have a few of the same tags.
 _MAX_CACHED_TAGS = 256
@@ -202,33 +161,6 @@ def _normalize(block: str) -> str:
     return "\n".join([line[:FACET_LENGTH] for line in text.split("\n")])
 
 
-def work_of(before: Row | None, after: Row | None) -> int:
-    """Return the work of indexing a change, in characters of the affected derived columns and their
-    sources. Text that is not ASCII counts twice, because each character can be a word. The columns
-    of a deleted row count twice, because the removal of a term takes longer."""
-    if before is None and after is not None:
-        derived_columns = _derived_columns(after)
-        text = "".join(derived_columns)
-        size = len(text) if text.isascii() else sum(map(_size, derived_columns))
-        return len("".join(filter(None, _read_sources(after)))) + size
-    if before is None or after is None:
-        return 2 * sum(map(_size, _derived_columns(before))) if before else 0
-    work = 0
-    for name, sources in _SOURCES.items():
-        if any(before[source] != after[source] for source in sources):
-            raw = [
-                len(after[source] or "")
-                for source in sources
-                if source not in _UNREAD_SOURCES[name]
-            ]
-            work += _size(before[name]) + _size(after[name]) + sum(raw)
-    return work
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else 2 * len(text)
-
-
 def derive_columns(
     row: Row, changed: Collection[str] = SOURCES, country: str = ""
 ) -> dict[str, str]:
@@ -272,7 +204,7 @@ def derive_columns(
         texts = list(filter(None, texts))
         columns["words"] = lines(texts) if texts else ""
     if "notes_words" in dependent:
-        notes = row[_LONG_TEXT]
+        notes = row[LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
     if "facets" in dependent:
         addresses = addresses_of(row)
@@ -353,7 +285,7 @@ def _facets(
     texts = "".join(_sorted_names(row))
     if not texts.isascii() or "`" in texts:
         facets += _sorted_text_facets(row)
-    if row[_LONG_TEXT]:
+    if row[LONG_TEXT]:
         facets.append(NOTES)
     if not row[_EMAIL]:
         facets += contact_terms(row, country)
@@ -405,79 +337,3 @@ def custom_key(path: str, key: str) -> str:
     """Return the folded path of a key within `path`. A colon becomes U+0001, which no text has,
     because a colon ends a path."""
     return f"{path}.{' '.join(folded_letters(key).split())}".replace(":", "\x01")
-
-
-def terms_of(row: Row) -> set[str]:
-    """Return the terms of a row with derived columns."""
-    words, notes, facets = row["words"], row["notes_words"], row["facets"]
-    word_terms = terms(words)
-    note_terms: Collection[str] = ()
-    if notes:
-        note_terms = terms(notes)
-        word_terms |= note_terms
-    if len(facets) <= _LONG_LENGTH and words.isascii() and notes.isascii():
-        text = _marked_beginnings(row)
-        result = {WORD + term for term in word_terms if _MARK + term not in text}
-    else:
-        begins = _beginning_test(row)
-        result = {WORD + term for term in word_terms if not as_folded(term) or not begins(term)}
-    if notes:
-        result |= {NOTES + term for term in note_terms}
-    if in_addresses := row[address_words.COLUMN]:
-        result.update(address_words.terms_of(in_addresses, facets))
-    if facets:
-        result.update(facets.split("\n"))
-        result.discard("")
-    return result
-
-
-def _beginning_test(row: Row) -> Callable[[str], bool]:
-    """Return a function that tests whether a term begins a text with its own index: a name, the
-    email or a tag."""
-    if len(row["facets"]) > _LONG_LENGTH:
-        return partial(begins_one, sorted(_indexed_texts(row)))
-    text = _marked_beginnings(row)
-    return lambda term: _MARK + term in text
-
-
-def _marked_beginnings(row: Row) -> str:
-    """Return the texts of a row that have an index of their own, each after a mark, with its other
-    facets."""
-    facets = row["facets"]
-    for prefix in _BEGINNING_FACETS:
-        facets = facets.replace(prefix, _MARK)
-    return f"{_MARK}{_MARK.join(_beginnings(row))}{facets}"
-
-
-def _indexed_texts(row: Row) -> set[str]:
-    """Return the texts of a row that have an index of their own."""
-    return {row[name] for name in BEGINNINGS}.union(facet_values(row["facets"], TAG_KEYS))
-
-
-def changed_terms(before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
-    """Return the terms that a row gains and loses; None is a missing row. Long notes that are
-    unchanged are not indexed again."""
-    if before is None or after is None:
-        return terms_of(after) if after else set(), terms_of(before) if before else set()
-    notes = after["notes_words"]
-    if before["notes_words"] != notes or len(notes) <= _LONG_LENGTH:
-        new_terms, old_terms = terms_of(after), terms_of(before)
-        return new_terms - old_terms, old_terms - new_terms
-    new_terms, old_terms = (terms_of({**row, "notes_words": ""}) for row in (after, before))
-    begins_after, begins_before = _beginning_test(after), _beginning_test(before)
-    # A word of the notes changes if it begins a text that is new or removed, or if the term changed
-    # because of another text.
-    candidates = {
-        text[:length]
-        for text in _indexed_texts(before) ^ _indexed_texts(after)
-        for length in range(1, WORD_LENGTH + 1)
-    }
-    words = {term.removeprefix(WORD) for term in new_terms ^ old_terms if term.startswith(WORD)}
-    for term in candidates | words:
-        if has_term(notes, term):
-            for row_terms, begins in ((new_terms, begins_after), (old_terms, begins_before)):
-                if as_folded(term) and begins(term):
-                    row_terms.discard(WORD + term)
-                else:
-                    row_terms.add(WORD + term)
-    return new_terms - old_terms, old_terms - new_terms
