@@ -57,6 +57,29 @@ async def start(client: DatabaseClient, document: str = EDIT) -> str:
     return str(job["id"])
 
 
+def undo_document(job_id: str) -> str:
+    return f'mutation {{ undoJob(id: "{job_id}") {{ id }} }}'
+
+
+async def cancel_in_third_batch(
+    monkeypatch: pytest.MonkeyPatch, client: DatabaseClient, job: Job, job_id: str
+) -> None:
+    """Run a job that is cancelled before its third batch is written."""
+    write = job_runner.JobRunner._write
+    batches = 0
+
+    async def cancel(runner: Any, command: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            await start(client, f'mutation {{ cancelJob(id: "{job_id}") {{ id }} }}')
+        return await write(runner, command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job_runner.JobRunner, "_write", cancel)
+        await job.run()
+
+
 async def state_of(store: Store, account_id: int, job_id: str) -> dict[str, Any]:
     row = await find_job(store, account_id, job_id)
     assert row is not None
@@ -110,7 +133,7 @@ def test_a_stopped_job_continues_where_it_was(
         assert await versions(store) == {2: COUNT}
         row = await state_of(store, account_id, edit_id)
         assert (row["updated"], row["position"], row["size"]) == (COUNT, COUNT, COUNT)
-        undo_id = await start(client, f'mutation {{ undoJob(id: "{edit_id}") {{ id }} }}')
+        undo_id = await start(client, undo_document(edit_id))
         assert await finish(undo_id) >= 4
         assert await versions(store) == {3: COUNT}
         row = await state_of(store, account_id, undo_id)
@@ -122,28 +145,15 @@ def test_a_stopped_job_continues_where_it_was(
 def test_a_cancelled_job_stops_and_is_undone(
     new_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = job_runner.JobRunner._write
-
     async def work(store: Store) -> None:
         account_id, client = await shop(store)
         edit_id = await start(client)
-        batches = 0
-
-        async def cancel(runner: Any, command: Any) -> Any:
-            nonlocal batches
-            batches += 1
-            if batches == 3:
-                await start(client, f'mutation {{ cancelJob(id: "{edit_id}") {{ id }} }}')
-            return await write(runner, command)
-
-        monkeypatch.setattr(job_runner.JobRunner, "_write", cancel)
-        await Job(store, account_id, edit_id).run()
+        await cancel_in_third_batch(monkeypatch, client, Job(store, account_id, edit_id), edit_id)
         row = await state_of(store, account_id, edit_id)
         assert (row["state"], row["updated"]) == ("cancelled", 14)
         # The values of the edit are stored in the history only.
         assert '"edit"' not in row["source"]
-        monkeypatch.setattr(job_runner.JobRunner, "_write", write)
-        undo_id = await start(client, f'mutation {{ undoJob(id: "{edit_id}") {{ id }} }}')
+        undo_id = await start(client, undo_document(edit_id))
         await Job(store, account_id, undo_id).run()
         assert (await state_of(store, account_id, undo_id))["updated"] == 14
         assert await versions(store) == {1: COUNT - 14, 3: 14}
@@ -154,26 +164,13 @@ def test_a_cancelled_job_stops_and_is_undone(
 def test_a_cancelled_undo_is_started_again(
     new_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = job_runner.JobRunner._write
-
     async def work(store: Store) -> None:
         account_id, client = await shop(store)
         edit_id = await start(client)
         await Job(store, account_id, edit_id).run()
-        undo = f'mutation {{ undoJob(id: "{edit_id}") {{ id }} }}'
+        undo = undo_document(edit_id)
         first_id = await start(client, undo)
-        batches = 0
-
-        async def cancel(runner: Any, command: Any) -> Any:
-            nonlocal batches
-            batches += 1
-            if batches == 3:
-                await start(client, f'mutation {{ cancelJob(id: "{first_id}") {{ id }} }}')
-            return await write(runner, command)
-
-        monkeypatch.setattr(job_runner.JobRunner, "_write", cancel)
-        await Job(store, account_id, first_id).run()
-        monkeypatch.setattr(job_runner.JobRunner, "_write", write)
+        await cancel_in_third_batch(monkeypatch, client, Job(store, account_id, first_id), first_id)
         second_id = await start(client, undo)
         await Job(store, account_id, second_id).run()
         row = await state_of(store, account_id, second_id)
@@ -219,7 +216,7 @@ def test_killed_processes_do_each_customer_once(new_database: str) -> None:
     async def check_edit(store: Store) -> None:
         assert await versions(store) == {2: count}
         client = DatabaseClient(store, ids[0], Settings())
-        ids.append(await start(client, f'mutation {{ undoJob(id: "{ids[1]}") {{ id }} }}'))
+        ids.append(await start(client, undo_document(ids[1])))
 
     async def check_undo(store: Store) -> None:
         assert await versions(store) == {3: count}
