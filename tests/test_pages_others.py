@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import Person, sign_in_person
 from tests.receiver import run_receiver
@@ -268,6 +268,13 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
 
 
+def open_webhook(person: Person, type_: str, url: str) -> Page:
+    """Create the first webhook of the account, and open its page."""
+    create = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+    person.client.data(create, n={"type": type_, "url": url})
+    return person.open("/webhooks/1")
+
+
 def test_the_deliveries_of_a_webhook_name_the_end_of_a_job(
     browser: Browser, new_database: str
 ) -> None:
@@ -276,10 +283,7 @@ def test_the_deliveries_of_a_webhook_name_the_end_of_a_job(
         run_server(new_database, "--webhook-private-targets") as server,
         sign_in_person(browser, server) as person,
     ):
-        node = {"type": "job/ended", "url": receiver.url}
-        create = "mutation($node: WebhookInput!) { createWebhook(node: $node) { _id } }"
-        person.client.data(create, node=node)
-        page = person.open("/webhooks/1")
+        page = open_webhook(person, "job/ended", receiver.url)
         person.client.create("ana@example.com")
         edit = 'mutation { updateCustomers(query: "", addTags: ["x"]) { id } }'
         job_id = person.client.data(edit)["updateCustomers"]["id"]
@@ -295,10 +299,7 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) ->
         run_server(new_database, "--webhook-private-targets") as server,
         sign_in_person(browser, server) as person,
     ):
-        node = {"type": "contact/signup", "url": receiver.url}
-        create = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
-        person.client.data(create, n=node)
-        page = person.open("/webhooks/1")
+        page = open_webhook(person, "contact/signup", receiver.url)
         page.get_by_role("button", name="Pause").click()
         notice = page.locator(".notice")
         expect(notice).to_contain_text("Paused")
