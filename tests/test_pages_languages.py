@@ -12,12 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from tests.browser import SCREENSHOTS, WIDE, Person
-from tests.test_pages_for_all import (
-    MAX_LIST_BYTES,
-    check_accessibility,
-    list_pages,
-    shop,  # noqa: F401
-)
+from tests.test_pages_for_all import MAX_LIST_BYTES, check_accessibility, list_pages
+from tests.test_pages_for_all import shop as shop
 
 pytestmark = pytest.mark.slow
 
@@ -59,10 +55,7 @@ def check_page(page: Page, language: str, path: str) -> None:
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["wide", "small"])
 @pytest.mark.parametrize("language", WORDS)
 def test_every_page_fits_in_a_language(
-    browser: Browser,
-    shop: Person,  # noqa: F811
-    language: str,
-    size: dict[str, int],
+    browser: Browser, shop: Person, language: str, size: dict[str, int]
 ) -> None:
     person = Person(browser, shop.server, shop.client, viewport=size, locale=language)
     page = person.page
@@ -79,8 +72,7 @@ def test_every_page_fits_in_a_language(
 
 
 def test_the_region_of_the_browser_formats_numbers_and_dates(
-    browser: Browser,
-    shop: Person,  # noqa: F811
+    browser: Browser, shop: Person
 ) -> None:
     """The weeks and the months are those of the server, in each calendar."""
     expected = {
@@ -110,9 +102,7 @@ def test_the_region_of_the_browser_formats_numbers_and_dates(
 
 @pytest.mark.parametrize("language", WORDS)
 def test_the_list_loads_few_bytes_in_a_language(
-    browser: Browser,
-    shop: Person,  # noqa: F811
-    language: str,
+    browser: Browser, shop: Person, language: str
 ) -> None:
     person = Person(browser, shop.server, shop.client, locale=language)
     person.create_session()
@@ -126,10 +116,7 @@ def test_the_list_loads_few_bytes_in_a_language(
     person.close()
 
 
-def test_a_person_chooses_the_language_by_keyboard(
-    browser: Browser,
-    shop: Person,  # noqa: F811
-) -> None:
+def test_a_person_chooses_the_language_by_keyboard(browser: Browser, shop: Person) -> None:
     person = Person(browser, shop.server, shop.client, viewport=SMALL, locale="nl-NL")
     page = person.page
     page.goto("/sign-in")
@@ -164,10 +151,7 @@ def test_a_person_chooses_the_language_by_keyboard(
     person.close()
 
 
-def test_frequent_messages_of_the_server_are_translated(
-    browser: Browser,
-    shop: Person,  # noqa: F811
-) -> None:
+def test_frequent_messages_of_the_server_are_translated(browser: Browser, shop: Person) -> None:
     """A message with a sentence that has no translation stays in English as a whole."""
     person = Person(browser, shop.server, shop.client, locale="fr")
     person.create_session()
@@ -194,10 +178,7 @@ def test_frequent_messages_of_the_server_are_translated(
     person.close()
 
 
-def test_the_explorer_stays_left_to_right(
-    browser: Browser,
-    shop: Person,  # noqa: F811
-) -> None:
+def test_the_explorer_stays_left_to_right(browser: Browser, shop: Person) -> None:
     person = Person(browser, shop.server, shop.client, locale="ar")
     person.create_session()
     page = person.open("/explorer")
@@ -338,8 +319,7 @@ def test_marked_texts_are_removed() -> None:
 
 
 def test_every_text_of_the_pages_is_in_the_files_of_the_languages(
-    browser: Browser,
-    shop: Person,  # noqa: F811
+    browser: Browser, shop: Person
 ) -> None:
     person = Person(browser, shop.server, shop.client)
     pseudo = PseudoLanguage(person)
