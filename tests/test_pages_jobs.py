@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser import SCREENSHOTS, Person
 from tests.test_jobs import add, customers, edit, run_import, three
+from tests.test_pages_for_all import check_accessibility
 
 pytestmark = pytest.mark.slow
 
 
-def expect_accessible(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
-
-
 def screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=Path(SCREENSHOTS) / f"jobs-{name}.png")
+    page.screenshot(path=SCREENSHOTS / f"jobs-{name}.png")
 
 
 def open_edit(person: Person, query: str = "") -> Page:
@@ -46,13 +40,13 @@ def test_selected_customers_are_edited_and_the_edit_is_undone(person: Person) ->
     second.get_by_label("Change").select_option(label="Add number")
     second.get_by_label("Amount").fill("2")
     dialog.get_by_label("Add tags").fill("new, vip")
-    expect_accessible(page)
+    check_accessibility(page)
     screenshot(page, "form")
     dialog.get_by_role("button", name="Preview").click()
     expect(dialog).to_contain_text("2 customers change.")
     expect(dialog).to_contain_text("Cannot be edited: 1.")
     expect(dialog).to_contain_text("+212 5")
-    expect_accessible(page)
+    check_accessibility(page)
     screenshot(page, "preview")
     assert customers(person.client) == before
     dialog.get_by_role("button", name="Edit 2 customers").click()
@@ -118,7 +112,7 @@ def test_an_import_shows_what_stays_before_it_is_undone(person: Person) -> None:
     dialog = page.get_by_role("dialog", name="Undo “shop.csv”?")
     expect(dialog).to_contain_text("1 customer changes back.")
     expect(dialog).to_contain_text("Phone: changed since")
-    expect_accessible(page)
+    check_accessibility(page)
     screenshot(page, "undo")
     with page.expect_download() as download:
         dialog.get_by_role("link", name="Download the list").click()
@@ -135,7 +129,7 @@ def test_an_import_shows_what_stays_before_it_is_undone(person: Person) -> None:
     page.get_by_role("link", name="Undo of shop.csv").click()
     expect(page.get_by_role("heading", name="Undo of shop.csv")).to_be_focused()
     expect(page.get_by_text("Values that stay as they are")).to_be_visible()
-    expect_accessible(page)
+    check_accessibility(page)
     screenshot(page, "job")
     assert client.data(f'{{ job(id: "{job["id"]}") {{ can_undo }} }}') == {
         "job": {"can_undo": False}
@@ -215,7 +209,7 @@ def test_a_value_of_the_history_is_restored(person: Person) -> None:
     restore.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("The value changed after this entry.")
-    expect_accessible(page)
+    check_accessibility(page)
     dialog.get_by_role("button", name="Restore this value").click()
     expect(page.locator(".toast").last).to_contain_text("restored.")
     assert [each["custom"] for each in customers(client)] == [{"tier": "gold", "n": 2}]

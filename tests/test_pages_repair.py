@@ -7,8 +7,9 @@ from playwright.sync_api import expect
 
 from tests.browser import Person
 from tests.test_jobs import customers
+from tests.test_pages_for_all import check_accessibility
 from tests.test_pages_import import choose
-from tests.test_pages_jobs import expect_accessible, screenshot
+from tests.test_pages_jobs import screenshot
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def test_rejected_rows_are_corrected_on_the_page(person: Person) -> None:
     )
     expect(first.get_by_label("Land")).not_to_have_attribute("aria-invalid", "true")
     expect(second.get_by_role("cell").nth(2)).to_contain_text("This is not a country.")
-    expect_accessible(page)
+    check_accessibility(page)
     screenshot(page, "repair")
     bad.fill("bo@example.com")
     second.get_by_label("Land").fill("France")
