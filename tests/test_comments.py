@@ -59,12 +59,6 @@ def kinds(client: Client) -> list[str]:
     return [edge["node"]["kind"] for edge in edges]
 
 
-def error(client: Client, document: str, **variables: Any) -> dict[str, Any]:
-    (found,) = client.errors(document, **variables)
-    result: dict[str, Any] = found
-    return result
-
-
 def colleague(client: Client, server: Server, *scopes: str) -> Client:
     account = find_account_name(server, client.token)
     return Client(server, create_token(server, account, scopes=scopes))
@@ -107,8 +101,7 @@ def test_pinned_comments_come_first_and_pages_follow(client: Client, ana: str) -
             break
     assert found == ["3", "1", "4", "2", "0"]
     query = "query($id: ID!, $after: String) { node(id: $id) { ... on Customer { comments(after: $after) { totalCount } } } }"
-    problem = error(client, query, id=ana, after="x")
-    assert problem["key"] == "errors_invalid_cursor"
+    client.expect_error("errors_invalid_cursor", query, id=ana, after="x")
 
 
 def test_only_the_author_and_an_admin_change_a_comment(
@@ -117,11 +110,11 @@ def test_only_the_author_and_an_admin_change_a_comment(
     comment = add(client, ana, "Mine")
     with colleague(client, server, "customers:read", "customers:write") as other:
         for variables in ({"text": "Theirs"}, {"private": True}):
-            problem = error(other, UPDATE, id=comment["id"], node=variables)
-            assert problem["key"] == "errors_not_author"
+            problem = other.expect_error(
+                "errors_not_author", UPDATE, id=comment["id"], node=variables
+            )
             assert problem["message"].startswith('Only its author ("test") or an admin')
-        problem = error(other, DELETE, ids=[comment["id"]])
-        assert problem["key"] == "errors_not_author"
+        other.expect_error("errors_not_author", DELETE, ids=[comment["id"]])
         # Everyone pins.
         pinned = other.data(UPDATE, id=comment["id"], node={"pinned": True, "text": "Mine"})
         assert pinned["updateComment"]["pinned"] is True
@@ -159,8 +152,7 @@ def test_errors(
 ) -> None:
     if document == ADD:
         variables = {"id": ana, **variables}
-    problem = error(client, document, **variables)
-    assert problem["key"] == key
+    problem = client.expect_error(key, document, **variables)
     assert problem["extensions"]["input_path"] == path
     assert texts(client, ana) == []
     assert kinds(client) == ["created"]
@@ -171,11 +163,9 @@ def test_writers_without_the_right_to_read_see_no_comment(
 ) -> None:
     with colleague(client, server, "customers:write") as writer:
         assert add(writer, ana, "Written")["text"] == "Written"
-        problem = error(writer, UPDATE, id="1", node={"pinned": True})
-        assert problem["key"] == "errors_scope"
+        writer.expect_error("errors_scope", UPDATE, id="1", node={"pinned": True})
     with colleague(client, server, "customers:read") as reader:
-        problem = error(reader, ADD, id=ana, node={"text": "x"})
-        assert problem["key"] == "errors_scope"
+        reader.expect_error("errors_scope", ADD, id=ana, node={"text": "x"})
 
 
 def test_a_dry_run_saves_nothing(client: Client, ana: str) -> None:
@@ -205,8 +195,7 @@ def test_a_customer_has_at_most_10_000_comments(client: Client, server: Server, 
         await store.execute([(Query(copies), {}), (Query(counter), {})])
 
     with_store(server.database_url, fill)
-    problem = error(client, ADD, id=ana, node={"text": "One too many"})
-    assert problem["key"] == "errors_limit"
+    problem = client.expect_error("errors_limit", ADD, id=ana, node={"text": "One too many"})
     assert problem["message"] == (
         "This customer has 10,000 comments, the maximum. Delete one first."
     )
@@ -218,8 +207,7 @@ def test_a_deleted_customer_keeps_its_comments_in_the_trash(client: Client, ana:
     add(client, ana, "Pinned", pinned=True, private=True)
     add(client, ana, "Other")
     client.data("mutation($id: ID!) { deleteCustomers(items: [$id]) }", id=ana)
-    problem = error(client, UPDATE, id="1", node={"text": "x"})
-    assert problem["key"] == "comments_not_found"
+    client.expect_error("comments_not_found", UPDATE, id="1", node={"text": "x"})
     restore = "mutation($id: ID!) { restoreCustomers(items: [$id]) { customers { id } } }"
     client.data(restore, id=ana)
     assert texts(client, ana) == ["Pinned", "Other"]
@@ -235,8 +223,7 @@ def test_comments_need_the_contract_part(new_database: str) -> None:
     run_in_transaction(parse_url(new_database), lambda connection: connection.execute(statement))
     with run_server(new_database) as server, Client(server, create_token(server)) as client:
         customer = client.create("ana@example.com")["id"]
-        problem = error(client, ADD, id=customer, node={"text": "x"})
-        assert problem["key"] == "errors_invalid_input"
+        problem = client.expect_error("errors_invalid_input", ADD, id=customer, node={"text": "x"})
         assert "regulars migrate --contract" in problem["message"]
         assert texts(client, customer) == []
         run_regulars("migrate", "--database-url", new_database)
