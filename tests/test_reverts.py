@@ -13,8 +13,6 @@ pytestmark = pytest.mark.both_databases
 FIELDS = "id phone email notes tags custom version accepts_marketing shipping_address { city zip }"
 REVERT = f"""mutation($s: Float!, $f: [String!], $force: Boolean, $v: Int, $d: Boolean) {{
   revertChange(sequence: $s, fields: $f, force: $force, ifVersion: $v, dryRun: $d) {{ {FIELDS} }} }}"""
-UPDATE = f"""mutation($id: ID!, $n: InputUpdateCustomer!) {{
-  updateCustomer(id: $id, node: $n) {{ {FIELDS} }} }}"""
 
 
 def last_change(client: Client) -> float:
@@ -26,13 +24,13 @@ def last_change(client: Client) -> float:
 
 
 def update(client: Client, customer: dict[str, Any], **node: Any) -> float:
-    client.data(UPDATE, id=customer["id"], n=node)
+    client.update(customer["id"], **node)
     return last_change(client)
 
 
 def revert(client: Client, sequence: float, **more: Any) -> dict[str, Any]:
     reverted: dict[str, Any] = client.data(REVERT, s=sequence, **more)["revertChange"]
-    return {name: value for name, value in reverted.items() if name != "version"}
+    return without_version(reverted)
 
 
 def without_version(customer: dict[str, Any]) -> dict[str, Any]:
