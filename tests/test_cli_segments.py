@@ -30,24 +30,30 @@ def client(server: Server) -> Iterator[Client]:
         yield each
 
 
-@pytest.fixture(params=["database", "server"])
-def run(request: pytest.FixtureRequest, server: Server, client: Client) -> Run:
-    """Run a command, and return its JSON; its standard error if a `code` other than 0 is
+def run_group(group: str, kind: str, client: Client) -> Run:
+    """Return a function that runs a command of a group, on the `database` or the `server`, and
+    returns its JSON; its output as `text`; its standard error if a `code` other than 0 is
     expected."""
-    if request.param == "server":
+    server = client.server
+    if kind == "server":
         location, env = ["--url", server.url], {"REGULARS_TOKEN": client.token}
     else:
         account = find_account_name(server, client.token)
         location, env = ["--account", account, "--database-url", server.database_url], {}
 
     def run_command(*arguments: str, code: int = 0, text: bool = False) -> Any:
-        result = run_regulars("segments", *arguments, *location, env=env)
+        result = run_regulars(group, *arguments, *location, env=env)
         assert result.returncode == code, result.stderr + result.stdout
         if code:
             return result.stderr
         return result.stdout if text else json.loads(result.stdout)
 
     return run_command
+
+
+@pytest.fixture(params=["database", "server"])
+def run(request: pytest.FixtureRequest, client: Client) -> Run:
+    return run_group("segments", request.param, client)
 
 
 def test_segments_on_the_command_line(client: Client, run: Run) -> None:

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
 
-from tests.support import Client, Server, create_token, find_account_name, run_regulars
+from tests.support import Client
+from tests.test_cli_segments import Run, run_group
+from tests.test_cli_segments import client as client
 
 pytestmark = pytest.mark.both_databases
 
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server, create_token(server, scopes=("customers",))) as each:
-        yield each
-
 
 @pytest.fixture(params=["database", "server"])
-def run(request: pytest.FixtureRequest, server: Server, client: Client) -> Run:
-    """Run a command, and return its JSON, or its output as `text`."""
-    if request.param == "server":
-        location, env = ["--url", server.url], {"REGULARS_TOKEN": client.token}
-    else:
-        account = find_account_name(server, client.token)
-        location, env = ["--account", account, "--database-url", server.database_url], {}
-
-    def run_command(*arguments: str, text: bool = False) -> Any:
-        result = run_regulars("tags", *arguments, *location, env=env)
-        assert result.returncode == 0, result.stderr + result.stdout
-        return result.stdout if text else json.loads(result.stdout)
-
-    return run_command
+def run(request: pytest.FixtureRequest, client: Client) -> Run:
+    return run_group("tags", request.param, client)
 
 
 def test_tags_on_the_command_line(client: Client, run: Run) -> None:
