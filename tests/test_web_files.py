@@ -216,6 +216,14 @@ def test_the_server_serves_the_routes_of_the_pages() -> None:
     assert len(route_paths()) == len(_DYNAMIC_IMPORT.findall(MODULES["routes.js"]))
 
 
+def test_every_page_is_documented() -> None:
+    page = Path(__file__).parents[1] / "docs" / "reference" / "pages.md"
+    text = page.read_text(encoding="utf-8")
+    for path in route_paths():
+        documented = path.replace(":number", "N").replace(":id", "ID")
+        assert f"`{documented}`" in text, path
+
+
 def route_paths() -> list[str]:
     """Return the paths in routes.js. The page for all other URLs has none."""
     return re.findall(r'^  \{ path: "(.*?)"', MODULES["routes.js"], re.MULTILINE)
