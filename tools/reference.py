@@ -292,8 +292,9 @@ ERRORS = {
     ),
     "errors_not_author": (
         "200",
-        "Another token wrote the comment.",
-        "Use that token, a session that was started with it, or a token with the scope `admin`.",
+        "Another person, or another token, wrote the comment.",
+        "Sign in as that person, or use that token, a session that was started with it, or a token "
+        "with the scope `admin`.",
     ),
     "tokens_not_found": (
         "200",
