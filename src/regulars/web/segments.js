@@ -5,50 +5,39 @@ import { h, replace, setAttribute, userText } from "./dom.js";
 import { formatNumber, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
 import { segmentUrl } from "./kinds.js";
-import { navigate } from "./navigation.js";
+import { PagedList } from "./paged-list.js";
 import { asValue } from "./search-box.js";
 import { confirmSegmentDeletion, openSegmentDialog, queryView, SEGMENT_FIELDS } from "./segment-tools.js";
 import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
-import { button, chip, emptyState, errorState, headingRow, pageHeader, showError, tableBox } from "./ui.js";
+import { button, chip, emptyState, headingRow, pageHeader, showError, tableBox } from "./ui.js";
 
 const PAGE_SIZE = 50;
 const READ = `query($query: String, $after: String) { segments(query: $query, first: ${PAGE_SIZE}, after: $after) {
   totalCount pageInfo { hasNextPage endCursor } edges { node { ${SEGMENT_FIELDS} } } } }`;
 const READ_SIZES = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Segment { id statistics } } }";
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show(page) {
+  const { main, setTitle } = page;
   setTitle(t.nav.segments);
   const { scopes } = await getViewer();
   const canWrite = scopes.includes("customers:write");
-  let params = url.searchParams;
-  let reading = null; // aborts the last request
 
   const addButton = () =>
     canWrite
       ? button([icon("add"), t.segments.new], () => openSegmentDialog(null).then(readIf), { class: "primary" })
       : null;
   const headButton = addButton();
-  const input = h("input", {
-    type: "search",
-    autocomplete: "off",
-    dir: "auto",
-    "aria-label": t.segments.find,
-    placeholder: t.segments.find,
-    value: params.get("q") ?? "",
-  });
-  const search = (event) => {
-    event.preventDefault();
-    navigate(toUrl({ q: input.value.trim() }));
-  };
-  const form = h(
-    "form",
-    { class: "search", role: "search", onsubmit: search },
-    h("div", { class: "search-line" }, icon("search"), input),
-  );
   const count = h("p", { class: "count", role: "status" });
-  const body = h("div");
-  const foot = h("div", { class: "pager" });
+  const list = new PagedList(page, {
+    name: "segments",
+    query: READ,
+    label: t.segments.find,
+    toVariables: (text) => ({ query: toQuery(text) }),
+    render,
+    onError: () => replace(count),
+  });
+  const { form, body, foot } = list;
   replace(
     main,
     pageHeader(t.nav.segments, headButton),
@@ -59,30 +48,7 @@ export async function show({ main, url, signal, setTitle }) {
     foot,
   );
 
-  async function read() {
-    reading?.abort();
-    reading = new AbortController();
-    const options = { signal: AbortSignal.any([signal, reading.signal]) };
-    const [q, after] = [params.get("q") ?? "", params.get("after")];
-    try {
-      const { segments } = await runQuery(READ, { query: toQuery(q), after }, options);
-      if (after && !segments.edges.length) return navigate(toUrl({ q }), { replace: true });
-      render(q, after, segments);
-      await showSizes(
-        segments.edges.map(({ node }) => node),
-        options,
-      );
-    } catch (error) {
-      if (error.name === "AbortError") return null;
-      if (error.has?.("errors_invalid_cursor")) return navigate(toUrl({ q }), { replace: true });
-      replace(count);
-      replace(foot);
-      replace(body, errorState(error, read));
-    }
-    return null;
-  }
-
-  function render(q, after, { edges, totalCount, pageInfo }) {
+  function render({ segments: { edges, totalCount } }, q, options) {
     const isEmpty = !q && !totalCount;
     replace(count, isEmpty ? null : t.segments.count(formatNumber(totalCount), totalCount));
     setAttribute(form, "hidden", isEmpty);
@@ -102,19 +68,10 @@ export async function show({ main, url, signal, setTitle }) {
           )
         : noSegments(q),
     );
-    replace(
-      foot,
-      after ? h("a", { class: "button", href: toUrl({ q }) }, icon("back"), t.trash.first) : h("span"),
-      pageInfo.hasNextPage
-        ? h(
-            "a",
-            { class: "button", href: toUrl({ q, after: pageInfo.endCursor }), rel: "next" },
-            t.list.next,
-            icon("forward"),
-          )
-        : null,
+    return showSizes(
+      edges.map(({ node }) => node),
+      options,
     );
-    if (document.activeElement === document.body) main.querySelector("h1").focus({ preventScroll: true });
   }
 
   const noSegments = (q) =>
@@ -181,28 +138,15 @@ export async function show({ main, url, signal, setTitle }) {
   }
 
   function readIf(isChanged) {
-    if (isChanged) read().catch(showError);
+    if (isChanged) list.read().catch(showError);
   }
 
-  await read();
-  return {
-    update: async (newUrl) => {
-      params = newUrl.searchParams;
-      input.value = params.get("q") ?? "";
-      await read();
-      window.scrollTo(0, 0);
-    },
-  };
+  await list.read();
+  return { update: (url) => list.update(url) };
 }
 
 /** The query that finds the segments with these words, by name. */
 function toQuery(text) {
   const words = text.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word));
   return [...words.map(asValue), "order_by:name order_dir:asc"].join(" ");
-}
-
-/** The URL of a page of segments, with its words `q` and its `after`. */
-function toUrl(parts) {
-  const params = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
-  return params.size ? `/segments?${params}` : "/segments";
 }

@@ -1,10 +1,10 @@
 // The tags of the account: found by their beginning, renamed and merged for all customers.
 
-import { getViewer, runMutation, runQuery } from "./api.js";
+import { getViewer, runMutation } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
-import { navigate } from "./navigation.js";
+import { PagedList } from "./paged-list.js";
 import { announce } from "./progress.js";
 import { asValue } from "./search-box.js";
 import { findTags } from "./tag-suggestions.js";
@@ -13,7 +13,6 @@ import {
   button,
   checkbox,
   emptyState,
-  errorState,
   formField,
   headingRow,
   openFormDialog,
@@ -33,36 +32,24 @@ const RENAME = `mutation($name: String!, $newName: String!, $after: String) {
 /** The URL of the list of customers with a tag. */
 const listUrl = (name) => `/customers?${new URLSearchParams({ q: `tag:${asValue(name)}` })}`;
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show(page) {
+  const { main, setTitle } = page;
   setTitle(t.nav.tags);
   const { scopes } = await getViewer();
   const canWrite = ["customers:write", "customers:read"].every((scope) => scopes.includes(scope));
-  let params = url.searchParams;
-  let selected = new Map();
-  const input = h("input", {
-    type: "search",
-    autocomplete: "off",
-    dir: "auto",
-    "aria-label": t.tagPage.find,
-    placeholder: t.tagPage.find,
-    value: params.get("q") ?? "",
+  const selected = new Map();
+  const merge = button([icon("tag"), t.tagPage.merge], () => openRenameDialog([...selected.values()]).then(readIf), {
+    hidden: true,
   });
-  const search = (event) => {
-    event.preventDefault();
-    navigate(toUrl({ q: input.value.trim() }));
-  };
-  const form = h(
-    "form",
-    { class: "search", role: "search", onsubmit: search },
-    h("div", { class: "search-line" }, icon("search"), input),
-  );
-  const merge = button(
-    [icon("tag"), t.tagPage.merge],
-    () => openRenameDialog([...selected.values()]).then((isDone) => isDone && read()),
-    { hidden: true },
-  );
-  const body = h("div");
-  const foot = h("div", { class: "pager" });
+  const list = new PagedList(page, {
+    name: "tags",
+    query: READ,
+    label: t.tagPage.find,
+    toVariables: (query) => ({ query }),
+    render,
+    onError: clearSelection,
+  });
+  const { form, body, foot } = list;
   replace(main, pageHeader(t.nav.tags, merge), h("p", { class: "lead-in" }, t.tagPage.text), form, body, foot);
 
   function showSelection() {
@@ -70,55 +57,33 @@ export async function show({ main, url, signal, setTitle }) {
     replace(merge, icon("tag"), t.tagPage.mergeCount(formatNumber(selected.size)));
   }
 
-  async function read() {
-    const [q, after] = [params.get("q") ?? "", params.get("after")];
-    selected = new Map();
+  function clearSelection() {
+    selected.clear();
     showSelection();
-    try {
-      const { tags } = await runQuery(READ, { query: q, after }, { signal });
-      render(
-        q,
-        after,
-        tags.edges.map(({ node }) => node),
-        tags.pageInfo,
-      );
-    } catch (error) {
-      if (error.name === "AbortError") return null;
-      if (error.has?.("errors_invalid_cursor")) return navigate(toUrl({ q }), { replace: true });
-      replace(foot);
-      replace(body, errorState(error, read));
-    }
-    return null;
   }
 
-  function render(q, after, tags, pageInfo) {
-    setAttribute(form, "hidden", !q && !tags.length && !after);
+  const readIf = (isDone) => isDone && list.read();
+
+  function render({ tags: { edges } }, q) {
+    clearSelection();
+    setAttribute(form, "hidden", !q && !edges.length && !list.after);
     replace(
       body,
-      tags.length
+      edges.length
         ? tableBox(
             { class: "card table-wrap", "aria-label": t.nav.tags },
             "plain-table tags-table",
             headingRow(t.tagPage.columns, canWrite ? h("td") : null),
-            h("tbody", null, tags.map(row)),
+            h(
+              "tbody",
+              null,
+              edges.map(({ node }) => row(node)),
+            ),
           )
         : q
           ? emptyState("search", t.tagPage.noMatches, t.tagPage.noMatchesText)
           : emptyState("tag", t.tagPage.none, t.tagPage.noneText),
     );
-    replace(
-      foot,
-      after ? h("a", { class: "button", href: toUrl({ q }) }, icon("back"), t.trash.first) : h("span"),
-      pageInfo.hasNextPage
-        ? h(
-            "a",
-            { class: "button", href: toUrl({ q, after: pageInfo.endCursor }), rel: "next" },
-            t.list.next,
-            icon("forward"),
-          )
-        : null,
-    );
-    if (document.activeElement === document.body) main.querySelector("h1").focus({ preventScroll: true });
   }
 
   function row(tag) {
@@ -128,7 +93,7 @@ export async function show({ main, url, signal, setTitle }) {
       else selected.delete(name);
       showSelection();
     };
-    const rename = () => openRenameDialog([tag]).then((isDone) => isDone && read());
+    const rename = () => openRenameDialog([tag]).then(readIf);
     const link = h("a", { href: listUrl(name), class: "clamped", title: name }, userText(name));
     const box = canWrite ? checkbox(h("span", { class: "unseen" }, t.list.select(name)), { onchange: choose }) : null;
     return h(
@@ -142,15 +107,8 @@ export async function show({ main, url, signal, setTitle }) {
     );
   }
 
-  await read();
-  return {
-    update: async (newUrl) => {
-      params = newUrl.searchParams;
-      input.value = params.get("q") ?? "";
-      await read();
-      window.scrollTo(0, 0);
-    },
-  };
+  await list.read();
+  return { update: (url) => list.update(url) };
 }
 
 /**
@@ -222,10 +180,4 @@ function showChanges(newName, { count, segments }) {
   ];
   toast(text.filter(Boolean).join(" "));
   announce(text[0]);
-}
-
-/** The URL of a page of tags, with their beginning `q` and its `after`. */
-function toUrl(parts) {
-  const query = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
-  return query.size ? `/tags?${query}` : "/tags";
 }

@@ -1,11 +1,12 @@
 // The trash: deleted customers, restored or deleted permanently.
 
-import { getViewer, runMutation, runQuery } from "./api.js";
+import { getViewer, runMutation } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { selectTimes } from "./fields.js";
 import { actorView, displayName, formatNumber, relativeTime, timeElement } from "./format.js";
 import { icon } from "./icons.js";
 import { navigate } from "./navigation.js";
+import { PagedList } from "./paged-list.js";
 import { DELETED_EVENT, revealIds } from "./selection.js";
 import { t } from "./texts.js";
 import {
@@ -13,7 +14,6 @@ import {
   button,
   checkbox,
   emptyState,
-  errorState,
   headingRow,
   otherCustomerLink,
   pageHeader,
@@ -39,36 +39,19 @@ const EMPTY = "mutation($items: [ID!]) { emptyTrash(items: $items) }";
 const describe = (customers) =>
   customers.length === 1 ? displayName(customers[0]) : t.list.count(formatNumber(customers.length), customers.length);
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show(page) {
+  const { main, signal, setTitle } = page;
   setTitle(t.nav.trash);
   const { scopes } = await getViewer();
   const canWrite = scopes.includes("customers:write");
   const selectedIds = new Set();
-  let params = url.searchParams;
   let customers = [];
   let total = 0;
-  let reading = null; // aborts the last request
 
   const emptyAll = button(
     [icon("trash"), t.trash.empty],
     (event) => purge(null, t.list.count(formatNumber(total), total), event.currentTarget),
     { class: "danger", hidden: true },
-  );
-  const input = h("input", {
-    type: "search",
-    autocomplete: "off",
-    "aria-label": t.trash.email,
-    placeholder: t.trash.email,
-    value: params.get("email") ?? "",
-  });
-  const search = (event) => {
-    event.preventDefault();
-    navigate(toUrl({ email: input.value.trim() }));
-  };
-  const form = h(
-    "form",
-    { class: "search", role: "search", onsubmit: search },
-    h("div", { class: "search-line" }, icon("search"), input),
   );
   const explanation = h("p", { class: "lead-in" });
   const count = h("p", { class: "count", role: "status" });
@@ -79,8 +62,20 @@ export async function show({ main, url, signal, setTitle }) {
     },
   });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
-  const body = h("div");
-  const foot = h("div", { class: "pager" });
+  const list = new PagedList(page, {
+    name: "trash",
+    query: READ,
+    label: t.trash.email,
+    parameter: "email",
+    toVariables: (email) => ({ email: email || null }),
+    render,
+    onError: () => {
+      customers = [];
+      replace(count);
+      showSelection();
+    },
+  });
+  const { form, body, foot } = list;
   replace(
     main,
     pageHeader(t.nav.trash, emptyAll),
@@ -92,51 +87,14 @@ export async function show({ main, url, signal, setTitle }) {
     foot,
   );
 
-  async function read() {
-    reading?.abort();
-    reading = new AbortController();
-    const [email, after] = [params.get("email"), params.get("after")];
-    try {
-      const { trash, accountSettings } = await runQuery(
-        READ,
-        { email, after },
-        { signal: AbortSignal.any([signal, reading.signal]) },
-      );
-      if (after && !trash.edges.length) return navigate(toUrl({ email }), { replace: true });
-      customers = trash.edges.map(({ node }) => node);
-      total = trash.totalCount;
-      render(email, after, trash.pageInfo, accountSettings.trash_days);
-    } catch (error) {
-      if (error.name === "AbortError") return null;
-      if (error.has?.("errors_invalid_cursor")) return navigate(toUrl({ email }), { replace: true });
-      customers = [];
-      replace(count);
-      replace(foot);
-      showSelection();
-      replace(body, errorState(error, read));
-    }
-    return null;
-  }
-
-  function render(email, after, { hasNextPage, endCursor }, days) {
+  function render({ trash, accountSettings: { trash_days: days } }, email) {
+    customers = trash.edges.map(({ node }) => node);
+    total = trash.totalCount;
     replace(explanation, days ? t.trash.text(days) : t.trash.off, canWrite ? null : [" ", t.errors.readOnlyText]);
     replace(count, email ? t.list.matching(formatNumber(total), total) : t.list.count(formatNumber(total), total));
     setAttribute(emptyAll, "hidden", !canWrite || Boolean(email) || !total);
     replace(body, customers.length ? customerTable() : noCustomers(email));
-    replace(
-      foot,
-      after ? h("a", { class: "button", href: toUrl({ email }) }, icon("back"), t.trash.first) : h("span"),
-      hasNextPage
-        ? h(
-            "a",
-            { class: "button", href: toUrl({ email, after: endCursor }), rel: "next" },
-            t.list.next,
-            icon("forward"),
-          )
-        : null,
-    );
     showSelection();
-    if (document.activeElement === document.body) main.querySelector("h1").focus({ preventScroll: true });
   }
 
   const noCustomers = (email) =>
@@ -240,7 +198,7 @@ export async function show({ main, url, signal, setTitle }) {
       showError(error);
     }
     revealIds(items);
-    return read();
+    return list.read();
   }
 
   /** Shows the conflicts, and restores without the values, or without the customers whose emails are taken. */
@@ -285,23 +243,10 @@ export async function show({ main, url, signal, setTitle }) {
     if (!(await askConfirmation(t.trash.purgeTitle(name), t.trash.purgeText, t.trash.purge, { count }))) return;
     const items = chosen?.map(({ id }) => id) ?? null;
     if (await runAction(control, () => runMutation(EMPTY, { items }))) toast(t.trash.purged(name));
-    await read();
+    await list.read();
   }
 
-  document.addEventListener(DELETED_EVENT, read, { signal });
-  await read();
-  return {
-    update: async (newUrl) => {
-      params = newUrl.searchParams;
-      input.value = params.get("email") ?? "";
-      await read();
-      window.scrollTo(0, 0);
-    },
-  };
-}
-
-/** The URL of a page of the trash, with its `email` and `after`. */
-function toUrl(parts) {
-  const params = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
-  return params.size ? `/trash?${params}` : "/trash";
+  document.addEventListener(DELETED_EVENT, () => list.read(), { signal });
+  await list.read();
+  return { update: (url) => list.update(url) };
 }
