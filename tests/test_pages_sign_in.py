@@ -357,6 +357,10 @@ def test_pages_are_revalidated_and_assets_are_immutable(server: Server) -> None:
         compressed = get(f"{server.url}{script}", headers={"Accept-Encoding": accepted})
         assert compressed.headers["content-encoding"] == encoding
         assert compressed.text == identity.text
+    for path, language in (("/", "en"), ("/", "fr"), ("/sign-in", "en"), ("/sign-in", "ar")):
+        page = get(f"{server.url}{path}", headers={"Accept-Language": language})
+        assert page.headers["content-language"] == language
+        assert page.headers["content-encoding"], (path, language)
     outdated = get(f"{server.url}/assets/0000000000000000/app.js")
     assert (outdated.status_code, outdated.json()["errors"][0]["key"]) == (404, "errors_not_found")
     missing = get(f"{server.url}/nothing", headers={"Accept": "text/html,*/*"})

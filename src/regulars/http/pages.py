@@ -78,7 +78,8 @@ class _File:
     encoded: Mapping[str, bytes] = field(default_factory=dict)
 
     def compress(self) -> None:
-        """Compresses the content, which takes 10 ms for a file of usual size."""
+        """Compresses the content, which takes 10 ms for a file of usual size, and 2 ms for the
+        page."""
         # In order of preference. Browsers accept Brotli only over TLS and on localhost.
         self.encoded = {
             "br": brotli.compress(self.plain),
@@ -159,7 +160,6 @@ class Pages:
             each.language: each.page(f"{ASSETS}/{folder}", gravatar, is_sign_in=True)
             for folder, each in self._translations.items()
         }
-        self._pages[DEFAULT_LANGUAGE].compress()
         self._security_headers = _build_security_headers(gravatar)
 
     async def page(self, request: Request) -> Response:
@@ -180,7 +180,10 @@ class Pages:
         headers = {**self._security_headers, "content-language": language}
         vary = "accept-encoding, accept-language, cookie"
         pages = self._sign_in_pages if request.url.path == _SIGN_IN else self._pages
-        return self._respond(request, pages[language], headers, vary)
+        page = pages[language]
+        if not page.encoded:
+            page.compress()
+        return self._respond(request, page, headers, vary)
 
     async def asset(self, request: Request) -> Response:
         """Returns an asset. Its path has the version of the assets, their language and the name of
