@@ -46,6 +46,10 @@ def test_selected_customers_are_edited_and_the_edit_is_undone(person: Person) ->
     expect(dialog).to_contain_text("2 customers change.")
     expect(dialog).to_contain_text("Cannot be edited: 1.")
     expect(dialog).to_contain_text("+212 5")
+    # Of tags, the preview has the added ones, as the history of a customer has them.
+    tags = dialog.locator(".diff > div", has_text="Tags").first
+    expect(tags.locator("ins")).to_contain_text("new")
+    expect(tags.locator("del")).to_have_count(0)
     check_accessibility(page)
     screenshot(page, "preview")
     assert customers(person.client) == before

@@ -68,8 +68,12 @@ def _with_parts(
     known = shared | parts
     if not _imports(sources[name]) & known:
         return sources[name]
+    # A function cannot import a file, so the file of the page does.
+    files = sorted(set().union(*(_imports(sources[part]) for part in parts - {name})) - known)
     lines = [f'import {{ modules }} from "./{entry}";']
-    lines += _as_functions(sources, parts - {name}, known)
+    for index, file in enumerate(files):
+        lines += [f'import * as m{index} from "./{file}";', f'modules["{file}"] = m{index};']
+    lines += _as_functions(sources, parts - {name}, known | set(files))
     return "\n".join([*lines, _read_shared(sources[name], known)])
 
 

@@ -1,12 +1,14 @@
 // The dialog that edits the selected customers: fields, tags, a preview, and the work itself.
 
 import { runMutation, runQuery } from "./api.js";
+import { changedParts, differenceList } from "./differences.js";
 import { h, replace, userText } from "./dom.js";
 import { EDITABLE_FIELDS } from "./fields.js";
-import { displayName, formatNumber, formatValue } from "./format.js";
+import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { followJob, JOB_FIELDS, reasons, showEnd, undoNow } from "./jobs.js";
 import { splitTags } from "./kinds.js";
+import { hiddenNotice } from "./selection.js";
 import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import {
@@ -208,7 +210,7 @@ export function openEditDialog(selection, hidden, read) {
             }
           },
         },
-        hidden ? h("p", { class: "notice" }, icon("warning"), t.selection.hidden(formatNumber(hidden), hidden)) : null,
+        hiddenNotice(hidden),
         list,
         another,
         h("div", { class: "fields" }, added, removed),
@@ -265,41 +267,7 @@ export function openEditDialog(selection, hidden, read) {
 const previewItem =
   (names) =>
   ({ customer_id: id, fields }) =>
-    h(
-      "li",
-      null,
-      userText(names.get(id) ?? ""),
-      h(
-        "dl",
-        { class: "diff" },
-        fields
-          .flatMap(partsOf)
-          .map(({ name, before, after }) =>
-            h(
-              "div",
-              null,
-              h("dt", null, t.fieldName(name)),
-              h(
-                "dd",
-                null,
-                h("span", { class: "unseen" }, t.timeline.before),
-                h("del", null, formatValue(before)),
-                h("span", { "aria-hidden": "true" }, " → "),
-                h("span", { class: "unseen" }, t.timeline.after),
-                h("ins", null, formatValue(after)),
-              ),
-            ),
-          ),
-      ),
-    );
-
-/** The changed parts of a field: of custom fields, each by itself. */
-function partsOf({ name, before, after }) {
-  if (name !== "custom") return [{ name, before, after }];
-  return Object.keys({ ...before, ...after })
-    .filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]))
-    .map((key) => ({ name: `custom.${key}`, before: before?.[key] ?? null, after: after?.[key] ?? null }));
-}
+    h("li", null, userText(names.get(id) ?? ""), differenceList(fields.flatMap(changedParts)));
 
 /** The names of customers, by their ids. Throws ApiError. */
 async function readNames(ids) {

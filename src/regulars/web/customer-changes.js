@@ -1,8 +1,9 @@
 // The history of a customer: the view of a change, with the fields before and after it.
 
 import { readableEntry } from "./contact-points.js";
+import { changedParts, differenceList } from "./differences.js";
 import { h, userText } from "./dom.js";
-import { actorView, formatMoney, formatValue, relativeTime } from "./format.js";
+import { actorView, formatMoney, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
 import { segmentUrl } from "./kinds.js";
 import { withRevert } from "./revert.js";
@@ -52,9 +53,9 @@ export function changeView(change, leads) {
 
 /** The changed fields of a change, with buttons that restore the earlier values. */
 function differences(change) {
-  const parts = change.fields.flatMap(changedParts);
+  const parts = change.fields.map(withTexts).flatMap(changedParts);
   const names = parts.map(({ name }) => name);
-  return withRevert(change, names, h("dl", { class: "diff" }, parts.map(differenceView)));
+  return withRevert(change, names, differenceList(parts));
 }
 
 /** What happened: for an update of one or two fields their names, too. */
@@ -69,21 +70,6 @@ function title({ kind, order, fields }) {
 const segmentView = ({ segment, actor }) =>
   segment ? h("a", { href: segmentUrl(segment) }, userText(actor.name)) : userText(actor.name);
 
-/** The changed parts of a field: of an object, each key separately; lists of objects as texts. */
-function changedParts(field) {
-  const { name } = field;
-  const text = ITEM_TEXTS[name];
-  const [before, after] = [field.before, field.after].map((value) => (text ? value?.map(text) : value));
-  const isWhole =
-    [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) ||
-    (before ?? after) === null;
-  if (isWhole) return [{ name, before, after }];
-  const keys = Object.keys({ ...before, ...after }).filter(
-    (key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]),
-  );
-  return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
-}
-
 /** An external id as a text. */
 export const idText = ({ source, id }) => `${source}:${id}`;
 /** An entry of an address book, which is a label if a field of its own has the address. */
@@ -92,37 +78,8 @@ const entryText = ({ label, address }) =>
 /** The texts of the items in fields that are lists of objects. */
 const ITEM_TEXTS = { external_ids: idText, addresses: entryText, emails: readableEntry, phones: readableEntry };
 
-/** The old and the new value of a field; of a list, as tags, only the removed and the added values. */
-function differenceView({ name, before, after }) {
-  const without = (list, other) => {
-    const texts = new Set(other.map((value) => JSON.stringify(value)));
-    return list.filter((value) => !texts.has(JSON.stringify(value)));
-  };
-  // Of a list in another order, as after a change of the default, both are shown as a whole.
-  const isList =
-    Array.isArray(before) && Array.isArray(after) && without(before, after).length + without(after, before).length > 0;
-  const part = (tag, label, value) =>
-    isList && !value.length
-      ? null
-      : [h("span", { class: isList ? "hint" : "unseen" }, label), h(tag, null, formatValue(value))];
-  return h(
-    "div",
-    null,
-    h("dt", null, t.fieldName(name)),
-    h(
-      "dd",
-      null,
-      isList
-        ? [
-            part("del", t.timeline.removed, without(before, after)),
-            " ",
-            part("ins", t.timeline.added, without(after, before)),
-          ]
-        : [
-            part("del", t.timeline.before, before),
-            h("span", { "aria-hidden": "true" }, t.timeline.arrow),
-            part("ins", t.timeline.after, after),
-          ],
-    ),
-  );
+/** A field whose objects in a list are texts. */
+function withTexts({ name, before, after }) {
+  const text = ITEM_TEXTS[name];
+  return text ? { name, before: before?.map(text), after: after?.map(text) } : { name, before, after };
 }

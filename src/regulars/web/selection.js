@@ -125,7 +125,7 @@ export function openSelectionDialog(selection) {
 }
 
 /** A notice of a dialog: how many of the selected customers are not on the page. */
-const hiddenNotice = (hidden) =>
+export const hiddenNotice = (hidden) =>
   hidden ? h("p", { class: "notice" }, icon("warning"), t.selection.hidden(formatNumber(hidden), hidden)) : null;
 
 /**
