@@ -13,7 +13,8 @@ const MAX_ROWS = 50;
 const MAX_BYTES = 512 * 1024;
 // The options of an import that apply to its corrected rows, too.
 const OPTIONS = ["match", "empty", "consent", "tags", "dates", "strict", "source", "no_email", "unknown"];
-const IGNORED_COLUMN = "-";
+/** The field of a column that is not imported. */
+export const IGNORED_COLUMN = "-";
 
 /** Whether the rejected rows of an import can be corrected on the page: those of a file with headings. */
 export const canRepair = ({ rejected, recognised, options, dry_run: isDry, state }) =>

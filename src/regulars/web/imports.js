@@ -5,8 +5,8 @@ import { announce } from "./progress.js";
 import { h, replace, userText, uniqueId } from "./dom.js";
 import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
-import { canRepair, openRepair } from "./import-repair.js";
-import { jobsSection, undoButton, watchJob } from "./jobs.js";
+import { canRepair, IGNORED_COLUMN, openRepair } from "./import-repair.js";
+import { isRunning, jobsSection, jobUrl, stateOf, undoButton, watchJob } from "./jobs.js";
 import { navigate } from "./navigation.js";
 import { readableMessage, translateMessage } from "./server-messages.js";
 import { t } from "./texts.js";
@@ -27,14 +27,11 @@ import {
   pageHeader,
   runAction,
   selectOptions,
-  stateBadge,
   tableBox,
 } from "./ui.js";
 
 const PREVIEW_BYTES = 256 * 1024;
 const POLL_MS = 500;
-const RUNNING_STATES = ["receiving", "pending", "running"];
-const IGNORED_COLUMN = "-";
 // Their columns can only be read from the whole file; the server takes so much of it.
 const READ_AS_A_WHOLE = /\.(xls[xmb]?|ods|zip)$/i;
 const MAX_PREVIEW_BYTES = 1024 * 1024;
@@ -434,7 +431,7 @@ class ImportPage {
       try {
         const { id } = await uploadFile(`/import?${params}`, this.file, { onProgress, signal: abort.signal });
         this.isSending = false;
-        navigate(runUrl(id));
+        navigate(jobUrl(id));
       } catch (error) {
         replace(this.body, preview);
         showError(error); // none after a cancelled upload
@@ -459,13 +456,13 @@ class ImportPage {
       else this.timer = setTimeout(() => this.watch(id), POLL_MS * 4);
       return;
     }
-    const isRunning = RUNNING_STATES.includes(run.state);
-    this.showRun(run, isRunning, isFirst);
-    if (isRunning) this.timer = setTimeout(() => this.watch(id), POLL_MS);
+    this.showRun(run, isFirst);
+    if (isRunning(run)) this.timer = setTimeout(() => this.watch(id), POLL_MS);
     else if (!isFirst) announce(t.imports.ended(t.imports.states[run.state]));
   }
 
-  showRun(run, isRunning, isFirst) {
+  showRun(run, isFirst) {
+    const isActive = isRunning(run);
     const figure = (name) =>
       h(
         "div",
@@ -482,14 +479,14 @@ class ImportPage {
     const repair = button([icon("edit"), t.imports.repair.open], () =>
       runAction(repair, async () => {
         const id = await openRepair(run);
-        if (id) navigate(runUrl(id));
+        if (id) navigate(jobUrl(id));
       }),
     );
     const problems = (part, count, title, kinds) =>
       kinds.length
         ? [
             h("h3", null, count ? title(formatNumber(count), count) : t.imports.notices),
-            isRunning || !count
+            isActive || !count
               ? null
               : h(
                   "p",
@@ -514,15 +511,15 @@ class ImportPage {
           run.dry_run ? chip(t.imports.dryRun) : null,
           run.silent ? chip(t.imports.isSilent) : null,
         ),
-        h("p", null, runState(run), run.message && run.state === "failed" ? [" ", run.message] : null),
-        isRunning
+        h("p", null, stateOf(run), run.message && run.state === "failed" ? [" ", run.message] : null),
+        isActive
           ? h("progress", {
               max: run.bytes || 1,
               value: run.state === "running" ? run.bytes_read : 0,
               "aria-label": t.imports.progress,
             })
           : null,
-        run.dry_run && !isRunning
+        run.dry_run && !isActive
           ? h(
               "p",
               { class: "notice" },
@@ -542,7 +539,7 @@ class ImportPage {
       h(
         "div",
         { class: "row" },
-        isRunning ? cancel : null,
+        isActive ? cancel : null,
         isTested && hasFile
           ? [
               changeCount
@@ -560,8 +557,8 @@ class ImportPage {
               button(t.imports.changeSettings, () => this.showPreview()),
             ]
           : null,
-        isRunning || !this.canRead ? null : undoButton(run, () => this.watch(run.id, true)),
-        isRunning
+        isActive || !this.canRead ? null : undoButton(run, () => this.watch(run.id, true)),
+        isActive
           ? null
           : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
         h("a", { class: "button plain", href: "/imports" }, t.imports.anotherFile),
@@ -571,9 +568,6 @@ class ImportPage {
       this.body.querySelector("h2").focus({ preventScroll: true });
   }
 }
-
-const runUrl = (id) => `/imports?id=${encodeURIComponent(id)}`;
-const runState = ({ state }) => stateBadge(state, t.imports.states[state] ?? state);
 
 /** The table of recent imports. Without `read()`, which reads them again, none can be undone. */
 function runTable(runs, read) {
@@ -591,10 +585,10 @@ function runTable(runs, read) {
           h(
             "th",
             { scope: "row" },
-            h("a", { href: runUrl(run.id) }, userText(run.name)),
+            h("a", { href: jobUrl(run.id) }, userText(run.name)),
             run.dry_run ? chip(t.imports.dryRun) : null,
           ),
-          h("td", null, runState(run)),
+          h("td", null, stateOf(run)),
           h(
             "td",
             null,

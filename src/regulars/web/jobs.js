@@ -23,14 +23,15 @@ const POLL_MS = 400;
 const READ_SIZE = 250;
 const LIST_SIZE = 50;
 const RUNNING_STATES = ["receiving", "pending", "running"];
-const JOB = `id kind state name dry_run silent total done changed unchanged rejected message undone_by undo_of
-  can_undo created_at(format: "ISO") actor { name } problems { message count examples }`;
-const UNDO = `mutation($id: ID!, $dryRun: Boolean) { undoJob(id: $id, dryRun: $dryRun) { ${JOB} } }`;
 /** The selection of a job. */
-export const JOB_FIELDS = JOB;
+export const JOB_FIELDS = `id kind state name dry_run silent total done changed unchanged rejected message undone_by undo_of
+  can_undo created_at(format: "ISO") actor { name } problems { message count examples }`;
+const UNDO = `mutation($id: ID!, $dryRun: Boolean) { undoJob(id: $id, dryRun: $dryRun) { ${JOB_FIELDS} } }`;
 
-const isRunning = ({ state }) => RUNNING_STATES.includes(state);
-const jobUrl = (id) => `/imports?id=${encodeURIComponent(id)}`;
+/** Whether an import or a job has not ended. */
+export const isRunning = ({ state }) => RUNNING_STATES.includes(state);
+/** The URL of an import or a job. */
+export const jobUrl = (id) => `/imports?id=${encodeURIComponent(id)}`;
 const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
 
@@ -40,7 +41,11 @@ const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
  */
 export async function followJob(id, onProgress = (_job) => {}, more = "") {
   for (;;) {
-    const { job } = await runQuery(`query($id: ID!) { job(id: $id) { ${JOB} ${more} } }`, { id }, { quiet: true });
+    const { job } = await runQuery(
+      `query($id: ID!) { job(id: $id) { ${JOB_FIELDS} ${more} } }`,
+      { id },
+      { quiet: true },
+    );
     if (!job) throw new ApiError([{ key: "jobs_not_found", message: t.jobs.missing }]);
     onProgress(job);
     if (!isRunning(job)) return job;
@@ -134,7 +139,7 @@ export function undoButton(job, read) {
 /** The section with the latest bulk edits and undos; empty without any. Throws ApiError. */
 export async function jobsSection(signal) {
   const { jobs } = await runQuery(
-    `{ jobs(first: ${READ_SIZE}) { edges { node { ${JOB} } } } }`,
+    `{ jobs(first: ${READ_SIZE}) { edges { node { ${JOB_FIELDS} } } } }`,
     {},
     { signal, quiet: true },
   );
@@ -164,7 +169,8 @@ export async function jobsSection(signal) {
   return section;
 }
 
-const stateOf = ({ state }) => stateBadge(state, t.imports.states[state] ?? state);
+/** The state of an import or a job. */
+export const stateOf = ({ state }) => stateBadge(state, t.imports.states[state] ?? state);
 
 /** Shows a job in a `body`, and its progress until it has ended or the `signal` is aborted. */
 export async function watchJob(body, id, signal) {
