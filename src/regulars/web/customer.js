@@ -1,15 +1,14 @@
-// A customer: all fields, edited in place, and the orders, messages and history of changes; and the
-// form for a new customer.
+// A customer: all fields, edited in place, and the orders, messages and history of changes.
 
 import { AddressBook, isBookChanged } from "./address-book.js";
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
-import { sparkline } from "./chart.js";
 import { changedLists, ContactPoints, emailLink, phoneLink } from "./contact-points.js";
 import { idText } from "./customer-changes.js";
+import { ORDERS, ordersView } from "./customer-orders.js";
 import { Timeline } from "./customer-timeline.js";
 import { showShortcuts } from "./customers.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
-import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
+import { ALL_FIELDS, EDITABLE_FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
   avatar,
   displayName,
@@ -34,58 +33,41 @@ import { t } from "./texts.js";
 import {
   button,
   checkbox,
-  chip,
   copyToClipboard,
-  errorNotice,
   formField,
-  headingRow,
   iconButton,
   menuButton,
-  noAccess,
   openFormDialog,
-  pageHeader,
   runAction,
   showError,
   showFieldErrors,
   showMissing,
-  tableBox,
   toast,
   withBusy,
 } from "./ui.js";
 
 const POLL_MS = 4000;
-const SHOWN_ORDERS = 10;
 const SHOWN_TAGS = 20;
-const IDENTIFY_BY = "accountSettings { identify_by }";
-const SPEND = "spend { currency amount average }";
-const MAX_ORDERS = 250; // as FIELDS requests them
-const CHART_MONTHS = 12;
 /** The editable fields but the default addresses, which are entries of the address book. */
 const PAGE_FIELDS = EDITABLE_FIELDS.filter(({ kind }) => kind !== "Address");
 const SELECTION = `id _id ${ALL_FIELDS}
-  segments { _id name } ${SPEND}
+  segments { _id name } spend { currency amount average }
   leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
-  summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
-    financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
-const READ = `query($id: ID!) { ${IDENTIFY_BY} node(id: $id) { ... on Customer { ${SELECTION} } } }`;
+  summary { visits ${ORDERS} }`;
+const READ = `query($id: ID!) { accountSettings { identify_by } node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL =
   "query($id: ID!) { node(id: $id) { ... on Customer { version segments { _id name } changes(first: 1) { edges { node { sequence actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
-const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email phone } }";
-export async function show(page) {
-  return page.params.number || page.params.id ? showCustomer(page) : showNewForm(page);
-}
-
-async function showCustomer({ main, signal, params, setTitle }) {
+export async function show({ main, signal, params, setTitle }) {
   const id = params.id ? decodeURIComponent(params.id) : globalId("Customer", params.number);
   const [{ node, accountSettings }, viewer] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node?.id || isDeleted(node.id)) {
     showMissingCustomer({ main, setTitle }, t.customer.missingText);
     return {};
   }
-  const page = new CustomerPage(main, setTitle, node, viewer, signal, needsEmail(accountSettings));
+  const page = new CustomerPage(main, setTitle, node, viewer, signal, accountSettings.identify_by === "email");
   document.addEventListener("keydown", (event) => page.handleKey(event), { signal });
   await page.history.read();
   page.startPolling();
@@ -263,7 +245,7 @@ class CustomerPage {
       ),
     );
     this.renderFigures();
-    this.renderOrders();
+    replace(this.orders, ordersView(customer));
     this.renderLeads();
   }
 
@@ -520,41 +502,6 @@ class CustomerPage {
     );
   }
 
-  renderOrders() {
-    const orders = this.customer.summary.orders.list;
-    const body = h("tbody", null, orders.slice(0, SHOWN_ORDERS).map(orderRow));
-    const more =
-      orders.length > SHOWN_ORDERS
-        ? button(
-            (orders.length < MAX_ORDERS ? t.orders.all : t.orders.newest)(formatNumber(orders.length)),
-            () => {
-              replace(body, orders.map(orderRow));
-              more.remove();
-            },
-            { class: "plain" },
-          )
-        : null;
-    replace(
-      this.orders,
-      h("h2", { id: "orders" }, t.orders.title),
-      orders.length
-        ? [
-            tableBox(
-              { "aria-labelledby": "orders" },
-              "plain-table stack",
-              headingRow(
-                t.orders.columns.slice(0, -1),
-                h("th", { scope: "col", class: "number" }, t.orders.columns.at(-1)),
-              ),
-              body,
-            ),
-            more,
-            spendChart(orders, this.customer.spend),
-          ]
-        : h("p", { class: "empty" }, t.orders.none),
-    );
-  }
-
   renderLeads() {
     const { leads } = this.customer;
     setAttribute(this.leads, "hidden", !leads.length);
@@ -697,150 +644,8 @@ function conflictingChanges(before, after, node) {
   return conflicts;
 }
 
-function orderRow({ order, referrer }) {
-  const states = [t.orders.financial[order.financial_status], t.orders.fulfillment[order.fulfillment_status]];
-  const cell = (index, ...content) => h("td", { "data-label": t.orders.columns[index] }, content);
-  return h(
-    "tr",
-    null,
-    h(
-      "th",
-      { scope: "row" },
-      userText(order.name),
-      order.test ? chip(t.orders.test) : null,
-      order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null,
-      order.tags.length ? h("div", { class: "hint" }, userText(order.tags.join(", "))) : null,
-    ),
-    cell(1, relativeTime(order, "created_at"), referrer ? h("div", { class: "hint" }, userText(referrer)) : null),
-    cell(2, states.join(" · ")),
-    h(
-      "td",
-      { class: "number", "data-label": t.orders.columns[3] },
-      formatMoney(order.total, order.currency),
-      order.refunded_amount
-        ? h("div", { class: "hint" }, t.orders.refunded(formatMoney(order.refunded_amount, order.currency)))
-        : null,
-    ),
-  );
-}
-
-/** The chart of the spend in the last twelve months with orders, in the first currency of `spend`. */
-function spendChart(entries, spend) {
-  const orders = entries
-    .map(({ order }) => order)
-    .filter((order) => order.net_payment && !order.test && !order.cancelled_at);
-  if (!orders.length) return null;
-  const { currency } = spend.find((each) => orders.some((order) => order.currency === each.currency));
-  const last = new Date(
-    orders
-      .map((order) => order.created_at_iso)
-      .toSorted()
-      .at(-1),
-  );
-  const months = Array.from({ length: CHART_MONTHS }, (_, index) =>
-    new Date(Date.UTC(last.getUTCFullYear(), last.getUTCMonth() - CHART_MONTHS + 1 + index, 1))
-      .toISOString()
-      .slice(0, 7),
-  );
-  const sums = Object.fromEntries(months.map((month) => [month, 0]));
-  for (const order of orders) {
-    const month = order.created_at_iso.slice(0, 7);
-    if (order.currency === currency && month in sums) sums[month] += order.net_payment;
-  }
-  const rows = months.map((month) => {
-    const label = formatMonth(month);
-    const shown = formatMoney(sums[month], currency);
-    return { label, value: sums[month], shown, title: `${label}: ${shown}` };
-  });
-  return sparkline(t.orders.byMonth(currency), rows, [t.chart.month, t.chart.spend]);
-}
-
-/** Whether each customer of the account needs an email. */
-const needsEmail = (settings) => settings.identify_by === "email";
-
 /** Links to the phone and the email of a customer. */
 function contactLinks({ email, phone }) {
   const links = [phone ? phoneLink(phone) : null, email ? emailLink(email) : null].filter(Boolean);
   return links.length ? links.flatMap((link, index) => (index ? [" · ", link] : [link])) : t.customer.noEmail;
-}
-
-/** Shows the form for a new customer. */
-async function showNewForm({ main, setTitle }) {
-  setTitle(t.create.title);
-  const [{ accountSettings }, { scopes }] = await Promise.all([runQuery(`{ ${IDENTIFY_BY} }`), getViewer()]);
-  if (!scopes.includes("customers:write")) {
-    replace(main, pageHeader(t.create.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
-    return {};
-  }
-  const controls = new Map(EDITABLE_FIELDS.map((field) => [field.name, KINDS[field.kind].control(field, null)]));
-  const content = (fields) => fields.map(({ name }) => controls.get(name).content);
-  // Inputs of one line stand side by side, in the order of the declaration.
-  const lines = FIELDS.filter(({ name, kind }) => controls.has(name) && KINDS[kind].isLine);
-  const blocks = EDITABLE_FIELDS.filter(({ kind }) => !KINDS[kind].isLine && !KINDS[kind].hasParts);
-  const isProfile = ({ kind }) => KINDS[kind].section === "profile";
-  const details = blocks.filter((field) => !isProfile(field));
-  const folded = EDITABLE_FIELDS.filter(({ kind }) => KINDS[kind].hasParts);
-  const notice = errorNotice();
-  const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
-  let isSaved = false;
-
-  const input = () =>
-    Object.fromEntries(
-      [...controls].map(([name, control]) => [name, control.change()]).filter(([, value]) => value !== undefined),
-    );
-
-  async function create(event) {
-    event.preventDefault();
-    notice.setText("");
-    const node = input();
-    let customer;
-    try {
-      checkValues(node);
-      ({ createCustomer: customer } = await withBusy(submit, () =>
-        runMutation(CREATE, { node: { email: "", ...node } }),
-      ));
-    } catch (error) {
-      showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), notice.setText);
-      // An error may be in a closed section.
-      for (const section of main.querySelectorAll("details:has([aria-invalid])")) section.open = true;
-      main.querySelector("[aria-invalid]")?.focus();
-      return;
-    }
-    isSaved = true;
-    toast(t.create.done(displayName(customer)));
-    navigate(customerUrl(customer));
-  }
-
-  replace(
-    main,
-    pageHeader(t.create.title),
-    h(
-      "form",
-      { class: "new-customer", novalidate: true, onsubmit: create },
-      h(
-        "div",
-        { class: "columns" },
-        h(
-          "section",
-          { class: "card" },
-          h("div", { class: "fields" }, content(lines)),
-          content(blocks.filter(isProfile)),
-        ),
-        h(
-          "div",
-          null,
-          h("section", { class: "card" }, content(details)),
-          folded.map((field) =>
-            h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field])),
-          ),
-        ),
-      ),
-      notice,
-      h("div", { class: "row" }, submit, h("a", { class: "button", href: lastList.url }, t.cancel)),
-    ),
-  );
-  const { input: email } = controls.get("email").fields.email;
-  email.required = needsEmail(accountSettings);
-  email.focus();
-  return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
 }

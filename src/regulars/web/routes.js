@@ -9,7 +9,7 @@ import { show } from "./not-found.js";
 export const ROUTES = [
   { path: "/sign-in", load: () => import("./sign-in.js") },
   { path: "/customers", load: () => import("./customers.js"), icon: "customers", scope: "customers:read" },
-  { path: "/customers/new", load: () => import("./customer.js"), parent: "/customers" },
+  { path: "/customers/new", load: () => import("./new-customer.js"), parent: "/customers" },
   { path: "/customers/:number", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/customers/:id", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/segments", load: () => import("./segments.js"), icon: "segment", scope: "customers:read" },
