@@ -171,12 +171,16 @@ async function renameAll(names, newName, onProgress) {
 }
 
 function showChanges(newName, { count, segments }) {
-  const renamed = [...new Set(segments.filter((segment) => segment.renamed).map(({ name }) => name))];
-  const kept = segments.filter((segment) => !segment.renamed).map(({ name }) => name);
+  // A segment can name several of the tags.
+  const namesOf = (isRenamed) =>
+    [...new Set(segments.filter(({ renamed }) => renamed === isRenamed).map(({ name }) => name))].join(
+      t.separators.list,
+    );
+  const [renamed, kept] = [namesOf(true), namesOf(false)];
   const text = [
     t.tagPage.renamed(newName, t.list.count(formatNumber(count), count)),
-    renamed.length ? t.tagPage.segments(renamed.join(t.separators.list)) : "",
-    kept.length ? t.tagPage.keptSegments(kept.join(t.separators.list)) : "",
+    renamed ? t.tagPage.segments(renamed) : "",
+    kept ? t.tagPage.keptSegments(kept) : "",
   ];
   toast(text.filter(Boolean).join(" "));
   announce(text[0]);
