@@ -7,7 +7,7 @@ import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { readableMessage } from "./server-messages.js";
 import { t } from "./texts.js";
-import { button, openDialog, showError, withBusy } from "./ui.js";
+import { button, headingRow, openDialog, showError, tableBox, withBusy } from "./ui.js";
 
 const MAX_ROWS = 50;
 const MAX_BYTES = 512 * 1024;
@@ -162,24 +162,11 @@ export async function openRepair(run) {
         null,
         h("p", { class: "hint" }, t.imports.repair.hint),
         rest > 0 || !isWhole ? h("p", { class: "notice" }, t.imports.repair.rest(formatNumber(rest), rest)) : null,
-        h(
-          "div",
-          { class: "table-wrap repair", tabindex: "0", role: "group", "aria-label": t.imports.repair.rows },
-          h(
-            "table",
-            { class: "plain-table stack" },
-            h(
-              "thead",
-              null,
-              h(
-                "tr",
-                null,
-                h("th", { scope: "col" }, t.imports.repair.row),
-                headings.map((heading) => h("th", { scope: "col" }, userText(heading))),
-              ),
-            ),
-            h("tbody", null, rows.map(rowOf)),
-          ),
+        tableBox(
+          { class: "table-wrap repair", "aria-label": t.imports.repair.rows },
+          "plain-table stack",
+          headingRow([t.imports.repair.row, ...headings.map((heading) => userText(heading))]),
+          h("tbody", null, rows.map(rowOf)),
         ),
         h(
           "div",
