@@ -239,8 +239,8 @@ def has_value(customer: ModelCustomer, key: str) -> bool:
 
 
 def matches(customer: ModelCustomer, query: Query, has_other: bool = False) -> bool:
-    """Returns whether a customer matches a query. `has_other` says that a word which is not common
-    is beside it."""
+    """Returns whether a customer matches a query. `has_other` says whether the query also has a
+    word that is not common."""
     match query:
         case ("and", *parts):
             values_ = [words(part[1]) for part in parts if part[0] == "word"]

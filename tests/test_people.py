@@ -350,7 +350,7 @@ def test_verify_copy_and_the_deletion_of_an_account_include_people(
         await store.execute([(Query(statement.values(scopes="admin")), {})])
 
     with_store(empty_database, damage)
-    assert "has not the scopes of the role" in run_regulars("verify", *target).stdout
+    assert "does not have the scopes of the role" in run_regulars("verify", *target).stdout
     assert run_regulars("account", "delete", account, "--yes", *target).returncode == 0
 
     async def count(store: Store) -> int:

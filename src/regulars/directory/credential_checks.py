@@ -45,4 +45,4 @@ def _problems_of_person(person: Row, token: Row | None) -> Iterator[str]:
     if person["removed_at"] is not None:
         yield "the person is removed, but the token is valid"
     elif person["role"] in ROLES and token["scopes"] != scopes_of(person["role"]):
-        yield "the token has not the scopes of the role"
+        yield "the token does not have the scopes of the role"
