@@ -987,7 +987,7 @@ document(
 
 COST = "cost"
 HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
-ON_A_PAGE = "customers, changes, deliveries, orders, leads, comments or tags on a page"
+ON_A_PAGE = "customers, changes, deliveries, orders, leads, comments, jobs or tags on a page"
 document(
     "page: the largest",
     ON_A_PAGE,
@@ -1421,6 +1421,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     "jobs of an account that wait or run",
     "ids of `updateCustomers`",
     "characters of an edit of `updateCustomers`",
+    "custom fields that an edit of `updateCustomers` adds to, or removes",
     "webhooks of an account of the type `job/ended`",
     routes=("/api/v2", "/jobs", "/jobs/{job}", "/jobs/{job}/{part}"),
     stranger=False,
@@ -1428,18 +1429,34 @@ def _(target: Target, number: int, token: str | None) -> None:
 def _(target: Target, number: int, token: str | None) -> None:
     """Edits at their limits and beyond them, their previews and undos, more jobs than an account can
     have, and as many webhooks of their ends."""
-    hook = 'createWebhook(node: {type: "job/ended", url: "http://127.0.0.1:9/"}) { id }'
-    for _ in range(3):
-        target.graphql(f"mutation {{ {join(40, lambda i: f'a{i}: {hook}')} }}", {}, token)
-    document = """mutation($q: String, $i: [ID!], $n: InputUpdateCustomer, $t: [String!], $dry: Boolean) {
-        updateCustomers(query: $q, items: $i, node: $n, addTags: $t, dryRun: $dry) {
-          id preview { fields { name before after } } } }"""
+    for page in range(3):
+        hooks = join(
+            40,
+            lambda n: (
+                f'a{n}: createWebhook(node: {{type: "job/ended", '
+                f'url: "http://127.0.0.1:9/{number}x{page}x{n}"}}) {{ id }}'  # noqa: B023  # called at once
+            ),
+        )
+        target.graphql(f"mutation {{ {hooks} }}", {}, token)
+    document = """mutation($q: String, $i: [ID!], $n: InputUpdateCustomer, $t: [String!], $dry: Boolean,
+          $c: [String!], $a: [InputIncrement!]) {
+        updateCustomers(query: $q, items: $i, node: $n, addTags: $t, dryRun: $dry, removeCustom: $c,
+          increments: $a) { id preview { fields { name before after } } } }"""
     long = text_with_marks(65_000)
     edits: list[dict[str, Any]] = [
         {"q": "", "n": {"notes": long}, "dry": True},
         {"q": "", "t": [f"t{n}" for n in range(250)], "dry": True},
         {"q": "", "n": {"custom": {f"k{n}": long[:100] for n in range(600)}}, "dry": True},
         {"q": "", "n": {"notes": long, "custom": {"k": long}}, "dry": True},
+        *(
+            {
+                "q": "",
+                "c": [f"r{n}" for n in range(count)],
+                "a": [{"field": f"custom.i{n}", "amount": 1} for n in range(count)],
+                "dry": True,
+            }
+            for count in (100, 1_000)
+        ),
         {"i": [f"{n}" for n in range(1, 1_001)], "t": [f"job{number}"]},
         {"i": [f"{n}" for n in range(1, 1_002)], "t": ["x"]},
         *({"q": "tag:none", "t": ["x"]} for _ in range(12)),
@@ -1448,7 +1465,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     for edit in edits:
         _, answer = target.graphql(document, edit, token)
         jobs += re.findall(r'"id":"(job_[^"]+)"', answer.decode())
-    listed = "jobs(first: 250) { edges { node { id problems { message } preview { fields { name } } } } }"
+    listed = "jobs(first: 150) { edges { node { id problems { message } preview { fields { name } } } } }"
     target.graphql(f"{{ {listed} }}", {}, token)
     undo = join(10, lambda i: f"a{i}: undoJob(id: $id, dryRun: true) {{ id }}")
     for job in jobs[:3]:
@@ -1459,6 +1476,46 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.graphql("mutation($id: ID!) { cancelJob(id: $id) { id } }", {"id": job}, token)
     for path in ("/jobs/" + "x" * 10_000, "/jobs/../kept", "/jobs?first=100000000"):
         target.ask("GET", path, token=token)
+
+
+@case("revertChange", "names in `fields` of `revertChange`", stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    """A change of many fields, which is reverted by as many names, and by more."""
+    update = (
+        "mutation($i: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $i, node: $n) { id } }"
+    )
+    names = [f"k{n}" for n in range(1_000)]
+    node = {"custom": {name: time.time_ns() for name in names}}
+    _, body = target.graphql(
+        """mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }""",
+        {"n": {"email": f"r{number}x{time.time_ns()}@example.com"}},
+        token,
+    )
+    customer_id = json.loads(body)["data"]["createCustomer"]["id"]
+    target.graphql(update, {"i": customer_id, "n": node}, token)
+    last = "query($i: ID!) { node(id: $i) { ... on Customer { changes(first: 1) { edges { node { sequence } } } } } }"
+    _, body = target.graphql(last, {"i": customer_id}, token)
+    sequences = re.findall(r'"sequence":(\d+)', body.decode())
+    revert = """mutation($s: Float!, $f: [String!]) {
+      revertChange(sequence: $s, fields: $f, force: true) { id } }"""
+    for count in (100, 101, 1_000):
+        fields = [f"custom.{name}" for name in names[:count]]
+        target.graphql(revert, {"s": int(sequences[0]), "f": fields}, token)
+
+
+@case("people", "active people of an account", stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    """More people than an account can have, with long names, and the list of them."""
+    for page in range(26):
+        invite = join(
+            40,
+            lambda n: f'a{n}: invitePerson(node: {{name: "{page}x{n}"}}) {{ path }}',  # noqa: B023  # called at once
+        )
+        target.graphql(f"mutation {{ {invite} }}", {}, token)
+    for name in (text_with_marks(100), text_with_marks(400_000)):
+        invite = "mutation($n: InputPerson!) { invitePerson(node: $n) { path } }"
+        target.graphql(invite, {"n": {"name": name, "email": name, "role": name}}, token)
+    target.graphql("{ people { id name role last_seen_at } }", {}, token)
 
 
 @case("lists of values in variables", VALUES, ALL_VALUES, "body", stranger=False)
