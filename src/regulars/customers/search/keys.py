@@ -1,236 +1,46 @@
-"""The keys of the search language: the values of each key, and the condition that it makes of a
-value."""
+"""The keys of the search language, and the conditions for customers with a value under them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from regulars.core import dates, fields
-from regulars.core.countries import find_country, like_country
 from regulars.core.fields import in_order, names_of
-from regulars.core.ids import number_of
 from regulars.core.text import nearest, without_invisible
-from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
-from regulars.customers.search import phones
 from regulars.customers.search.lexer import KeyValue, syntax_error
-from regulars.customers.search.matching import (
-    has_address,
-    has_valid_phone,
-    in_address,
-    in_notes,
-    line,
-    order_number,
-    phone_lines,
+from regulars.customers.search.matching import has_address, in_address, in_notes, line
+from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES
+from regulars.customers.search.term_values import (
+    read_consent,
+    read_count,
+    read_country,
+    read_custom,
+    read_custom_path,
+    read_customer_id,
+    read_email,
+    read_money,
+    read_optional_timestamp,
+    read_order,
+    read_phone,
+    read_sorted_name,
+    read_text,
+    read_timestamp,
+    read_valid,
+    read_whole_number,
 )
-from regulars.customers.search.search_document import (
-    ADDRESS_KEYS,
-    NOTES,
-    custom_key,
-    email_facet,
-    make_facet,
-    sorted_text,
-    sorted_text_facet,
-)
-from regulars.store.conditions import (
-    And,
-    Condition,
-    Not,
-    Or,
-    Predicate,
-    Within,
-    beginning,
-    equal,
-)
-from regulars.store.tables import MONEY_SCALE
-
-_MAX = 2**63 - 1
-_WHOLE = re.compile(r"[0-9]{1,19}")
-_AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
+from regulars.store.conditions import And, Condition, Not, Or, Predicate, Within, equal
 
 ALWAYS = And(())
 SEGMENT = "segment"
 ORDER = "order"
 
 
-def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
-    """Return the comparison of a column with the period from `start` (included) to `end`
-    (excluded), or with a single value if the two are equal."""
-    point = start == end
-    match operator:
-        case "<":
-            return Within(column, high=start)
-        case "<=":
-            return Within(column, high=end, through=point)
-        case ">":
-            return Within(column, low=end, above=point)
-        case ">=":
-            return Within(column, low=start)
-    return Within(column, start, end, through=point)
-
-
-# Values that are compared whole.
-
-
-def _text_facet(term: KeyValue) -> Condition:
-    return line(make_facet(term.key, term.value.text), term.value.prefix)
-
-
-def _custom(term: KeyValue) -> Condition:
-    return line(make_facet(_custom_path(term), term.value.text), term.value.prefix)
-
-
-def _custom_path(term: KeyValue) -> str:
-    name = term.key.partition(".")[2]
-    if not name.strip():
-        message = "`custom.` needs the name of a custom field, such as `custom.loyalty:gold`."
-        raise syntax_error(message, term.position, "the name of a custom field")
-    return custom_key("custom", name)
-
-
-def _country(term: KeyValue) -> Condition:
-    if term.value.prefix:
-        return _text_facet(term)
-    text = term.value.text.strip()
-    code = find_country(text)
-    if code is None:
-        message = (
-            f"{term.value.shown} is not a country. Use an ISO 3166-1 code, such as DE, or a name."
-        )
-        suggestion = like_country(text)
-        raise syntax_error(message, term.value.position, "a country", suggestion)
-    return line(make_facet("country", code))
-
-
-def _phone(term: KeyValue) -> Condition:
-    known_by = phones.forms(term.value.text)
-    if not known_by:
-        message = f"{term.value.shown} has no digits. `{term.key}:` compares digits."
-        raise syntax_error(message, term.value.position, "a phone number")
-    return Or(phone_lines(term.key, known_by[0], term.value.prefix))
-
-
-def _email(term: KeyValue) -> Condition:
-    if term.value.prefix:
-        return _name(term)
-    _, key, error = clean_email(term.value.text)
-    if error:
-        message = (
-            f"{term.value.shown} is not a complete email address. For its beginning, add `*` at "
-            f"the end. For a word of it, remove `{term.key}:`."
-        )
-        raise syntax_error(message, term.value.position, "an email address")
-    return Or((Predicate.of_column(equal(f"{term.key}_key", key)), line(email_facet(key))))
-
-
-def _name(term: KeyValue) -> Condition:
-    """Return the condition of a text by which lists are sorted: its column, or its facet if the
-    column is folded differently."""
-    column, text = f"{term.key}_folded", sorted_text(term.value.text)
-    within = beginning(column, text) if term.value.prefix else equal(column, text)
-    facet = line(sorted_text_facet(term.key, text), term.value.prefix)
-    return Or((Predicate.of_column(within), facet))
-
-
-def _consent(term: KeyValue) -> Condition:
-    text = term.value.text.lower()
-    if text not in ("true", "false"):
-        message = f"Use `{term.key}:true` or `{term.key}:false`, not {term.value.shown}."
-        suggestion = nearest(text, ("true", "false"))
-        raise syntax_error(message, term.value.position, "true or false", suggestion)
-    return Predicate.of_column(equal(term.key, text == "true"))
-
-
-def _order(term: KeyValue) -> Condition:
-    return order_number(term.value.text, term.value.prefix)
-
-
-def _valid(term: KeyValue) -> Condition:
-    if term.value.text.lower() != "phone":
-        message = f"`{term.key}:` supports only `{term.key}:phone`, not {term.value.shown}."
-        raise syntax_error(
-            message, term.value.position, "phone", nearest(term.value.text, ("phone",))
-        )
-    return has_valid_phone()
-
-
-# Values that have an order.
-
-
-def _id(term: KeyValue) -> Condition:
-    text = term.value.text
-    number = int(text) if _WHOLE.fullmatch(text) else number_of(text, "Customer")
-    if number is None or number > _MAX:
-        message = (
-            f"{term.value.shown} is not the id of a customer. Use a number such as 191350, or a "
-            "global id."
-        )
-        raise syntax_error(message, term.value.position, "an id or _id")
-    return Predicate.of_column(_compared("customer_id", term.operator, number, number))
-
-
-def _count(term: KeyValue) -> Condition:
-    number = _whole_number(term)
-    return Predicate.of_column(_compared(term.key, term.operator, number, number))
-
-
-def _whole_number(term: KeyValue) -> int:
-    text = term.value.text
-    if not _WHOLE.fullmatch(text) or int(text) > _MAX:
-        message = f"`{term.key}:` needs a whole number, not {term.value.shown}."
-        raise syntax_error(message, term.value.position, "a whole number")
-    return int(text)
-
-
-def _optional_timestamp(term: KeyValue) -> Condition:
-    """Return the condition of a time that may be NEVER, which no date finds."""
-    period = _period(term)
-    if period.low is None:
-        period = replace(period, low=fields.NEVER, above=True)
-    return Predicate.of_column(period)
-
-
 def _is_set(column: str) -> Condition:
     return Predicate.of_column(Within(column, low=fields.NEVER, above=True))
-
-
-def _money(column: str, term: KeyValue) -> Condition:
-    text = term.value.text
-    if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
-        message = (
-            f"`{term.key}:` needs an amount with at most four decimal places, such as 12.5, not "
-            f"{term.value.shown}."
-        )
-        raise syntax_error(message, term.value.position, "an amount")
-    amount = int(Decimal(text) * MONEY_SCALE)
-    return Predicate.of_column(_compared(column, term.operator, amount, amount))
-
-
-def _timestamp(term: KeyValue) -> Condition:
-    return Predicate.of_column(_period(term))
-
-
-def _period(term: KeyValue) -> Within:
-    text = term.value.text
-    ago = dates.ago(text)
-    if ago:
-        return _compared(term.key, term.operator or ">=", ago, ago)
-    named = dates.span(text)
-    if named is None:
-        message = (
-            f"{term.value.shown} is not a date. Use a day (2024-03-18), a month (2024-03), a "
-            "year, a timestamp (2024-03-18T14:20:37Z), or a time before now (-7d, -12h, -3mo)."
-        )
-        raise syntax_error(message, term.value.position, "a date")
-    start, end = named
-    if end == start + 1:  # a moment to the millisecond
-        end = start
-    return _compared(term.key, term.operator, start, end)
 
 
 # Whether there is a value at all.
@@ -239,7 +49,7 @@ def _period(term: KeyValue) -> Within:
 def _has(term: KeyValue) -> Condition:
     key = term.value.text
     if key.startswith("custom."):
-        path = _custom_path(KeyValue(key, term.value.position, "", term.value))
+        path = read_custom_path(KeyValue(key, term.value.position, "", term.value))
         return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         valid_keys = [*_FILLED, "custom.KEY"]
@@ -251,9 +61,9 @@ def _has(term: KeyValue) -> Condition:
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key of the search language. `read` makes a condition of a term; the parser itself reads
-    the terms of a key without it. `takes` describes the value
-    for people, and `values` are examples or all valid values. `compared` and `prefix` say whether
-    the key supports comparisons and a star."""
+    the terms of a key without it. `takes` describes the value for people, and `values` are examples
+    or all valid values. `compared` and `prefix` say whether the key supports comparisons and a
+    star."""
 
     read: Callable[[KeyValue], Condition] | None
     takes: str
@@ -262,11 +72,11 @@ class Key:
     values: Sequence[str] = ()
 
 
-_TEXT = Key(_text_facet, "text", prefix=True)
-_NAME = Key(_name, "text", prefix=True)
+_TEXT = Key(read_text, "text", prefix=True)
+_NAME = Key(read_sorted_name, "text", prefix=True)
 _DATES = ("-7d", "-1mo", "-1y", "2024-03-18")
-_TIMESTAMP = Key(_timestamp, "a date", compared=True, values=_DATES)
-_OPTIONAL_TIMESTAMP = Key(_optional_timestamp, "a date", compared=True, values=_DATES)
+_TIMESTAMP = Key(read_timestamp, "a date", compared=True, values=_DATES)
+_OPTIONAL_TIMESTAMP = Key(read_optional_timestamp, "a date", compared=True, values=_DATES)
 
 
 class _Searched(NamedTuple):
@@ -294,7 +104,7 @@ def _has_facet(key: str) -> Condition:
 
 
 def _amount(field: fields.Money) -> dict[str, _Searched]:
-    key = Key(partial(_money, field.name), "an amount", compared=True)
+    key = Key(partial(read_money, field.name), "an amount", compared=True)
     above = Predicate.of_column(Within(field.name, low=0, above=True))
     not_zero = Or((above, Predicate.of_column(Within(field.name, high=0))))
     return dict.fromkeys((field.name, *field.synonyms.split()), _Searched(key, not_zero))
@@ -313,7 +123,7 @@ def _counted(field: fields.ContactPoints) -> dict[str, _Searched]:
         return And((has_any, Not(has_several))) if number else Not(has_any)
 
     def read(term: KeyValue) -> Condition:
-        number = _whole_number(term)
+        number = read_whole_number(term)
         match term.operator:
             case "<" | "<=":
                 high = min(number + (term.operator == "<="), field.max_count + 1)
@@ -329,18 +139,20 @@ def _counted(field: fields.ContactPoints) -> dict[str, _Searched]:
 
 
 _WORDS = Key(lambda term: in_notes(term.value), "words", prefix=True)
-_YES_NO = Key(_consent, "true or false", values=("true", "false"))
-_PLACE = {"country": Key(_country, "a country", prefix=True)}
+_YES_NO = Key(read_consent, "true or false", values=("true", "false"))
+_PLACE = {"country": Key(read_country, "a country", prefix=True)}
 
 # The keys of each kind of field; those of an address are the same of every one.
 _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Text: _text,
     fields.FullName: _text,
     fields.Email: lambda field: {
-        field.name: _Searched(Key(_email, "an email address", prefix=True), _is_filled(field))
+        field.name: _Searched(Key(read_email, "an email address", prefix=True), _is_filled(field))
     },
     fields.Phone: lambda field: {
-        field.name: _Searched(Key(_phone, "a phone number", prefix=True), _has_facet(field.name))
+        field.name: _Searched(
+            Key(read_phone, "a phone number", prefix=True), _has_facet(field.name)
+        )
     },
     fields.LongText: lambda field: {field.name: _Searched(_WORDS, line(NOTES))},
     fields.Flag: lambda field: {
@@ -358,7 +170,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Money: _amount,
     fields.Count: lambda field: {
         field.name: _Searched(
-            Key(_count, "a whole number", compared=True),
+            Key(read_count, "a whole number", compared=True),
             Predicate.of_column(Within(field.name, low=0, above=True)),
         )
     },
@@ -366,14 +178,14 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Phones: _counted,
     fields.ExternalIds: lambda field: {
         field.key: _Searched(
-            Key(_text_facet, "SOURCE:ID", prefix=True, values=("stripe:cus_1", "stripe:*")),
+            Key(read_text, "SOURCE:ID", prefix=True, values=("stripe:cus_1", "stripe:*")),
             _has_facet(field.key),
         )
     },
     fields.Json: lambda _: {},  # `custom.KEY`, which is looked up by its beginning
 }
 _SEARCHED = {
-    "id": _Searched(Key(_id, "an id or _id", compared=True), ALWAYS),
+    "id": _Searched(Key(read_customer_id, "an id or _id", compared=True), ALWAYS),
     **{
         key: searched
         for field in FIELDS
@@ -397,13 +209,13 @@ _FILLED: Mapping[str, Condition] = {
 } | {"address": has_address()}
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
-    ORDER: Key(_order, "an order number", prefix=True),
+    ORDER: Key(read_order, "an order number", prefix=True),
     "address": Key(lambda term: in_address(term.value), "words", prefix=True),
-    "valid": Key(_valid, "phone", values=("phone",)),
+    "valid": Key(read_valid, "phone", values=("phone",)),
     SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }
-CUSTOM = Key(_custom, "text", prefix=True)
+CUSTOM = Key(read_custom, "text", prefix=True)
 
 # Words that stand alone for when a customer was created.
 WITHIN: Mapping[str, Condition] = {
