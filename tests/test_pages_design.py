@@ -79,7 +79,7 @@ def test_the_number_of_many_deleted_customers_is_typed(
         page.get_by_role("heading", name="Everyone on this page is being deleted")
     ).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator(".row-link")).to_have_count(25)
+    expect(page.locator(".row-link")).to_have_count(50)
     page.get_by_label("Select P000").check()
     delete.click()
     dialog = page.get_by_role("dialog", name="Delete 1 customer?")

@@ -21,7 +21,7 @@ def shop(person: Person) -> Person:
         person.client.create(
             f"{name}@example.com", first_name=name.title(), tags=tags, phone="+49 30 1"
         )
-    create_customers(person, 30)
+    create_customers(person, 60)
     return person
 
 
@@ -35,7 +35,7 @@ def search_box(page: Page) -> Locator:
 
 def test_the_search_suggests_all_tags_and_countries(shop: Person) -> None:
     page = shop.open("/customers")
-    expect(page.locator(".row-link")).to_have_count(25)
+    expect(page.locator(".row-link")).to_have_count(50)
     box = search_box(page)
     box.press_sequentially("tag:")
     expect(options(page)).to_have_text(
@@ -102,11 +102,11 @@ def test_results_are_entered_and_the_only_one_is_opened_by_keyboard(shop: Person
     page = shop.open("/customers")
     box = search_box(page)
     box.fill("example")
-    expect(page.locator(".count")).to_have_text("32 customers found")
+    expect(page.locator(".count")).to_have_text("62 customers found")
     box.press("Enter")
     expect(box).to_be_focused()  # many are found
     box.press("ArrowDown")
-    expect(page.get_by_role("link", name="P029")).to_be_focused()
+    expect(page.get_by_role("link", name="P059")).to_be_focused()
     page.keyboard.press("ArrowUp")
     expect(box).to_be_focused()
     # Enter does not wait for the search that typing begins.

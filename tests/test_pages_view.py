@@ -140,7 +140,6 @@ def test_stored_columns_of_another_version_are_ignored(shop: Person) -> None:
 def test_compact_rows_and_the_head_stays(shop: Person) -> None:
     create_customers(shop, 60)
     page = shop.page
-    page.evaluate("localStorage.setItem('page-size', '50')")
     page.reload()
     expect(page.locator(".row-link")).to_have_count(50)
     choose(page, "Compact rows")

@@ -125,6 +125,41 @@ def test_a_session_is_refused_from_another_site(server: Server, browser: Browser
         assert browser.http.get("/export", headers=headers).status_code == status
 
 
+def test_large_responses_are_compressed_for_the_pages(client: Client, browser: Browser) -> None:
+    """By their size and the headers of the request, on the fast path and through ASGI."""
+    client.data(
+        "mutation($nodes: [InputSetCustomer!]!) { setCustomers(nodes: $nodes) { saved } }",
+        nodes=[{"email": f"p{n}@example.com", "first_name": "Ana"} for n in range(60)],
+    )
+    browser.sign_in(token=client.token)
+    body = b'{"query":"{ customers(first: 60) { edges { node { id email full_name } } } }"}'
+    small = b'{"query":"{ customers(first: 1) { edges { node { id } } } }"}'
+    expected = client.http.post(
+        "/api/v2", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert len(expected.content) > 2_000
+    assert "content-encoding" not in expected.headers
+
+    def post(content: bytes | Iterator[bytes], accepted: str) -> httpx.Response:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": accepted}
+        url = "/api/v2"
+        answer = browser.http.post(url, content=content, headers={**browser.headers, **headers})
+        assert answer.status_code == 200
+        return answer
+
+    for accepted in ("gzip", "br, gzip, deflate", "GZIP;q=0.5", "br;q=1.0, gzip;q=0.8"):
+        for content in (body, iter([body])):  # with a length, and in chunks
+            answer = post(content, accepted)
+            assert answer.headers["content-encoding"] == "gzip"
+            assert int(answer.headers["content-length"]) < len(expected.content) / 3
+            assert answer.json() == expected.json()
+    for accepted in ("identity", "gzip;q=0", "gzip; q=0.0, br", "xgzip", "br"):
+        answer = post(body, accepted)
+        assert "content-encoding" not in answer.headers
+        assert answer.json() == expected.json()
+    assert "content-encoding" not in post(small, "gzip").headers
+
+
 def test_a_token_takes_precedence_over_a_cookie(server: Server, browser: Browser) -> None:
     browser.sign_in(token=create_token(server))
     other = create_token(server, scopes=("metrics",))

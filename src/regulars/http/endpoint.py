@@ -12,6 +12,7 @@ from regulars.core.clock import now_ms
 from regulars.directory.sources import Sources
 from regulars.graphql import Engine, ExecutionResult, Fault, InvalidDocument, error_entry
 from regulars.http.bulkhead import Bulkhead
+from regulars.http.compression import compress_for_pages
 from regulars.http.cors import CORS
 from regulars.http.credentials import Authenticator
 from regulars.http.errors import RETRY, HTTPError, body_limit, method_not_allowed, unauthenticated
@@ -129,6 +130,7 @@ class GraphQLEndpoint:
         if self._cors is not None:
             cors_headers = self._cors.headers(headers)
             reply = reply._replace(extra_headers=[*reply.extra_headers, *cors_headers])
+        reply = compress_for_pages(reply, headers)
         self._observer.record_response(record, reply.status, time.perf_counter() - began)
         return reply
 

@@ -4,6 +4,7 @@
 import { selectRow, SORT_FIELDS } from "./fields.js";
 
 export const PAGE_SIZES = [25, 50, 100, 250];
+const DEFAULT_PAGE_SIZE = 50;
 export const SORT_KEYS = ["id", ...SORT_FIELDS.map(({ name }) => name)];
 export const VIEWER = "viewer { account { _id name } token { id name } person { id name role } scopes }";
 const query = () => `query($query: String, $segment: String, $first: Int, $after: String, $last: Int, $before: String) {
@@ -102,7 +103,7 @@ export const lastList = { url: "/customers", count: 0, isSearch: false, numbers:
 /** The number of customers on a page. */
 export function pageSize() {
   const size = Number(localStorage.getItem("page-size"));
-  return PAGE_SIZES.includes(size) ? size : PAGE_SIZES[0];
+  return PAGE_SIZES.includes(size) ? size : DEFAULT_PAGE_SIZE;
 }
 
 // The first page of the list and the viewer; null on other pages.
