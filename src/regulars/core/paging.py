@@ -135,8 +135,12 @@ def check_size(name: str, size: int | None, max_size: int, noun: str) -> list[In
 
 def requested_size(arguments: Mapping[str, Any], max_size: int = MAX_INTEGER) -> int:
     """Return how many rows a page of these arguments can have, which need not be valid."""
-    sizes = [size for name in ("first", "last") if (size := arguments.get(name)) is not None]
-    return max(0, min(max(sizes, default=DEFAULT_SIZE), max_size))
+    first, last = arguments.get("first"), arguments.get("last")
+    if last is None:
+        size = DEFAULT_SIZE if first is None else first
+    else:
+        size = last if first is None else max(first, last)
+    return size if 0 <= size <= max_size else max(0, min(size, max_size))
 
 
 def encode(*columns: Sequence[Any]) -> list[str]:

@@ -39,7 +39,7 @@ from regulars.http.messages import (
 from regulars.http.noisy_neighbor import FAIR_SHARE
 from regulars.http.rates import RateLimiter, charge, debit
 from regulars.http.request_observer import NAME_LENGTH, RequestObserver, RequestRecord
-from regulars.store.large_work import is_large
+from regulars.store.large_work import SMALL_JSON_BYTES, is_large
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 _REPLAYED = (b"idempotent-replayed", b"true")
@@ -163,7 +163,7 @@ class Executor:
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} cannot be sent by GET. Use POST."
             raise method_not_allowed("GET", "POST", message)
-        if variables and is_large(variables):
+        if request.size_bytes > SMALL_JSON_BYTES and is_large(variables):
             prepared = await engine.prepare_in_thread(operation, variables)
         else:
             prepared = engine.prepare(operation, variables)

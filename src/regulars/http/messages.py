@@ -37,11 +37,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class GraphQLRequest(NamedTuple):
-    """A GraphQL request, from a body or a query string."""
+    """A GraphQL request, from a body or a query string of `size_bytes`."""
 
     query: str
     variables: dict[str, Any]
     operation_name: str | None
+    size_bytes: int
 
 
 class Reply(NamedTuple):
@@ -100,7 +101,10 @@ def index_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def parse_bearer_token(headers: RequestHeaders) -> str:
     """Returns the token in the Authorization header, or an empty string."""
-    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    if authorization.startswith("Bearer "):  # as nearly all clients write it
+        return authorization[7:].strip()
+    scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
@@ -161,9 +165,10 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
 
 def check_content_type(headers: RequestHeaders) -> None:
     """Raises HTTPError (415) unless the headers declare an uncompressed body of JSON in UTF-8."""
-    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-    if encoding.lower() not in ("", "identity"):
-        raise unsupported_media_type(f"content-encoding: {encoding}")
+    if b"content-encoding" in headers:
+        encoding = headers[b"content-encoding"].decode("latin-1")
+        if encoding.lower() not in ("", "identity"):
+            raise unsupported_media_type(f"content-encoding: {encoding}")
     if headers.get(b"content-type") == JSON:
         return
     content_type = headers.get(b"content-type", b"").decode("latin-1")
@@ -185,7 +190,7 @@ def parse_body(body: bytes) -> GraphQLRequest:
         raise bad_request("The body is an array. Send one operation in each request.")
     if not isinstance(decoded, dict):
         raise bad_request('The body is not a JSON object such as `{"query": "…"}`.')
-    return _request(decoded)
+    return _request(decoded, len(body))
 
 
 def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
@@ -209,10 +214,10 @@ def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLR
             "A GET request must have its query in the URL, such as `/api/v2?query=…`. Its body "
             "is not read. Move `query` to the URL, or use POST."
         )
-    return _request(params)
+    return _request(params, len(query_string))
 
 
-def _request(params: dict[str, Any]) -> GraphQLRequest:
+def _request(params: dict[str, Any], size_bytes: int) -> GraphQLRequest:
     query = params.get("query")
     if not query and _is_persisted(params.get("extensions")):
         raise persisted_query()
@@ -227,7 +232,7 @@ def _request(params: dict[str, Any]) -> GraphQLRequest:
     extensions = params.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
         raise bad_request("`extensions` is not a JSON object.")
-    return GraphQLRequest(query, variables or {}, name or None)
+    return GraphQLRequest(query, variables or {}, name or None, size_bytes)
 
 
 def _is_persisted(extensions: Any) -> bool:

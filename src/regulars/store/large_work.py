@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 LARGE_CHARACTERS = 8_192
 # The characters that any other value counts for.
 _OTHER_VALUE = 4
+# JSON of so many bytes is not large: each value has two bytes at least, with its comma.
+SMALL_JSON_BYTES = LARGE_CHARACTERS * 2 // _OTHER_VALUE
 _CONTAINERS = (dict, list, tuple)
 
 T = TypeVar("T")
