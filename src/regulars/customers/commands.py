@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from regulars.core.external_ids import ExternalId, ExternalIds, parse
 from regulars.core.ids import number_of
 from regulars.customers.address_book import BOOK
 from regulars.customers.contact_points import EMAILS, KINDS
+from regulars.customers.search import index_terms
 from regulars.customers.search.search_document import address_term
 from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
@@ -59,13 +60,13 @@ def shop_ids_of(values: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(external.id for external in ids) if ids else frozenset()
 
 
-def settings_of_new(values: Mapping[str, Any]) -> Iterable[bool]:
+def settings_of_new(values: Mapping[str, Any]) -> Collection[bool]:
     """Returns the key of the account's settings if a new customer with these values needs them."""
     has_email = values.get("email_key") or keys_of_lists(values)
     return () if has_email else (True,)
 
 
-def settings_of_change(values: Mapping[str, Any]) -> Iterable[bool]:
+def settings_of_change(values: Mapping[str, Any]) -> Collection[bool]:
     """Returns the key of the account's settings if a change to these values needs them: it removes
     an identification and sets no email."""
     is_removed = any(name in values and not values[name] for name in IDENTIFIERS[ANYTHING])
@@ -91,7 +92,7 @@ def keys_of_lists(values: Mapping[str, Any]) -> Sequence[str]:
     return change.keys if change else ()
 
 
-def has_lists(values: Mapping[str, Any]) -> Iterable[bool]:
+def has_lists(values: Mapping[str, Any]) -> Collection[bool]:
     """Returns the key of the version of the tables if values have a list of contact points or of
     addresses, which needs a version."""
     return (True,) if not _LISTS.isdisjoint(values) else ()
@@ -155,7 +156,7 @@ class CreateCustomer(SmallCommand):
 
     @property
     def is_large(self) -> bool:
-        return is_large(self.values)
+        return index_terms.has_much_text(self.row)
 
     @property
     def expects_no_rows(self) -> bool:

@@ -126,8 +126,11 @@ class Bulkhead:
         forwarded = {name: headers[name] for name in _HEADERS & headers.keys()}
         forwarded[b"x-request-id"] = record.request_id
         forwarded |= self.trace_headers()
-        query, variables, operation_name = request
-        body = {"query": query, "variables": variables, "operationName": operation_name}
+        body = {
+            "query": request.query,
+            "variables": request.variables,
+            "operationName": request.operation_name,
+        }
         try:
             content = orjson.dumps(body)
         except TypeError:  # orjson reads deeper nesting than it writes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ class LookupKeys(dict[str, frozenset[Any]]):
     """The keys of the rows that a command needs, by the name of the lookup:
     `LookupKeys(customer_ids=[1])`. Lookups without keys are left out."""
 
-    def __init__(self, **lookups: Iterable[Any]) -> None:
-        super().__init__(
-            {name: keys for name, values in lookups.items() if (keys := frozenset(values))}
-        )
+    def __init__(self, **lookups: Collection[Any]) -> None:
+        # A command has most of them empty.
+        for name, values in lookups.items():
+            if values:
+                self[name] = frozenset(values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class _WebhookInput(SmallCommand):
         can_use = can_use_segments(settings) or ("type" in self.values and not settings)
         return (True,) if can_use else ()
 
-    def lookups(self) -> dict[str, Iterable[Any]]:
+    def lookups(self) -> dict[str, Collection[Any]]:
         """Return the lookups of the values."""
         urls = [self.values["url"]] if self.values.get("url") else ()
         return {

@@ -30,6 +30,7 @@ from regulars.customers.search.words import (
     terms,
 )
 from regulars.store import Row
+from regulars.store.large_work import LARGE_CHARACTERS
 
 WORD = "w:"
 
@@ -169,6 +170,11 @@ def work_of(before: Row | None, after: Row | None) -> int:
             ]
             work += _size(before[name]) + _size(after[name]) + sum(raw)
     return work
+
+
+def has_much_text(row: Row) -> bool:
+    """Return whether indexing a new customer takes some milliseconds."""
+    return sum(map(len, _derived_columns(row))) > LARGE_CHARACTERS
 
 
 def _size(text: str) -> int:
