@@ -43,6 +43,13 @@ def test_names_in_a_language_are_found(language: str) -> None:
     ("text", "code"),
     [
         ("UK", "GB"),
+        ("GER", "DE"),
+        ("EL", "GR"),
+        ("GB-ENG", "GB"),
+        ("US-CA", "US"),
+        ("ZZ-CA", None),
+        ("🇩🇪", "DE"),
+        ("🇩🇪 Germany", "DE"),
         ("England", "GB"),
         ("D", "DE"),
         ("香港", "HK"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regulars.transfer.contact_cells import divide_phones
 from tests.support import Client, Server, create_token, example_count
 from tests.test_no_email import SCOPES, identify_by, problems
 from tests.test_no_email_imports import counts, run
@@ -35,6 +36,9 @@ TWENTY = """Name / First Name,Name / Last Name,Emails / Primary Email,Emails / A
 Phones / Primary Phone Number,Phones / Additional Phones
 Ana,Sá,ana@x.test,"[""ana@home.test"",""sa@home.test""]",912345678,\
 "[{""number"":""225550123"",""callingCode"":""+351"",""countryCode"":""PT""}]"
+"""
+CELLS = """first_name,last_name,email,phone
+Ana,Sá,ana@x.test / ana@home.test and sa@home.test,+351 225550123 / 00351 912345678
 """
 ODOO = "name,email,email2,phone,phone_2,mobile\nAna Sá,ana@x.test,ana@home.test,225550123,225550124,912345678\n"
 OWN = """email,name,additional_emails,additional_phones,phone
@@ -93,6 +97,11 @@ FILES: Mapping[str, tuple[str, list[tuple[str, str]], list[tuple[str, str]]]] = 
         TWENTY,
         [("ana@x.test", ""), (HOME, ""), (SECOND, "")],
         [("912345678", ""), ("+351 225550123", "")],
+    ),
+    "cells": (
+        CELLS,
+        [("ana@x.test", ""), (HOME, ""), (SECOND, "")],
+        [("+351 225550123", ""), ("00351 912345678", "")],
     ),
     "odoo": (
         ODOO,
@@ -219,6 +228,34 @@ def test_an_email_identifies_one_contact_of_a_file(shop: Client, count: int) -> 
         ["office@x.test"],
     )
     assert counts(run(shop, content)) == (0, 0, 2 + count, 0)
+
+
+def test_a_further_email_in_a_cell_may_be_of_another_row(shop: Client) -> None:
+    content = "email,first_name\nana@x.test;ben@x.test,Ana\nben@x.test,Ben\nana@x.test (old),Ana\n"
+    details = run(shop, content)
+    assert counts(details) == (2, 1, 0, 0)
+    assert {w["kind"] for w in details["warnings"]} == {
+        "warning_kept email",
+        "warning_second_email email",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "phones"),
+    [
+        ("555-0100;555-0101", ["555-0100", "555-0101"]),
+        ("(555) 010-0000\n(555) 010-0001", ["(555) 010-0000", "(555) 010-0001"]),
+        ("0171 1234567 / 030 123456", ["0171 1234567", "030 123456"]),
+        ("+33 6 11 22 33 44 ou 01 22 33 44 55", ["+33 6 11 22 33 44", "01 22 33 44 55"]),
+        ("05555 / 555555", []),
+        ("030 1234567 / 89", []),
+        ("+1 212 555 0100, ext. 12", []),
+        ("+1 212 555 0100", []),
+        ("447,911,123,456", []),
+    ],
+)
+def test_phones_in_one_cell(cell: str, phones: list[str]) -> None:
+    assert divide_phones(cell) == phones
 
 
 def test_a_repeated_email_is_that_of_somebody_else(shop: Client) -> None:

@@ -37,7 +37,7 @@ SECOND = datetime(2024, 3, 18, 14, 20, 37, tzinfo=UTC)
 LANGUAGES = "en fr es de it pt nl pl tr ar ru zh ja ko".split()
 OTHER_LOCALES = (
     "en_GB en_AU en_CA en_IN fr_CA fr_CH es_MX de_AT de_CH pt_PT nl_BE ar_EG ar_MA ar_SY zh_Hant "
-    "zh_Hant_HK sv da nb fi cs sk hu ro el uk id ca"
+    "zh_Hant_HK sv da nb fi cs sk hu ro el uk id ca et sr sr_Latn sl is"
 ).split()
 FORMATS = ("short", "medium", "long")
 
@@ -89,6 +89,14 @@ def ms(moment: datetime) -> int:
         ("2024-03-18 15:20:37 CET", SECOND),
         ("2024-03-18 14:20:37 GMT", SECOND),
         ("18/03/2024 19:50:37 +0530", SECOND),
+        ("18 marca 2024 r., 14:20", MINUTE),
+        ("18 берез. 2024", DAY),
+        ("18 במרץ 2024", DAY),
+        ("18 มีนาคม 2567", DAY),
+        ("18 tháng 3, 2024", DAY),
+        ("ngày 18 tháng 3 năm 2024", DAY),
+        ("R6.3.18", DAY),
+        ("2024-03-18 14:20:60", MINUTE + timedelta(minutes=1)),
         # RFC 2822, ctime, JavaScript, .NET
         ("Mon, 18 Mar 2024 14:20:37 +0000", SECOND),
         ("Mon, 18 Mar 2024 09:20:37 EST", SECOND),
@@ -205,7 +213,7 @@ def test_a_date_with_one_meaning_is_read(text: Any, expected: datetime) -> None:
     "text",
     """|   |-|--|—|N/A|n/a|#N/A|Never|null|NULL|None|nunca|jamais|nie|никогда|从未|なし|없음|لا يوجد|
     0000-00-00|0000-00-00 00:00:00|0000-00-00T00:00:00Z|0/0/00|00/00/0000|00.00.0000|0|0.0|
-    0001-01-01T00:00:00Z|1/1/0001 12:00:00 AM|1/0/1900|1899-12-30|12/30/1899|dd/mm/yyyy""".split(
+    0001-01-01T00:00:00Z|1/1/0001 12:00:00 AM|1/0/1900|1899-12-30|01/01/1900|1900-01-01 00:00:00.000|12/30/1899|dd/mm/yyyy""".split(
         "|"
     ),
 )

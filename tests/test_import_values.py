@@ -14,6 +14,7 @@ from regulars.transfer.artefacts import (
     DIGITS_LOST,
     SPREADSHEET_ERROR,
     is_empty_marker,
+    is_empty_name,
     split_street,
     strip_invisible,
     unwrap,
@@ -41,6 +42,7 @@ TEXTS = st.text() | st.text(
         "SUBSCRIBED|Subscribed|subscribed|EMAIL_SUBSCRIBED|resubscribed",
         "explicit|Express|Opt-In|opted in|Opted-In|Double opt-in|Confirmed|Accepts marketing",
         "Active|Freely given consent from contact|Implicit",
+        "I agree to receive marketing emails|Yes I want this|Email|email, sms|{email}|SMS/Email|Email: yes",
         "yes|Y|TRUE|true|1|1.0|-1|on|x|X|✓|✔️|☑|✅|checked",
         "oui|Oui|sí|SI|ja|Ja|sì|sim|tak|evet|EVET|نعم|да|ДА|是|はい|예|네|ano|igen|ναι|כן",
         "VRAI|WAHR|VERDADERO|VERO|VERDADEIRO|WAAR|PRAWDA|DOĞRU|ИСТИНА|真",
@@ -60,7 +62,7 @@ def test_words_for_consent(words: str) -> None:
         "not_subscribed|NOT_SUBSCRIBED|unsubscribed|pending|redacted|invalid|nonSubscribed|non-subscribed",
         "NEVER_SUBSCRIBED|Never subscribed|Suppressed|cleaned|transactional|archived|bounced|unknown",
         "Unconfirmed|cancelled|complained|Junk|Opted out|opt-out|OptOut|Blacklisted|Hard bounced|Inactive",
-        "Not set|none|N/A|null|Do Not Contact",
+        "Not set|none|N/A|null|Do Not Contact|Do not email me please|No I do not want this",
         "no|N|FALSE|false|0|0.0|off|✗|❌|×|☐",
         "non|nein|NEIN|não|nee|nie|hayır|HAYIR|Hayır|لا|нет|否|不|いいえ|아니요|아니오|nej|όχι|לא",
         "FAUX|FALSCH|FALSO|ONWAAR|FAŁSZ|YANLIŞ|ЛОЖЬ|假",
@@ -75,7 +77,7 @@ def test_words_for_no_consent(words: str) -> None:
 
 
 def test_unknown_and_ambiguous_words_are_neither() -> None:
-    for word in ("maybe", "2", "10", "O", "☒", "blue", "yes and no", "", "-", "y" * 65):
+    for word in ("maybe", "2", "10", "O", "☒", "blue", "yes and no", "", "-", "y" * 201, "SMS", "Email: no"):
         assert read_consent(word) is None, word
         assert read_flag(word) is None, word
 
@@ -85,6 +87,8 @@ def test_a_column_of_opt_outs_inverts_flags_but_not_states() -> None:
     assert read_consent("0", is_opt_out=True) is True
     assert read_consent("unsubscribed", is_opt_out=True) is False
     assert read_consent("opted in", is_opt_out=True) is True
+    assert read_consent("email", is_opt_out=True) is False
+    assert read_consent("I agree not to receive emails") is None
 
 
 def test_only_states_of_consent_are_consent_words() -> None:
@@ -100,7 +104,7 @@ def test_no_word_means_both_yes_and_no() -> None:
     text = files("regulars.transfer").joinpath("consent_words.toml").read_text("utf-8")
     meanings: dict[str, set[str]] = {}
     sections = tomllib.loads(text)
-    del sections["subscription"]
+    del sections["subscription"], sections["sentences"]
     for section, answers in sections.items():
         for answer, words in answers.items():
             for word in words:
@@ -349,6 +353,20 @@ def test_exported_texts_are_unwrapped_exactly(text: str) -> None:
         ("a@b@c", "a@b@c", "", ""),
         ("Ana", "Ana", "", ""),
         ("", "", "", ""),
+        ("(a@example.com)", "a@example.com", "", ""),
+        ("[a@example.com]", "a@example.com", "", ""),
+        ('["a@example.com"]', "a@example.com", "", ""),
+        ("a@example.com?subject=Hi", "a@example.com", "", ""),
+        ("a@example.com/", "a@example.com", "", ""),
+        ("a@example.com - a@example.com", "a@example.com", "", ""),
+        ("a@example.com or b@example.com", "a@example.com", "", "b@example.com"),
+        ('<a href="mailto:a@example.com">Ana</a>', "a@example.com", "", ""),
+        ('=HYPERLINK("mailto:a@example.com","Ana")', "a@example.com", "", ""),
+        ("a&#64;example.com", "a@example.com", "", ""),
+        ("a%40example.com", "a@example.com", "", ""),
+        ("a@ example.com", "a@example.com", "", ""),
+        ("a@example。com", "a@example.com", "", ""),
+        ("ask a@example.com", "ask a@example.com", "", ""),
     ],
 )
 def test_emails_are_unwrapped(cell: str, address: str, name: str, rest: str) -> None:
@@ -450,6 +468,8 @@ def test_markers_of_databases_are_empty() -> None:
     markers = ["-", "—", "N/A", "#N/A", "NULL", " null ", "None", "nan", "\\N", "undefined"]
     assert [text for text in markers if not is_empty_marker(text)] == []
     assert [text for text in ("", "0", "NA", "no", "Ana", "-1") if is_empty_marker(text)] == []
+    assert [text for text in markers if not is_empty_name(text)] == ["None"]
+    assert not is_empty_name("Null")
 
 
 FUNCTIONS: list[Callable[[str], object]] = [

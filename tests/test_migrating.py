@@ -241,8 +241,8 @@ def test_a_hubspot_export(shop: Shop) -> None:
     # "Unsubscribed from all email" is empty, Yes and No.
     assert [c["accepts_marketing"] for c in (ana, ben, dewi)] == [False, False, True]
     assert [(p["phone"], p["label"]) for p in ben["phones"]] == [("(512) 555-0143", "mobile")]
-    assert dewi["custom"]["import: Email"] == "dewi@example.com;dewi.putri@example.com"
-    assert warned_lines(report) == {"second_email Email": [5], "unreadable Country/Region": [5]}
+    assert [e["email"] for e in dewi["emails"]] == ["dewi@example.com", "dewi.putri@example.com"]
+    assert warned_lines(report) == {"unreadable Country/Region": [5]}
     assert rejected_lines(report) == [4]
 
 

@@ -19,7 +19,10 @@ OUTPUT = Path("src/regulars/transfer/date_names.tsv")
 LANGUAGES = (
     ("en",),
     tuple("fr es de it pt nl pl tr ar ru zh ja ko".split()),
-    tuple("ar_SY ar_DZ ar_MA sv da nb fi cs sk hu ro el uk id ca de_AT".split()),
+    tuple(
+        "ar_SY ar_DZ ar_MA sv da nb fi cs sk hu ro el uk id ca de_AT he th bg et lv lt sr"
+        " sr_Latn sl is".split()
+    ),
 )
 
 
@@ -42,7 +45,10 @@ def words_of(language: str) -> Iterator[tuple[str, str]]:
         for width in ("wide", "abbreviated"):
             for month, name in months[width].items():
                 # Catalan has `de març` and `d’abril`.
-                yield _key(name).removeprefix("de ").removeprefix("d'"), f"month {month}"
+                key = _key(name).removeprefix("de ").removeprefix("d'")
+                yield key, f"month {month}"
+                if language == "he":  # 18 במרץ 2024
+                    yield f"ב{key}", f"month {month}"
         for width in ("wide", "abbreviated", "short"):
             for weekday, name in weekdays.get(width, {}).items():
                 yield _key(name), f"weekday {weekday}"

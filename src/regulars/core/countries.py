@@ -29,6 +29,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "AU": "호주|AUS",
     "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz|Bosnien|Bosnie",
     "BE": "B",
+    "BG": "BUL",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
     "BY": "Byelorussia|Belorussia|Белоруссия"
@@ -38,7 +39,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Congo Dem Rep|Dem Rep Congo"
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
-    "CH": "Schweizerische Eidgenossenschaft|Confoederatio Helvetica|Confédération suisse",
+    "CH": "SUI|Schweizerische Eidgenossenschaft|Confoederatio Helvetica|Confédération suisse",
     "CI": "Elfenbeinküste|Elfenbeinkueste|Ivory Coast|Republic of Ivory Coast"
     "|Costa de Marfil|Costa do Marfim|Costa d'Avorio|Ivoorkust|Wybrzeże Kości Słoniowej",
     "CN": "中华人民共和国|中華人民共和國|中國大陸|中国大陆"
@@ -48,13 +49,14 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Czech Rep"
     "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика"
     "|Tschechei|Rep Checa|Tchéquie",
-    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland|D",
+    "DE": "BRD|GER|Federal Republic of Germany|Bundesrepublik Deutschland|D",
+    "DK": "DEN",
     "DO": "Dominican Rep|Rep Dominicana|República Dominicana|Rep Dom",
     "EG": "جمهورية مصر العربية",
     "ES": "España peninsular|Canarias|Islas Canarias|Baleares|Islas Baleares",
     "FK": "Falklands|Malvinas|Islas Malvinas",
     "FM": "Federated States of Micronesia",
-    "FR": "F|France métropolitaine|République française",
+    "FR": "F|Metropolitan France|France métropolitaine|République française",
     "GB": "UK|U K|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|United Kingdom of"
     " Great Britain and Northern Ireland|Großbritannien|Grande-Bretagne|Gran Bretaña|Gran Bretagna"
     "|Grã-Bretanha|Groot-Brittannië|Wielka Brytania|Büyük Britanya|İngiltere|Angleterre|Inglaterra"
@@ -66,15 +68,17 @@ _OTHER_NAMES: Mapping[str, str] = {
     "GM": "The Gambia",
     "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
     "GQ": "Equatorial Guinea",
+    "GR": "EL|GRE",
     "GW": "Guinea Bissau",
     "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港"
     "|香港|홍콩|ホンコン",
+    "HR": "CRO",
     "IE": "Republic of Ireland|Eire|Éire|Irish Republic|Rep of Ireland",
     "IN": "Bharat",
     "IR": "Islamic Republic of Iran|Persia",
     "IT": "I|Repubblica Italiana",
     "JO": "المملكة الأردنية الهاشمية",
-    "JP": "日本国|日本國",
+    "JP": "Nippon|Nihon|日本国|日本國",
     "KG": "Kirghizia|Kirgizia",
     "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
     "KR": "Южная Корея|Корея Южная"
@@ -96,7 +100,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|澳門|澳门|마카오",
     "MX": "Mejico|Estados Unidos Mexicanos",
     "MY": "大马",
-    "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
+    "NL": "NED|Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
     "|Niderlandy|Pays Bas",
     "NZ": "Aotearoa|N Z|纽西兰|紐西蘭",
     "OM": "سلطنة عمان",
@@ -104,7 +108,8 @@ _OTHER_NAMES: Mapping[str, str] = {
     "PS": "Palestine|State of Palestine|Palestinian Territory|Palestinian Territory Occupied"
     "|Occupied Palestinian Territory|Palestinian Territories|Palestina|فلسطين|Палестина|Palästina",
     "PH": "The Philippines",
-    "PT": "Portugal Continental|Açores|Madeira",
+    "PT": "POR|Portugal Continental|Açores|Madeira",
+    "RE": "Reunion Island|Île de la Réunion",
     "RU": "Russian Federation|Россия|РФ|Российская Федерация",
     "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية|Saudi|Saoedi Arabië",
     "SH": "Saint Helena",
@@ -137,6 +142,10 @@ _OTHER_NAMES: Mapping[str, str] = {
 }
 
 _WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
+# ISO 3166-2, as in US-CA.
+_REGION = re.compile(r"([A-Z]{2})-[A-Z0-9]{1,3}")
+# The letters of which flags are composed.
+_FLAG_LETTERS = {0x1F1E6 + n: chr(ord("A") + n) for n in range(26)}
 _TWO_NAMES = re.compile(r"([^()/]+?) *(?:\(([^()]+)\)|/ *([^()/]+))")
 # `中国 China`, and `ES-España`, in which both must name the same country.
 _TWO_SCRIPTS = re.compile(r"([^\x00-\x7f]+) *([A-Za-z .]+)|([A-Za-z .]+?) *([^\x00-\x7f]+)")
@@ -190,15 +199,19 @@ def find_country(text: str) -> str | None:
 
     Knows codes (`DE`, `DEU`, `276`; three digits), the names of CLDR in `countries.txt`, names of
     ISO 3166-1, old and common names, a name with its code (`United States (US)`, `US - United
-    States`) and a leading article. Case, accents and punctuation do not matter. `XK` is Kosovo. A
+    States`), a region (`US-CA`), flags and a leading article. Case, accents and punctuation do not matter. `XK` is Kosovo. A
     name of several countries is None, unless one of them is nearly always meant (`Congo` is CG,
     `Korea` is KR, `Guinea` is GN). A name with the code of another country is None.
     """
     if len(text) > _MAX_CHARACTERS:
         return None
+    if not text.isascii():
+        text = text.translate(_FLAG_LETTERS)
     code = _codes().get(text.strip().upper())
     if code:
         return code
+    if match := _REGION.fullmatch(text.strip()):
+        return _codes().get(match[1])
     code = _by_name(text)
     if code:
         return code

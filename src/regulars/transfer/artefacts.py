@@ -134,13 +134,20 @@ def split_street(text: str) -> tuple[str, str]:
 # Of other systems and databases for a value that is not there. NA is not one of them: it is the
 # code of Namibia.
 _EMPTY_MARKERS = frozenset(
-    "- -- --- – — . ? n/a #n/a null (null) <null> \\n none (none) nan <na> nil undefined "
-    "(blank) (empty) [empty] [null]".split()
-)
-_MAX_MARKER_CHARACTERS = 9
+    "- -- --- – — . ? n/a #n/a n.a. n/d н/д null (null) <null> \\n none (none) nan <na> nil undefined "
+    "(blank) (empty) [empty] [null] 未填 未填写 未填寫 未入力 없음".split()
+) | {"[object object]", "k. a.", "k.a.", "keine angabe", "not provided", "not specified", "sin datos"}
+# Of these, words that are the names of people and places when they are capitalized.
+_NAMES_TOO = frozenset(("Null", "None", "Nan", "Nil"))
+_MAX_MARKER_CHARACTERS = 15
 
 
 def is_empty_marker(text: str) -> bool:
-    """Return whether a text stands for no value: `-`, `N/A`, `null`. Not for names, notes and tags,
-    where it may be a value."""
+    """Return whether a text stands for no value: `-`, `N/A`, `null`."""
     return len(text) <= _MAX_MARKER_CHARACTERS and text.strip().lower() in _EMPTY_MARKERS
+
+
+def is_empty_name(text: str) -> bool:
+    """Return whether a text of a name, a place or a note stands for no value: `-`, `NULL`. `Null`
+    is a last name, and `None` a town."""
+    return is_empty_marker(text) and text.strip() not in _NAMES_TOO

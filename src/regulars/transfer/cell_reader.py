@@ -15,6 +15,7 @@ from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.row_target import CONSENT_TIMES, Target
 from regulars.transfer.sanitizing import GARBLED, sanitized, without_nul
+from regulars.transfer.tag_cells import split_tags
 from regulars.transfer.values import AMBIGUOUS_DATE, Changed, InvalidValue, consent_of
 
 # What a time is when nothing happened.
@@ -56,7 +57,9 @@ class CellReader:
                 value = strip_invisible(value)
                 if (not value.isascii() or "&" in value) and looks_garbled(value):
                     row.warnings.append(RowWarning(GARBLED, target.heading))
-                if target.name == "line1" and ("\n" in value or "\r" in value):
+                if target.field == "tags" and not value.isprintable():
+                    value = split_tags(value)  # lines of a cell are tags
+                elif target.name == "line1":
                     if "\0" in value:  # not in `custom` either, which keeps further lines
                         value = without_nul(value)
                         row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))

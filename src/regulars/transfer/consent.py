@@ -13,21 +13,27 @@ from typing import NamedTuple
 
 from regulars.core.text import folded
 
-# The longest word has 33 characters.
-_MAX_WORD_CHARACTERS = 64
+# Sentences begin with an answer: `I agree to receive marketing emails from Acme`.
+_MAX_WORD_CHARACTERS = 200
 # What ends an answer before an explanation.
 _BEGINNING = re.compile(r"\s*[,;،、，(/（:]\s*|\s+[-–—]\s+")
+_LIST = re.compile(r"[,;|/+&]|\s(?:and|und|et|y|e|en|i)\s")
+# Words of the longest phrase.
+_MAX_PHRASE = 5
 # Letters that have no decomposition in Unicode.
 _STROKES = str.maketrans({"ł": "l", "ı": "i", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"})
 
 
 class _Words(NamedTuple):
-    """The words by their key: whether the word means yes. `stems` are parts of words that are of a
+    """The words by their key: whether the word means yes. `channels` are ways to send marketing
+    that include emails, and `negations` words for "not". `stems` are parts of words that are of a
     subscription, and of nothing else."""
 
     flags: dict[str, bool]
     consent: dict[str, bool]
     unset: dict[str, bool]
+    channels: frozenset[str]
+    negations: frozenset[str]
     stems: tuple[str, ...]
 
 
@@ -67,7 +73,26 @@ def _read(text: str, is_opt_out: bool) -> bool | None:
         return flag is not is_opt_out
     words, key = _words(), _key(text)
     answer = words.consent.get(key, words.unset.get(key))
-    return _read_beginning(text, is_opt_out) if answer is None else answer
+    if answer is None:
+        answer = _read_beginning(text, is_opt_out)
+    if answer is None:
+        answer = _read_sentence(text)
+    if answer is None and words.channels & {_key(part) for part in _LIST.split(text)}:
+        return not is_opt_out  # `Email, SMS` of a group of boxes
+    return answer
+
+
+def _read_sentence(text: str) -> bool | None:
+    """Return what the first words of a sentence say: `I agree to receive emails`."""
+    known, parts = _words(), text.split()
+    for count in range(min(len(parts) - 1, _MAX_PHRASE), 0, -1):
+        phrase = _key(" ".join(parts[:count]))
+        answer = known.consent.get(phrase) if count > 1 else known.flags.get(phrase)
+        if answer is None or (count == 1 and len(phrase) < 2):
+            continue
+        is_negated = any(_key(part) in known.negations for part in parts[count:])
+        return None if answer and is_negated else answer
+    return None
 
 
 def _read_beginning(text: str, is_opt_out: bool) -> bool | None:
@@ -98,7 +123,11 @@ def _key(text: str) -> str:
 def _words() -> _Words:
     data = tomllib.loads(files(__package__).joinpath("consent_words.toml").read_text("utf-8"))
     flags, consent, unset = (_by_key(data[section]) for section in ("flags", "consent", "unset"))
-    return _Words(flags, consent, unset, tuple(map(_key, data["subscription"]["stems"])))
+    channels, negations = (
+        frozenset(map(_key, data["sentences"][name])) for name in ("channels", "negations")
+    )
+    stems = tuple(map(_key, data["subscription"]["stems"]))
+    return _Words(flags, consent, unset, channels, negations, stems)
 
 
 def _by_key(section: dict[str, list[str]]) -> dict[str, bool]:

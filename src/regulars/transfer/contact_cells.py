@@ -9,7 +9,7 @@ import orjson
 
 from regulars.customers.contact_points import EMAILS, Kind
 from regulars.transfer.artefacts import is_empty_marker, unwrap, unwrap_number
-from regulars.transfer.email_cells import unwrap_email
+from regulars.transfer.email_cells import addresses_in, unwrap_email
 from regulars.transfer.heading_dictionary import comparable, dictionary
 
 # Between values with one label in the files of Google Contacts.
@@ -17,6 +17,15 @@ SEVERAL = " ::: "
 # Values of a cell that are read. The rest is kept as one value.
 MAX_VALUES = 50
 _SEPARATORS = re.compile(r" ::: |[;,|\n\r]")
+# Between whole phones, which have a prefix and at least so many digits each: `0171 1234567 / 030 123456`.
+_BETWEEN_PHONES = re.compile(
+    r"\s*[;,|\n\r]\s*|\s+/\s+|\s*/\s*(?=\+|00)"
+    r"|\s+(?:or|ou|oder|o|od|of|lub|или|veya|and|und|et|y|e|en|og|och|i|и|ve|&)\s+"
+)
+_WHOLE_PHONE = re.compile(r"[^\W\d_]{0,12}[.:]?\s?[+(]?[(\d][\d\s()./–-]{4,24}\d")
+_MIN_WHOLE_DIGITS = 6
+# Phones without a prefix, as in a city: only some separators are certain.
+_CERTAIN = re.compile(r"[;|\n\r]|,\s")
 # Characters of a cell that are read.
 MAX_CHARACTERS = 8_000
 _LABELLED = re.compile(r"([^<>]*?)\s*<([^<>]+)>")
@@ -61,6 +70,27 @@ def divide_cell(kind: Kind, value: Any, is_labelled: bool) -> list[Point]:
     for item in items[:MAX_VALUES]:
         points += _of_item(kind, item, is_labelled)
     return points
+
+
+def further_emails(cell: str) -> list[str]:
+    """Return the emails of a default's cell after the first one, if the cell has nothing else."""
+    rest = unwrap_email(cell).rest
+    return (addresses_in(rest) or []) if rest else []
+
+
+def divide_phones(cell: str) -> list[str]:
+    """Return the phones in a cell of a default, or nothing if the cell is not of several."""
+    if len(cell) > MAX_CHARACTERS:
+        return []
+    parts = list(filter(None, _BETWEEN_PHONES.split(unwrap(cell).strip(), MAX_VALUES)))
+    is_certain = _CERTAIN.search(cell) is not None
+    are_whole = len(parts) > 1 and all(
+        _WHOLE_PHONE.fullmatch(part)
+        and sum(map(str.isdigit, part)) >= _MIN_WHOLE_DIGITS
+        and (is_certain or part.lstrip("(")[:1] in "+0")
+        for part in parts
+    )
+    return list(dict.fromkeys(parts)) if are_whole else []
 
 
 def _from_json(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,13 +14,24 @@ from regulars.customers.contact_changes import ContactRow, Given
 from regulars.customers.contact_input import clean_value
 from regulars.customers.contact_points import EMAILS, KINDS, PHONES, Kind
 from regulars.transfer.columns import ADDRESS_FIELDS, IMPORTED, Column
-from regulars.transfer.contact_cells import SEVERAL, Point, clean_label, divide_cell
+from regulars.transfer.contact_cells import (
+    SEVERAL,
+    Point,
+    clean_label,
+    divide_cell,
+    divide_phones,
+    further_emails,
+)
 from regulars.transfer.contact_columns import KIND_OF, LABELLED, label_of, match_further
+from regulars.transfer.email_cells import unwrap_email
 from regulars.transfer.file_emails import FileEmails
 from regulars.transfer.flatten import flatten
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.sanitizing import KEPT, UNREADABLE
 
+# Characters of the shortest cell with two phones, and what can be between them.
+_MIN_SEVERAL = 13
+_MAY_BE_SEVERAL = re.compile(r"[;,|\n\r/&]| [^\W\d_]{1,5} ")
 # Names of JSON that are remembered.
 _MAX_NAMES = 10_000
 # The end of the name of a label, as `vcard` writes it.
@@ -70,15 +82,27 @@ class ContactReader:
         """Return the cells of a row with the first of several emails or phones in each default. The
         others become further ones."""
         for kind, column in self._defaults:
-            if SEVERAL not in (cell := cells[column.position]):
+            cell = cells[column.position]
+            if len(cell) < _MIN_SEVERAL or not (points := self._divide_default(kind, cell)):
                 continue
-            points = divide_cell(kind, cell, is_labelled=False)
             if len(points) > 1:
                 cells = [*cells]
                 cells[column.position] = points[0].value
                 label = self._label(kind, column, partial(_cell, cells))
                 row.points += [(kind, column, point, label) for point in points[1:]]
         return cells
+
+    def _divide_default(self, kind: Kind, cell: str) -> list[Point]:
+        """Return the values of a default's cell if it has several."""
+        if SEVERAL in cell:
+            return divide_cell(kind, cell, is_labelled=False)
+        if kind is EMAILS:
+            # Without the emails of all rows, one of another row cannot be told from a further one.
+            if cell.count("@") < 2 or not self.file_emails:
+                return []
+            further = further_emails(cell)
+            return [Point(unwrap_email(cell).address), *map(Point, further)] if further else []
+        return list(map(Point, divide_phones(cell))) if _MAY_BE_SEVERAL.search(cell) else []
 
     def is_further(self, name: str) -> bool:
         """Return whether a name of JSON is that of further emails or phones, or of their label."""

@@ -41,7 +41,7 @@ _WRONG_WEEKDAY = "The day of the week does not belong to this date. Correct one 
 # The years of Thailand from 1940 to 2060, which no other calendar of files has.
 _BUDDHIST_EPOCH = 543
 _BUDDHIST_YEARS = range(1940 + _BUDDHIST_EPOCH, 2061 + _BUDDHIST_EPOCH)
-_NO_YEAR = "This date has no year. Write it as 2024-03-18."
+_NO_YEAR, _NO_DAY = (f"This date has no {part}. Write it as 2024-03-18." for part in ("year", "day"))
 
 
 class Day(NamedTuple):
@@ -142,6 +142,11 @@ _MARKED = re.compile(
     r"(令和|平成|昭和|大正|明治|民國|民国)? ?(\d{1,4}|元) ?[年년] ?(\d{1,2}) ?[月월]"
     r" ?(\d{1,2}) ?[日일號号]?"
 )
+# R6.3.18 is 令和6年3月18日.
+_ERA_INITIAL = re.compile(r"(?<![^\W_])([rhst])(\d{1,2})([./-])(\d{1,2})\3(\d{1,2})(?!\d)", re.ASCII)
+_INITIALS = {"r": "令和", "h": "平成", "s": "昭和", "t": "大正"}
+# Vietnamese: 18 tháng 3, 2024.
+_NUMBERED_MONTH = re.compile(r"(?:ngay )?(\d{1,2}) thang (\d{1,2})(?:,| nam)? (\d{4})", re.ASCII)
 # The year before the first of an era.
 _ERAS = {
     "令和": 2018,
@@ -152,7 +157,9 @@ _ERAS = {
     "民國": 1911,
     "民国": 1911,
 }
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+# Thai vowels are marks, and no letters of a word for the module `re`.
+_LETTERS = r"(?:[^\W\d_]|[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+"
+_WORD = re.compile(rf"{_LETTERS}(?:-{_LETTERS})*")
 _TOKEN = re.compile(rf"\d+|{_WORD.pattern}")
 _DECIMAL = re.compile(r"\d[.]\d")
 # What stands between the words and numbers of a date.
@@ -213,6 +220,9 @@ def _find(before: str, after: str) -> _Found:
     if after == " tu":  # temps universel
         after = " utc"
     text = f"{_DAY_END.sub('', before)} {after}"
+    text = _ERA_INITIAL.sub(lambda m: f"{_INITIALS[m[1]]}{m[2]}年{m[4]}月{m[5]}日", text)
+    if "thang" in text:
+        text = _NUMBERED_MONTH.sub(r"\3-\2-\1", text)
     numbers: NumericDate | None = None
     days: dict[Order, int] = {}
     match = NUMERIC.search(text)
@@ -319,7 +329,8 @@ class _Words:
             # `18-Mar-24` and `Mar 18, 24`: no locale of CLDR has such a year first.
             day, year = numbers
         else:
-            raise UnreadableDate(_NO_YEAR if len(numbers) == 1 else UNREADABLE)
+            missing = _NO_DAY if years else _NO_YEAR
+            raise UnreadableDate(missing if len(numbers) == 1 else UNREADABLE)
         known = _year_day(year, str(month), day) if len(day) < 3 else None
         if known is None:
             raise UnreadableDate(NO_SUCH_DAY)

@@ -31,6 +31,9 @@ _OTHER_MONTHS = {
     "фев": 2,
     "сен": 9,
     "ноя": 11,
+    "берез": 3,
+    "верес": 9,
+    "листоп": 11,
 }
 _OTHER_WEEKDAYS = {"tues": 1, "weds": 2, "thur": 3, "thurs": 3}
 # Taiwan's clock has more than two parts of the day.
@@ -82,7 +85,7 @@ ZONES = {
 # `am` and `em` are German and Portuguese for "on". The period `am` follows a time directly.
 _FILLERS = frozenset(
     "de del d of the le el il al a at um uhr om uur as la las les alle ore o os kl klo saat da do "
-    "den der dem am em i in on en и в г г. года год год. р року р. st nd rd th er e eme re ro "
+    "den der dem am em i in on en и в г г. года год год. р року р. r r. roku st nd rd th er e eme re ro "
     "º ª го à ve na dne v ob 公元 西元 西暦 の ad ce".split()
 )
 

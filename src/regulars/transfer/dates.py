@@ -45,8 +45,8 @@ _MAX_OFFSET_SECONDS = 14 * 3_600
 # From the year 1000 to 9999.
 _MIN_TIMESTAMP = -30_610_224_000_000
 _MAX_TIMESTAMP = 253_402_300_799_999
-# 0001-01-01, 1899-12-30 and 1899-12-31, in days since 1970.
-_UNSET_DAYS = {-719_162, -25_569, -25_568}
+# 0001-01-01, 1899-12-30, 1899-12-31 and 1900-01-01, in days since 1970.
+_UNSET_DAYS = {-719_162, -25_569, -25_568, -25_567}
 _UNSET_SECONDS = -719_162 * 86_400
 _FIRST_STORED = 2**31
 
@@ -132,7 +132,7 @@ def _of_moment(moment: datetime) -> int | None:
 
 def _of_unusual(milliseconds: int) -> int | None:
     """Return a timestamp; None if it is one that systems write where no date is set: 0, the first
-    day of .NET and Go, and the first days of Excel. Raises UnreadableDate outside the years."""
+    day of .NET and Go, and the first days of Excel and SQL Server. Raises UnreadableDate outside the years."""
     if milliseconds == 0 or milliseconds // _DAY_MS in _UNSET_DAYS:
         return None
     if not _MIN_TIMESTAMP <= milliseconds <= _MAX_TIMESTAMP:
@@ -337,8 +337,8 @@ def _combine(
         if hour > 12:
             raise UnreadableDate(_NO_SUCH_TIME)
         hour %= 12
-    # ISO 8601 has 24:00 for the end of a day.
-    if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second)):
+    # ISO 8601 has 24:00 for the end of a day, and second 60 for a leap second.
+    if minute > 59 or second > 60 or hour > 24 or (hour == 24 and (minute or second)):
         raise UnreadableDate(_NO_SUCH_TIME)
     milliseconds = int(fraction[:3].ljust(3, "0")) if fraction else 0
     minutes = hour * 60 + minute - day.offset_minutes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -33,7 +34,7 @@ class EmailCell(NamedTuple):
 _MAX_EMAIL_CHARACTERS = 4_000
 # The usual form, which needs no parsing.
 PLAIN_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]*[A-Za-z0-9]")
-_ADDRESS = r"[^\s<>()\[\],;:\"@|]+@[^\s<>()\[\],;:\"@|/\\]+"
+_ADDRESS = r"[^\s<>()\[\],;:\"@|]+@[^\s<>()\[\]{},;:\"@|/\\?=&]+"
 _BARE = re.compile(rf"({_ADDRESS})")
 _SCHEME = re.compile(r"(?:mailto|smtp|e-?mail)\s*+:\s*+", re.IGNORECASE)
 _ANGLE = re.compile(
@@ -42,7 +43,20 @@ _ANGLE = re.compile(
 _COMMENT = re.compile(rf"({_ADDRESS})\s*+(\(.*\))")
 _LABEL = re.compile(rf"([^\s@:][^@:<>]{{0,40}}):\s*+({_ADDRESS})")
 _MARKDOWN = re.compile(rf"\[([^\]@]*|{_ADDRESS})\]\(\s*+mailto:({_ADDRESS})\s*+\)", re.IGNORECASE)
-_SPACED_AT = re.compile(r"(\S++)\s*+@\s*+(\S++)")
+_SPACED_AT = re.compile(r"([^\s@]++)\s*+@\s*+([^\s@]++)")
+# Full stops of Chinese and Japanese, which stand for the dot of a domain (UTS #46).
+_FULL_STOPS = {0x3002: ".", 0xFF61: "."}
+# An address among marks, in a link of HTML or Markdown, or of a spreadsheet.
+_PART = r"[^\s<>()\[\]{},;:\"'`@|/\\?=&]"
+_AMONG_MARKS = re.compile(rf"{_PART}+@{_PART}+\.{_PART}+")
+_LINK = re.compile(r"<a\s|hyperlink\s*\(|mailto:", re.IGNORECASE)
+_PARAMETERS = re.compile(r"\?(?:subject|body|b?cc)=.*", re.IGNORECASE | re.DOTALL)
+_WORD = re.compile(r"\w+")
+# Words for "and" and "or" between addresses.
+_BETWEEN = frozenset(
+    "and or und oder et ou y o e i en of lub oraz och eller og ja tai a nebo és vagy și sau ve veya "
+    "и или και ή".split()
+)
 _GROUP = re.compile(r"""(?:"[^"]*"|<[^<>]*>|\([^()]*\)|[^,;|\n\r])++|.""", re.DOTALL)
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", re.IGNORECASE)
 
@@ -51,9 +65,10 @@ def unwrap_email(cell: str) -> EmailCell:
     """Return the email address of a cell, and its name and the rest.
 
     Read are `mailto:a@b`, `<a@b>`, `Name <a@b>` (also as encoded words, RFC 2047), `'a@b`,
-    `a@b (work)`, a separator after the address, full-width characters, and several addresses, of
-    which the first counts. Invisible characters are removed anywhere. An address among other words
-    (`ana maria@example.com`) is doubtful: the cell is returned as it is, and is no valid address.
+    `a@b (work)`, `[a@b]`, a link, marks after the address, full-width characters, and several
+    addresses, of which the first counts. Invisible characters are removed anywhere. An address
+    among other words (`ana maria@example.com`) is doubtful: the cell is returned as it is, and is
+    no valid address.
     """
     if PLAIN_EMAIL.fullmatch(cell):
         return EmailCell(cell)
@@ -63,10 +78,30 @@ def unwrap_email(cell: str) -> EmailCell:
     is_escaped = cell.startswith("''") and not cell.endswith("'")
     text = unwrap(cell)
     if not text.isascii():
-        text = text.translate(_WITHOUT_MARKS).translate(FULL_WIDTH).strip(ENDS)
+        text = text.translate(_WITHOUT_MARKS).translate(FULL_WIDTH).translate(_FULL_STOPS)
+        text = text.strip(ENDS)
     if is_escaped or (text.startswith('"') and _QUOTED_LOCAL.fullmatch(text)):
         return EmailCell(text)
-    return _email_of_text(text) or EmailCell(text)
+    return _email_of_text(text) or _email_among_marks(text) or EmailCell(text)
+
+
+def addresses_in(text: str) -> list[str] | None:
+    """Return the different addresses in a text, None if it has anything else but marks and words
+    for `and`."""
+    addresses = list({a.lower(): _trimmed(a) for a in reversed(_AMONG_MARKS.findall(text))}.values())
+    words = _WORD.findall(_AMONG_MARKS.sub(" ", text))
+    is_other = any(word.lower() not in _BETWEEN for word in words)
+    return None if is_other or not addresses else addresses[::-1]
+
+
+def _email_among_marks(text: str) -> EmailCell | None:
+    if "@" not in text:
+        text = unquote(unescape(text))  # a&#64;example.com, a%40example.com
+    is_link = _LINK.search(text) is not None
+    text = " ".join(_AMONG_MARKS.findall(text)) if is_link else _PARAMETERS.sub("", text)
+    if not (addresses := addresses_in(text)):
+        return None
+    return EmailCell(addresses[0], "", ", ".join(addresses[1:]))
 
 
 _QUOTED_LOCAL = re.compile(r'"[^"]+"@\S+')

@@ -34,6 +34,7 @@ def is_usual(cell: str) -> bool:
         and cell.isprintable()
         and cell != ""
         and "&" not in cell
+        and "<" not in cell
         and cell == cell.strip(" '=")
     )
 

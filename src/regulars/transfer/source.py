@@ -71,8 +71,10 @@ class Source:
                 self._evidence[column.position] = DateOrderEvidence()
         observers = {position: _observer(one) for position, one in self._evidence.items()}
         email = next((c.position for c in self.columns if c.field == EMAILS.default), None)
-        if email is not None and any(c.field == _FURTHER_EMAILS for c in self.columns):
-            observers[email] = self._emails.observe
+        if email is not None and self.options.has_lists:
+            is_several = any(value.count("@") > 1 for value in profile.columns[email].sample)
+            if is_several or any(c.field == _FURTHER_EMAILS for c in self.columns):
+                observers[email] = self._emails.observe
         return observers
 
     def _assign(self, profile: FileProfile) -> list[Column]:

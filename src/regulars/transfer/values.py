@@ -18,6 +18,7 @@ from regulars.transfer import cells
 from regulars.transfer.artefacts import (
     SPREADSHEET_ERROR,
     is_empty_marker,
+    is_empty_name,
     unwrap_number,
 )
 from regulars.transfer.columns import EXTERNAL_ID
@@ -90,7 +91,7 @@ def _email(value: Any) -> Any:
     if separator and not email.rest:
         email = email._replace(rest=others)
     if not email.rest:
-        return email.address
+        return None if is_empty_marker(email.address) else email.address
     message = "The cell has more than one email or word. The first email was imported."
     return Changed(email.address, "second_email", message, is_lossy=True)
 
@@ -98,7 +99,7 @@ def _email(value: Any) -> Any:
 def _number_text(value: Any) -> Any:
     text, damage = unwrap_number(as_text(value))
     if damage is None:
-        return None if is_empty_marker(text) else text
+        return None if is_empty_marker(text) or not text.strip("0") else text
     if damage == SPREADSHEET_ERROR:
         raise InvalidValue("This is an error of a spreadsheet.", damage)
     message = "A spreadsheet has replaced the last digits of this number. Export it as text."
@@ -108,8 +109,10 @@ def _number_text(value: Any) -> Any:
 _SHEET_ERRORS = frozenset("#N/A #REF! #VALUE! #NAME? #DIV/0! #NULL! #NUM! #SPILL! #CALC!".split())
 
 
-def _line(value: Any) -> str:
+def _line(value: Any) -> str | None:
     text = as_text(value)
+    if is_empty_name(text):
+        return None
     if text[:1] == "#" and text in _SHEET_ERRORS:
         raise InvalidValue("This is an error of a spreadsheet.", SPREADSHEET_ERROR)
     return text
@@ -151,7 +154,10 @@ def _exact_tags(value: Any) -> list[str]:
 
 
 def _tags(value: Any) -> list[str]:
-    return _exact_tags(value) if isinstance(value, list) else split_tags(as_text(value))
+    if isinstance(value, list):
+        return _exact_tags(value)
+    text = as_text(value)
+    return [] if is_empty_name(text) else split_tags(text)
 
 
 def _custom(value: Any) -> dict[str, Any]:
