@@ -256,6 +256,13 @@ def test_a_single_common_name_is_enough(encoding: str, name: str) -> None:
     assert read(text.encode(encoding)) == text
 
 
+def test_a_fraction_after_a_letter_is_a_letter_of_latin_9() -> None:
+    text = "E-mail;Prénom;Nom;Ville\na@example.fr;Chlœ;Lefèvre;Besançon\n"
+    assert read(text.encode("iso8859-15")) == text
+    text = "E-mail;Prénom;Note\na@example.fr;Hélène;2 ½ années\nb@example.fr;Zoé;à Besançon\n"
+    assert read(text.encode("cp1252")) == text
+
+
 @pytest.mark.parametrize("encoding", LOCALES)
 def test_generated_files_are_never_read_in_a_wrong_encoding(encoding: str) -> None:
     judged(encoding, rows=2, files=1)

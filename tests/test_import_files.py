@@ -142,6 +142,14 @@ def test_the_first_visible_sheet_with_rows_is_read() -> None:
         Table(workbook(Empty=[]))
 
 
+def test_the_sheet_with_emails_is_read() -> None:
+    note = [["Fill in the next sheet"], ["Questions: help@x.test"]]
+    book = workbook(Info=note, People=[["email", "name"], ["a@x.test", "Ana"]])
+    assert Table(book).cells == [["a@x.test", "Ana"]]
+    assert Table(book, sheet="Info").cells == [note[1]]
+    assert Table(workbook(A=[["x", "y"], ["1", "2"]], B=[["z"]])).cells == [["1", "2"]]
+
+
 ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content
 xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
@@ -223,6 +231,8 @@ def test_a_zip_archive_of_one_file_is_read() -> None:
         file.writestr("__MACOSX/._customers.csv", b"\0")
         file.writestr("a/.DS_Store", b"\0")
         file.mkdir("folder")
+        file.writestr("folder/README.txt", "x")
+        file.writestr("Guide.pdf", "%PDF")
     table = Table(out.getvalue())
     assert table.cells == ROWS
     assert table.summary == "CSV, zip, UTF-8, delimiter comma, 2 columns"
@@ -436,6 +446,24 @@ DOCUMENTS: dict[str, Any] = {
 }
 
 
+BY_ID: dict[str, Any] = {
+    "object by id": {"-Nx1aB": A, "-Nx2aB": B},
+    "objects by id in another": {"customers": {"aaaaaaaaaaaaaaaaaaaa": A, "b1": B}},
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", BY_ID)
+def test_customers_by_their_ids_are_read(name: str, indent: int | None) -> None:
+    """As exports of Firebase have them. An object with two addresses is one customer."""
+    document = BY_ID[name]
+    ids = list(document.get("customers", document))
+    table = Table(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0))
+    assert table.data == [{"id": ids[0], **A}, {"id": ids[1], **B}]
+    customer = {"billing": {"email": "a@x.test", "city": "X"}, "shipping": {"city": "Y"}}
+    assert Table(orjson.dumps(customer)).data == [customer]
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_json_documents_are_read(name: str, indent: int | None) -> None:
@@ -552,6 +580,19 @@ def test_nested_objects_get_dotted_names() -> None:
         "tags": ["a", "b"],
         "empty": {},
         "mixed": [1, {"a": 2}],
+    }
+
+
+def test_types_of_mongodb_are_plain_values() -> None:
+    data = {
+        "_id": {"$oid": "5f0000000000000000000001"},
+        "created": {"$date": {"$numberLong": "1710771637000"}},
+        "n": {"$other": 1},
+    }
+    assert flatten(data) == {
+        "_id": "5f0000000000000000000001",
+        "created": "1710771637000",
+        "n.$other": 1,
     }
 
 

@@ -101,6 +101,8 @@ def test_the_columns_of_a_system_are_recognised(name: str) -> None:
         ("Correo electronico", "email"),
         ("Adres e-mail", "email"),
         ("Иmя", None),
+        ("国 (自宅)/地域", "shipping_address.country"),
+        ("Can market to buyer", "accepts_marketing"),
         ("Billing - City", "billing_address.city"),
         ("billing_postcode", "billing_address.zip"),
         ("shippingAddress.postalCode", "shipping_address.zip"),

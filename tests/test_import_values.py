@@ -77,7 +77,20 @@ def test_words_for_no_consent(words: str) -> None:
 
 
 def test_unknown_and_ambiguous_words_are_neither() -> None:
-    for word in ("maybe", "2", "10", "O", "☒", "blue", "yes and no", "", "-", "y" * 201, "SMS", "Email: no"):
+    for word in (
+        "maybe",
+        "2",
+        "10",
+        "O",
+        "☒",
+        "blue",
+        "yes and no",
+        "",
+        "-",
+        "y" * 201,
+        "SMS",
+        "Email: no",
+    ):
         assert read_consent(word) is None, word
         assert read_flag(word) is None, word
 

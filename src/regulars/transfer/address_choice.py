@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from regulars.customers.address_book import BOOK, FLAGS, MAX_ENTRIES
 from regulars.transfer.address_columns import is_entry, label_columns, without_later
 from regulars.transfer.address_groups import (
+    PERSON,
     WORK,
     Candidate,
     Groups,
@@ -74,7 +75,7 @@ class AddressChooser:
             [
                 (name, columns)
                 for name, columns in of_kind[kind]
-                if any(c.has_values and c.match.field != WHOLE for c in columns)
+                if any(c.has_values and c.match.field not in (WHOLE, *PERSON) for c in columns)
             ]
             for kind in (SHIPPING, NEUTRAL)
         )

@@ -136,7 +136,15 @@ def split_street(text: str) -> tuple[str, str]:
 _EMPTY_MARKERS = frozenset(
     "- -- --- – — . ? n/a #n/a n.a. n/d н/д null (null) <null> \\n none (none) nan <na> nil undefined "
     "(blank) (empty) [empty] [null] 未填 未填写 未填寫 未入力 없음".split()
-) | {"[object object]", "k. a.", "k.a.", "keine angabe", "not provided", "not specified", "sin datos"}
+) | {
+    "[object object]",
+    "k. a.",
+    "k.a.",
+    "keine angabe",
+    "not provided",
+    "not specified",
+    "sin datos",
+}
 # Of these, words that are the names of people and places when they are capitalized.
 _NAMES_TOO = frozenset(("Null", "None", "Nan", "Nil"))
 _MAX_MARKER_CHARACTERS = 15

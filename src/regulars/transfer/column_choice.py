@@ -20,6 +20,7 @@ from regulars.transfer.column_profile import (
     is_mostly_technical_id,
     is_mostly_time,
     is_mostly_without_digits,
+    is_mostly_without_letters,
 )
 from regulars.transfer.column_selection import (
     CONSENT,
@@ -101,7 +102,7 @@ class Chooser:
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
         for position, heading in enumerate(headings):
-            if not heading or position in self._continuations:
+            if not heading or position in self._continuations or siblings.is_id_of_order(heading):
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()
@@ -164,6 +165,8 @@ class Chooser:
             candidate.match = Match(field, (2, *match.rank[1:]))
         if field == "name" and match.rank[0] and not is_mostly_letters(profile):
             return
+        if field in ("name", "full_name") and is_mostly_without_letters(profile):
+            return  # the number of an order
         if field == "created_at" and match.rank[0] and not is_mostly_time(profile):
             return
         if field == CONSENT and is_mostly_time(profile):

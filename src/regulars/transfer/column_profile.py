@@ -106,6 +106,11 @@ def is_mostly_letters(profile: ColumnProfile) -> bool:
     return share(profile, lambda v: any(map(str.isalpha, v)) and not any(map(str.isdigit, v))) > 0.5
 
 
+def is_mostly_without_letters(profile: ColumnProfile) -> bool:
+    """Return whether most values have no letter, as numbers of orders: `#1001`."""
+    return share(profile, lambda value: not any(map(str.isalpha, value))) > 0.5
+
+
 def is_mostly_several_words(profile: ColumnProfile) -> bool:
     """Return whether most values are of several words, as whole names are."""
     return share(profile, lambda value: " " in value.strip()) > 0.6

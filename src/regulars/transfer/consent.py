@@ -77,9 +77,16 @@ def _read(text: str, is_opt_out: bool) -> bool | None:
         answer = _read_beginning(text, is_opt_out)
     if answer is None:
         answer = _read_sentence(text)
-    if answer is None and words.channels & {_key(part) for part in _LIST.split(text)}:
-        return not is_opt_out  # `Email, SMS` of a group of boxes
+    if answer is None and _has_channel(text):
+        return not is_opt_out
     return answer
+
+
+def _has_channel(text: str) -> bool:
+    """Return whether a text is a list of ways to send marketing, with emails: `Email, SMS`."""
+    parts = [part.strip() for part in _LIST.split(text)]
+    is_list = all(len(part) > 1 or not part.isascii() for part in parts)
+    return is_list and not _words().channels.isdisjoint(map(_key, parts))
 
 
 def _read_sentence(text: str) -> bool | None:

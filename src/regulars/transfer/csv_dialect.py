@@ -19,7 +19,11 @@ LONGEST_CELL = 1024 * 1024
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Delimiters of a file whose headings have none of the others, with the fewest headings: colons are
 # in times and addresses of the web, too.
-_RARE_DELIMITERS = {"^": 2, ":": 3}
+_RARE_DELIMITERS = {**dict.fromkeys("^~¦§\x1f\x01", 2), ":": 3}
+# A row of lines or of the end of a table of a database or of Markdown: `+----+----+`, `|---|:-:|`,
+# `(2 rows)`; and the end of a file of DOS.
+_RULE = re.compile(r"[+|:\s]*[-=]{2}[-+=|:\s]*|\s*[\x1a\0]+\s*|\(\d+ rows?\)")
+_RULE_STARTS = frozenset("-+=|:(\x1a\0 ")
 _CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
 _SEPARATOR = "sep="  # a first line that sets the delimiter in some spreadsheets
 _MAX_SAMPLE_WIDTHS = 100
@@ -74,6 +78,11 @@ class CsvDialect:
             with suppress(csv.Error, ValueError):
                 (cells,) = self.reader(cells, strict=True)
         return cells
+
+
+def is_rule(text: str) -> bool:
+    """Return whether the text of a row is a line of a table, and no row."""
+    return text[:1] in _RULE_STARTS and _RULE.fullmatch(text) is not None
 
 
 def unescape(line: str) -> str:
@@ -210,7 +219,7 @@ def _rows(text: str, dialect: CsvDialect) -> _Rows:
     start = 1
     try:
         for cells in islice(dialect.reader(count()), _MAX_SAMPLE_ROWS):
-            if any(map(str.strip, cells)):
+            if any(map(str.strip, cells)) and not is_rule("".join(cells)):
                 rows.append((start, cells))
             start = lines + 1
             if len(rows) > _MAX_SAMPLE_WIDTHS:

@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterator
 
-from regulars.transfer.csv_dialect import LONGEST_CELL, CsvDialect
+from regulars.transfer.csv_dialect import LONGEST_CELL, CsvDialect, is_rule
 from regulars.transfer.records import TOO_LONG, Lines, LineTooLong, Record, UnclosedQuote
 from regulars.transfer.stray_quotes import find_keys, holds_rows, read_line, read_only_way
 
@@ -43,7 +43,7 @@ def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:
             for cells in reader:
                 row += 1
                 text = "".join(cells)
-                if not text or text.isspace():
+                if not text or text.isspace() or is_rule(text):
                     lines.release()
                     lines.count_blank()
                     continue

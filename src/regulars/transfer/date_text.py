@@ -41,7 +41,9 @@ _WRONG_WEEKDAY = "The day of the week does not belong to this date. Correct one 
 # The years of Thailand from 1940 to 2060, which no other calendar of files has.
 _BUDDHIST_EPOCH = 543
 _BUDDHIST_YEARS = range(1940 + _BUDDHIST_EPOCH, 2061 + _BUDDHIST_EPOCH)
-_NO_YEAR, _NO_DAY = (f"This date has no {part}. Write it as 2024-03-18." for part in ("year", "day"))
+_NO_YEAR, _NO_DAY = (
+    f"This date has no {part}. Write it as 2024-03-18." for part in ("year", "day")
+)
 
 
 class Day(NamedTuple):
@@ -143,10 +145,14 @@ _MARKED = re.compile(
     r" ?(\d{1,2}) ?[日일號号]?"
 )
 # R6.3.18 is 令和6年3月18日.
-_ERA_INITIAL = re.compile(r"(?<![^\W_])([rhst])(\d{1,2})([./-])(\d{1,2})\3(\d{1,2})(?!\d)", re.ASCII)
+_ERA_INITIAL = re.compile(
+    r"(?<![^\W_])([rhst])(\d{1,2})([./-])(\d{1,2})\3(\d{1,2})(?!\d)", re.ASCII
+)
 _INITIALS = {"r": "令和", "h": "平成", "s": "昭和", "t": "大正"}
 # Vietnamese: 18 tháng 3, 2024.
-_NUMBERED_MONTH = re.compile(r"(?:ngay )?(\d{1,2}) thang (\d{1,2})(?:,| nam)? (\d{4})", re.ASCII)
+_NUMBERED_MONTH = re.compile(
+    r"(?:ngay )?(\d{1,2}) th(?:ang|g) (\d{1,2})(?:,| nam)? (\d{4})", re.ASCII
+)
 # The year before the first of an era.
 _ERAS = {
     "令和": 2018,
@@ -221,7 +227,7 @@ def _find(before: str, after: str) -> _Found:
         after = " utc"
     text = f"{_DAY_END.sub('', before)} {after}"
     text = _ERA_INITIAL.sub(lambda m: f"{_INITIALS[m[1]]}{m[2]}年{m[4]}月{m[5]}日", text)
-    if "thang" in text:
+    if " th" in text:
         text = _NUMBERED_MONTH.sub(r"\3-\2-\1", text)
     numbers: NumericDate | None = None
     days: dict[Order, int] = {}

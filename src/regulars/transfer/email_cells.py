@@ -85,10 +85,17 @@ def unwrap_email(cell: str) -> EmailCell:
     return _email_of_text(text) or _email_among_marks(text) or EmailCell(text)
 
 
+def is_only_email(cell: str) -> bool:
+    """Return whether a cell is an email address and nothing else."""
+    return PLAIN_EMAIL.fullmatch(cell.strip(ENDS)) is not None
+
+
 def addresses_in(text: str) -> list[str] | None:
     """Return the different addresses in a text, None if it has anything else but marks and words
     for `and`."""
-    addresses = list({a.lower(): _trimmed(a) for a in reversed(_AMONG_MARKS.findall(text))}.values())
+    addresses = list(
+        {a.lower(): _trimmed(a) for a in reversed(_AMONG_MARKS.findall(text))}.values()
+    )
     words = _WORD.findall(_AMONG_MARKS.sub(" ", text))
     is_other = any(word.lower() not in _BETWEEN for word in words)
     return None if is_other or not addresses else addresses[::-1]

@@ -14,6 +14,10 @@ _MAX_LIST_OBJECTS = 20
 _LISTS = frozenset(
     ("tags", "labels", "tag_list", "taglist", "segments", "groups", "lists", "categories")
 )
+# Types of MongoDB in JSON (Extended JSON, version 2).
+_MONGO = frozenset(
+    ("$oid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$uuid")
+)
 _WRAPPERS = ("data", "nodes", "items", "edges")
 
 
@@ -38,6 +42,8 @@ def flatten(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(flat: dict[str, Any], name: str, value: Any, depth: int) -> None:
+    while isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _MONGO:
+        (value,) = value.values()
     if name.rpartition(".")[2].lower() in _LISTS:
         value = _names(value)
     is_divided = depth and _is_nested(value) and len(flat) + len(value) <= MAX_NAMES

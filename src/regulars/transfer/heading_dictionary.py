@@ -106,6 +106,8 @@ class Dictionary:
     activities: frozenset[str]
     ends_of_subscriptions: frozenset[str]
     ids_of_subscribers: frozenset[str]
+    order_columns: frozenset[str]
+    plain_ids: frozenset[str]
     form_columns: frozenset[str]
     form_times: frozenset[str]
     questions: frozenset[str]
@@ -190,6 +192,8 @@ def dictionary() -> Dictionary:
         activities=_keys(listed["activities"]),
         ends_of_subscriptions=_keys(listed["ends_of_subscriptions"]),
         ids_of_subscribers=_keys(listed["ids_of_subscribers"]),
+        order_columns=_keys(listed["order_columns"]),
+        plain_ids=_keys(listed["plain_ids"]),
         form_columns=_keys(listed["form_columns"]),
         form_times=_keys(listed["form_times"]),
         questions=_keys(listed["questions"]),

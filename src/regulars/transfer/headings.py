@@ -40,6 +40,8 @@ _MAX_WORD = 24
 _MAX_QUESTION_WORDS = 3
 
 _PARENTHESES = re.compile(r"[(\[（]([^()\[\]（）]*)[)\]）]")
+# `国 (自宅)/地域` is `国/地域 (自宅)`.
+_INNER_PARENTHESES = re.compile(r"^([^()/]+?) ?(\([^()/]+\))(/[^()/]+)$")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
 # Between two names of one column: `Cidade/Município`, `Postcode (or ZIP)`.
@@ -93,6 +95,7 @@ def match_heading(heading: str) -> Match | None:
     text = heading.strip()
     if len(text) > MAX_CHARACTERS or "metafield" in text.lower():
         return None
+    text = _INNER_PARENTHESES.sub(r"\1\3 \2", text)
     number = ""
     if numbered := _NUMBERED.search(text):
         number, text = numbered[1], text[: numbered.start()]

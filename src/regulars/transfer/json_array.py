@@ -29,18 +29,21 @@ _STARTS, _ENDS = ("start_map", "start_array"), ("end_map", "end_array")
 _MAX_PATH = 6
 _MAX_KEYS = 200
 _ITEM = "item"
+# After the keys of an object whose keys are ids.
+_BY_ID = "*"
+_MIN_ID_CHARACTERS = 16
 _ARRAY = re.compile(r"\[\s*(?:[{\]]|\[)")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _NO_LETTER = re.compile(r"[^a-z]+")
 # Members that show that an object is a customer and holds no array of customers.
 _CUSTOMER_KEYS = frozenset(
-    "email emailaddress useremail customeremail firstname lastname givenname familyname".split()
+    "email emailaddress emailaddresses emails useremail customeremail firstname lastname givenname familyname".split()
 )
 # Members of records of any kind.
 _RECORD_KEYS = frozenset(("id", "phone", "name"))
 # Names of arrays of records, the likeliest first.
 _ARRAY_KEYS = (
-    "customers contacts subscribers members people users profiles clients accounts customer nodes "
+    "customers contacts connections subscribers members people users profiles clients accounts customer nodes "
     "edges data results items records list rows value values content elements entries hits"
 ).split()
 _OTHER_KEYS = frozenset(
@@ -53,9 +56,11 @@ _PHPMYADMIN = {"type": "header"}
 
 @dataclass(frozen=True, slots=True)
 class RecordArray:
-    """The place of the records in a document, as a prefix of ijson."""
+    """The place of the records in a document, as a prefix of ijson. `by_id` means that it is that of
+    an object, whose keys are the ids of the records."""
 
     prefix: str
+    by_id: bool = False
 
     def convert(self, name: str, text: TextStream) -> Iterator[str]:
         """Yield a line of JSON for each record. Undecodable bytes become U+FFFD. Raises BadFile for
@@ -63,12 +68,15 @@ class RecordArray:
         import ijson  # only for files that need it
 
         reader = _Reader(name, text)
-        items = ijson.items(
+        read = ijson.kvitems if self.by_id else ijson.items
+        items = read(
             reader, self.prefix, use_float=True, multiple_values=True, buf_size=_READ_BYTES
         )
         try:
             for value in items:
                 reader.start_record()
+                if self.by_id:
+                    value = _with_id(*value)
                 yield _to_line(value)
         except ijson.JSONError as error:
             reason = str(error).strip().split("\n", 1)[0][:200]
@@ -109,6 +117,10 @@ class _Reader:
         return content
 
 
+def _with_id(key: str, value: Any) -> Any:
+    return {"id": key, **value} if isinstance(value, dict) else value
+
+
 def _to_line(value: Any) -> str:
     try:
         return orjson.dumps(value).decode() + "\n"
@@ -141,7 +153,8 @@ def find_records(sample: str) -> RecordArray | None:
             return None  # a line of JSON Lines that is not valid
         root, is_line = _partial_value(text), False
     if isinstance(root, Mapping) and (path := _array_path(root)):
-        return RecordArray(".".join((*path, _ITEM)))
+        is_by_id = path[-1] == _BY_ID
+        return RecordArray(".".join(path[:-1] if is_by_id else (*path, _ITEM)), is_by_id)
     # A line that goes beyond the sample is one of JSON Lines.
     return None if is_line or not end else RecordArray("")
 
@@ -181,6 +194,9 @@ def _candidates(
     scalars = {plain for key, plain in keys.items() if not isinstance(root[key], dict | list)}
     if scalars & _CUSTOMER_KEYS:
         return
+    if _is_by_id(root):
+        yield (0, len(_ARRAY_KEYS)), (*path, _BY_ID)
+        return
     for key, plain in keys.items():
         value = root[key]
         if plain in _OTHER_KEYS:
@@ -195,6 +211,20 @@ def _candidates(
                 yield (0, rank), (*path, key)
             elif is_usual and (first is None or isinstance(first, dict)):
                 yield (1 if value else 2, rank), (*path, key)
+
+
+def _is_by_id(root: Mapping[str, Any]) -> bool:
+    """Return whether an object has customers by their ids, as exports of Firebase have."""
+    first = list(root.items())[:_MAX_KEYS]
+    return (
+        len(first) > 1
+        and all(
+            isinstance(value, dict)
+            and (any(map(str.isdigit, key)) or len(key) >= _MIN_ID_CHARACTERS)
+            for key, value in first
+        )
+        and _is_customer(first[0][1])
+    )
 
 
 def _is_customer(value: Mapping[str, Any]) -> bool:

@@ -68,6 +68,8 @@ _CLASSES = _Classes()
 _LETTER = "aAlLcCgGhrtk"
 # A symbol next to a letter, which a quote or sign in its own place is not.
 _TOUCHING = re.compile(rf"(?<=[{_LETTER}])[#+]|[#+](?=[{_LETTER}])")
+# Signs of Latin-1 that are œ, Œ and Ÿ in Latin-9: `Chl½`.
+_FRACTION = re.compile(r"(?<=[^\W\d_])[¼½¾]|[¼½¾](?=[^\W\d_])")
 _PRICE = re.compile(rf"€(?=[{_LETTER}])|(?<=[{_LETTER}])€")
 _AMOUNT = re.compile("[0-9] ?€|€ ?[0-9]")
 _OPENING = re.compile(rf"(?<![{_LETTER}])'(?=[{_LETTER}])")
@@ -93,6 +95,7 @@ def rule_cost(text: str) -> float:
         + classes.count("!") * _CONTROL
         + classes.count("#") * _RARE_SYMBOL
         + (classes.count("+") + classes.count("'")) * _SYMBOL
+        + len(_FRACTION.findall(text)) * _RARE_SYMBOL
         + len(_INNER.findall(classes)) * _INSIDE
         + len(_OPENING.findall(classes)) * _INSIDE
         + (classes.count("€") - len(_AMOUNT.findall(classes))) * _SYMBOL

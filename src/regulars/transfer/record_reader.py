@@ -8,6 +8,7 @@ from itertools import chain
 from regulars.core.counts import count_of
 from regulars.transfer.csv_dialect import DELIMITERS, CsvDialect, detect_dialect, parse_delimiter
 from regulars.transfer.csv_records import csv_records
+from regulars.transfer.email_cells import is_only_email
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import JSON_ARRAY, VCARD, WORKBOOK, InputFile
@@ -47,12 +48,15 @@ class RecordReader:
         first = self._first(records, dialect.heading_line)
         cells = first.cells or []
         self._lines.width = width = len(cells)
-        if options.header:
+        if options.header and width == 1 and is_only_email(cells[0]):  # a list of emails
+            self.headings = ["email"]
+            self.records = fitted_records(chain([first], records), width)
+        elif options.header:
             # A heading line may end with delimiters. Text below those is surplus.
             while width > 1 and not cells[width - 1].strip():
                 width -= 1
             self.headings = cells[:width]
-            self.records = fitted_records(records, width)
+            self.records = fitted_records(_without_headings(records, cells), width)
         else:
             self.headings = [str(index + 1) for index in range(width)]
             self.records = fitted_records(chain([first], records), width)
@@ -101,6 +105,16 @@ class RecordReader:
         if self.skipped_lines:
             summary += f", {count_of(self.skipped_lines, 'line')} before the headings skipped"
         return summary
+
+
+def _without_headings(records: Iterator[Record], headings: list[str]) -> Iterator[Record]:
+    """Yield records without the heading lines of further files, which were appended to the first."""
+    first = headings[0]
+    for record in records:
+        cells = record.cells
+        if cells and cells[0].removeprefix("\ufeff") == first and cells[1:] == headings[1:]:
+            continue
+        yield record
 
 
 def choose_dialect(file: InputFile, options: Options) -> CsvDialect:

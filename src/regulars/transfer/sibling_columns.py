@@ -24,6 +24,7 @@ class Siblings:
         names = [heading for heading in headings if heading]
         keys = frozenset(map(comparable, names))
         known = dictionary()
+        self._is_of_orders = not known.order_columns.isdisjoint(keys)
         self._is_form = not known.form_columns.isdisjoint(keys)
         # CleverReach has the times at which subscribers were activated and deactivated.
         self._is_of_subscribers = (
@@ -34,6 +35,11 @@ class Siblings:
                 for match in map(match_heading, names)
             )
         )
+
+    def is_id_of_order(self, heading: str) -> bool:
+        """Return whether a heading is that of the ids of orders: `Id` next to `Lineitem name`, as
+        in the exports of Shopify."""
+        return self._is_of_orders and comparable(heading) in dictionary().plain_ids
 
     def is_time_of_form(self, heading: str) -> bool:
         """Return whether a heading is that of the time at which a form was sent, as in the exports

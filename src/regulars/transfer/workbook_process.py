@@ -14,6 +14,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -24,6 +25,8 @@ from regulars.transfer.number_formats import Format, read_formats, show
 # Excel keeps 15 digits of a number ("Excel specifications and limits").
 _DIGITS = 15
 _EXACT_BELOW = 1e15
+# Rows in which emails are searched: titles, the headings and the first customers.
+_MAX_SEARCHED_ROWS = 200
 _HALF_SECOND = timedelta(milliseconds=500)
 
 
@@ -49,18 +52,31 @@ def cell_text(value: object) -> str:
 
 
 def select_sheet(workbook: Any, name: str) -> tuple[str, Any] | None:
-    """Return the name and the content of a sheet: the one with this name, compared without case,
-    or the first visible one with rows, or the first one with rows. None if there is none."""
+    """Return the name and the content of a sheet: the one with this name, compared without case;
+    else the first one with a table of emails, or with rows. Visible ones go first. None if there is
+    none."""
     sheets = [s for s in workbook.sheets_metadata if str(s.typ).endswith(".WorkSheet")]
     if name:
         wanted = name.strip().casefold()
         match = next((s.name for s in sheets if s.name.strip().casefold() == wanted), None)
         return None if match is None else (match, workbook.get_sheet_by_name(match))
+    first = None
     for sheet in sorted(sheets, key=lambda s: not str(s.visible).endswith(".Visible")):
         content = workbook.get_sheet_by_name(sheet.name)
         if content.end is not None:
-            return sheet.name, content
-    return None
+            if _has_emails(content):
+                return sheet.name, content
+            first = first or (sheet.name, content)
+    return first
+
+
+def _has_emails(content: Any) -> bool:
+    """Return whether the first rows of a sheet have emails, and not only one in a note."""
+    count = 0
+    for row in islice(content.iter_rows(), _MAX_SEARCHED_ROWS):
+        if any(isinstance(value, str) and "@" in value for value in row):
+            count += 2 if sum(value != "" for value in row) > 1 else 1
+    return count > 1
 
 
 def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict[str, Any]:

@@ -30,6 +30,10 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
 # Files that macOS and Windows add to archives.
 _IGNORED_NAMES = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
+# Endings of files that have no customers.
+_NOTES = frozenset(
+    (".md", ".pdf", ".html", ".htm", ".rtf", ".docx", ".png", ".jpg", ".jpeg", ".gif")
+)
 _WORKBOOK_NAMES = ("xl/workbook.xml", "xl/workbook.bin", "xl/worksheets/")
 _WORKBOOK_TYPES = (
     b"application/vnd.oasis.opendocument.spreadsheet",
@@ -174,6 +178,8 @@ def _only_entry(name: str, infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     files = [info for info in infos if not info.is_dir() and not _is_ignored(info.filename)]
     if not files:
         raise BadFile(f"{name} is a zip archive without a file. Put the file of customers into it.")
+    if len(files) > 1:  # with a note about the export
+        files = [info for info in files if not _is_note(info.filename)] or files
     if len(files) > 1:
         listed = ", ".join(repr(info.filename[:100]) for info in files[:_MAX_LISTED])
         more = f" and {len(files) - _MAX_LISTED:,} more" if len(files) > _MAX_LISTED else ""
@@ -190,6 +196,11 @@ def _only_entry(name: str, infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
             "Unpack it, and import the file inside."
         )
     return info
+
+
+def _is_note(entry_name: str) -> bool:
+    path = PurePosixPath(entry_name.replace("\\", "/").lower())
+    return path.suffix in _NOTES or path.stem in ("readme", "license")
 
 
 def _is_ignored(entry_name: str) -> bool:
