@@ -199,9 +199,10 @@ def find_country(text: str) -> str | None:
 
     Knows codes (`DE`, `DEU`, `276`; three digits), the names of CLDR in `countries.txt`, names of
     ISO 3166-1, old and common names, a name with its code (`United States (US)`, `US - United
-    States`), a region (`US-CA`), flags and a leading article. Case, accents and punctuation do not matter. `XK` is Kosovo. A
-    name of several countries is None, unless one of them is nearly always meant (`Congo` is CG,
-    `Korea` is KR, `Guinea` is GN). A name with the code of another country is None.
+    States`), a region (`US-CA`), flags and a leading article. Case, accents and punctuation do not
+    matter. `XK` is Kosovo. A name of several countries is None, unless one of them is nearly always
+    meant (`Congo` is CG, `Korea` is KR, `Guinea` is GN). A name with the code of another country is
+    None.
     """
     if len(text) > _MAX_CHARACTERS:
         return None

@@ -134,8 +134,8 @@ def split_street(text: str) -> tuple[str, str]:
 # Of other systems and databases for a value that is not there. NA is not one of them: it is the
 # code of Namibia.
 _EMPTY_MARKERS = frozenset(
-    "- -- --- – — . ? n/a #n/a n.a. n/d н/д null (null) <null> \\n none (none) nan <na> nil undefined "
-    "(blank) (empty) [empty] [null] 未填 未填写 未填寫 未入力 없음".split()
+    "- -- --- – — . ? n/a #n/a n.a. n/d н/д null (null) <null> \\n none (none) nan <na> nil "
+    "undefined (blank) (empty) [empty] [null] 未填 未填写 未填寫 未入力 없음".split()
 ) | {
     "[object object]",
     "k. a.",

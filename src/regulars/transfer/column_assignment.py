@@ -329,10 +329,16 @@ def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile], identify_
     hint = (
         f" It may be {' or '.join(repr(name[:50]) for name in candidates)}." if candidates else ""
     )
+    other = ""
+    if identify_by == EMAIL and not candidates:
+        other = (
+            " To import customers without an email, the operator must change the setting "
+            "identify_by of the account."
+        )
     example = candidates[0] if candidates else "E-mail"
     return (
         f"No column is recognized as {_COLUMN[identify_by]}.{hint} The headings are "
-        f"{_listed(names)}. Map the column, as in --map '{example}=email'."
+        f"{_listed(names)}. Map the column, as in --map '{example}=email'.{other}"
     )
 
 

@@ -120,6 +120,10 @@ class Chooser:
                     self._companies.append(candidate)
                 else:
                     self._add(candidate)
+            elif field := siblings.is_time_of_subscription(heading, profile):
+                self._fields[field].append(
+                    Candidate(position, name, Match(field, (0, 500, 0)), profile)
+                )
             elif siblings.is_time_of_form(heading):
                 self._add(Candidate(position, name, Match("created_at", (1, 0, 0)), profile))
             elif position < MAX_RECOGNISED and (found := guess_heading(heading, profile)):

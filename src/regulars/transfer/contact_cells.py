@@ -17,7 +17,7 @@ SEVERAL = " ::: "
 # Values of a cell that are read. The rest is kept as one value.
 MAX_VALUES = 50
 _SEPARATORS = re.compile(r" ::: |[;,|\n\r]")
-# Between whole phones, which have a prefix and at least so many digits each: `0171 1234567 / 030 123456`.
+# Between whole phones: `0171 1234567 / 030 123456`.
 _BETWEEN_PHONES = re.compile(
     r"\s*[;,|\n\r]\s*|\s+/\s+|\s*/\s*(?=\+|00)"
     r"|\s+(?:or|ou|oder|o|od|of|lub|или|veya|and|und|et|y|e|en|og|och|i|и|ve|&)\s+"

@@ -85,8 +85,8 @@ ZONES = {
 # `am` and `em` are German and Portuguese for "on". The period `am` follows a time directly.
 _FILLERS = frozenset(
     "de del d of the le el il al a at um uhr om uur as la las les alle ore o os kl klo saat da do "
-    "den der dem am em i in on en и в г г. года год год. р року р. r r. roku st nd rd th er e eme re ro "
-    "º ª го à ve na dne v ob gada m ч น ค ศ พ 公元 西元 西暦 の ad ce".split()
+    "den der dem am em i in on en и в г г. года год год. р року р. r roku st nd rd th er e eme re "
+    "ro º ª го à ve na dne v ob gada m ч น ค ศ พ 公元 西元 西暦 の ad ce".split()
 )
 
 # Texts for an unknown date.

@@ -132,7 +132,8 @@ def _of_moment(moment: datetime) -> int | None:
 
 def _of_unusual(milliseconds: int) -> int | None:
     """Return a timestamp; None if it is one that systems write where no date is set: 0, the first
-    day of .NET and Go, and the first days of Excel and SQL Server. Raises UnreadableDate outside the years."""
+    day of .NET and Go, and the first days of Excel and SQL Server. Raises UnreadableDate outside
+    the years."""
     if milliseconds == 0 or milliseconds // _DAY_MS in _UNSET_DAYS:
         return None
     if not _MIN_TIMESTAMP <= milliseconds <= _MAX_TIMESTAMP:

@@ -54,8 +54,8 @@ _PARAMETERS = re.compile(r"\?(?:subject|body|b?cc)=.*", re.IGNORECASE | re.DOTAL
 _WORD = re.compile(r"\w+")
 # Words for "and" and "or" between addresses.
 _BETWEEN = frozenset(
-    "and or und oder et ou y o e i en of lub oraz och eller og ja tai a nebo és vagy și sau ve veya "
-    "и или και ή".split()
+    "and or und oder et ou y o e i en of lub oraz och eller og ja tai a nebo és vagy și sau ve "
+    "veya и или και ή".split()
 )
 _GROUP = re.compile(r"""(?:"[^"]*"|<[^<>]*>|\([^()]*\)|[^,;|\n\r])++|.""", re.DOTALL)
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", re.IGNORECASE)

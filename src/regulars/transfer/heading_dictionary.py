@@ -104,7 +104,7 @@ class Dictionary:
     numbers: frozenset[str]
     names_too: frozenset[str]
     activities: frozenset[str]
-    ends_of_subscriptions: frozenset[str]
+    subscriptions: tuple[tuple[str, str], ...]
     ids_of_subscribers: frozenset[str]
     order_columns: frozenset[str]
     plain_ids: frozenset[str]
@@ -190,7 +190,9 @@ def dictionary() -> Dictionary:
         numbers=_keys(listed["numbers"]),
         names_too=_keys(listed["names_too"]),
         activities=_keys(listed["activities"]),
-        ends_of_subscriptions=_keys(listed["ends_of_subscriptions"]),
+        subscriptions=tuple(
+            (comparable(began), comparable(ended)) for began, ended in listed["subscriptions"]
+        ),
         ids_of_subscribers=_keys(listed["ids_of_subscribers"]),
         order_columns=_keys(listed["order_columns"]),
         plain_ids=_keys(listed["plain_ids"]),

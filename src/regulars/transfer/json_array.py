@@ -37,14 +37,16 @@ _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _NO_LETTER = re.compile(r"[^a-z]+")
 # Members that show that an object is a customer and holds no array of customers.
 _CUSTOMER_KEYS = frozenset(
-    "email emailaddress emailaddresses emails useremail customeremail firstname lastname givenname familyname".split()
+    "email emailaddress emailaddresses emails useremail customeremail firstname lastname "
+    "givenname familyname".split()
 )
 # Members of records of any kind.
 _RECORD_KEYS = frozenset(("id", "phone", "name"))
 # Names of arrays of records, the likeliest first.
 _ARRAY_KEYS = (
-    "customers contacts connections subscribers members people users profiles clients accounts customer nodes "
-    "edges data results items records list rows value values content elements entries hits"
+    "customers contacts connections subscribers members people users profiles clients accounts "
+    "customer nodes edges data results items records list rows value values content elements "
+    "entries hits"
 ).split()
 _OTHER_KEYS = frozenset(
     "errors links extensions meta metadata pageinfo pagination paging addresses included schema "
@@ -56,8 +58,8 @@ _PHPMYADMIN = {"type": "header"}
 
 @dataclass(frozen=True, slots=True)
 class RecordArray:
-    """The place of the records in a document, as a prefix of ijson. `by_id` means that it is that of
-    an object, whose keys are the ids of the records."""
+    """The place of the records in a document, as a prefix of ijson. `by_id`: the place is an object
+    whose keys are the ids of the records."""
 
     prefix: str
     by_id: bool = False

@@ -137,7 +137,7 @@ def _samples(column: Column, rows: Sequence[SetRow]) -> list[str]:
     for row in rows:
         is_further = column.field in KIND_OF or is_entry_field(column.field)
         text = _further(column, row) if is_further else _text(_stored(column.field, row))
-        if text and row.values:
+        if text and row.values and not row.problems:
             samples[text] = None
             if len(samples) == _SAMPLES:
                 break

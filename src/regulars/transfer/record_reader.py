@@ -108,7 +108,7 @@ class RecordReader:
 
 
 def _without_headings(records: Iterator[Record], headings: list[str]) -> Iterator[Record]:
-    """Yield records without the heading lines of further files, which were appended to the first."""
+    """Yield records without the heading lines of files that were appended to the first one."""
     first = headings[0]
     for record in records:
         cells = record.cells

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from regulars.core.text import folded
-from regulars.transfer.column_profile import ColumnProfile, share
+from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
+from regulars.transfer.column_selection import SUBSCRIBED_AT, UNSUBSCRIBED_AT
 from regulars.transfer.consent import is_state
 from regulars.transfer.heading_dictionary import comparable, dictionary, words
 from regulars.transfer.headings import match_heading
@@ -27,8 +28,10 @@ class Siblings:
         self._is_of_orders = not known.order_columns.isdisjoint(keys)
         self._is_form = not known.form_columns.isdisjoint(keys)
         # CleverReach has the times at which subscribers were activated and deactivated.
+        self._times = next((pair for pair in known.subscriptions if keys.issuperset(pair)), None)
+        self._has_activity = not known.activities.isdisjoint(keys)
         self._is_of_subscribers = (
-            known.ends_of_subscriptions <= keys
+            bool(self._times)
             or not known.ids_of_subscribers.isdisjoint(keys)
             or any(
                 match is not None and match.field == "unsubscribed_at"
@@ -45,6 +48,15 @@ class Siblings:
         """Return whether a heading is that of the time at which a form was sent, as in the exports
         of Tilda: `sent` next to `formid`."""
         return self._is_form and comparable(heading) in dictionary().form_times
+
+    def is_time_of_subscription(self, heading: str, profile: ColumnProfile) -> str | None:
+        """Return the field of a column of the times at which subscriptions began or ended, in a
+        file that has no other column of subscriptions."""
+        key = comparable(heading)
+        is_time = is_mostly_time(profile) or not profile.sample
+        if not self._times or key not in self._times or self._has_activity or not is_time:
+            return None
+        return SUBSCRIBED_AT if key == self._times[0] else UNSUBSCRIBED_AT
 
     def is_active_subscription(self, heading: str, profile: ColumnProfile) -> bool:
         """Return whether a column of active and inactive customers is one of subscriptions: the

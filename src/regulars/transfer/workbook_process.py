@@ -14,8 +14,8 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
 import python_calamine
