@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
+from regulars.api.guards import price_of_counting
+from regulars.store import parse_url, spend, statistics
+from regulars.store.query import Query
+from regulars.store.sqlite.file import connect
 from tests.support import Client, Server, create_token
 
 pytestmark = pytest.mark.both_databases
@@ -119,3 +125,76 @@ def test_the_most_frequent_tags_are_counted(owner: Client) -> None:
         owner.create(f"{number}@example.com", tags=[f"Tag {n}" for n in range(number + 1)])
     tags = owner.data(TAGS)["statistics"]["tags"]
     assert tags == [{"tag": f"Tag {n}", "customers": 12 - n} for n in range(10)]
+
+
+def test_counted_orders_and_customers_cost_points(owner: Client) -> None:
+    for first in range(0, 250, 50):
+        fields = [
+            f'o{n}: recordOrder(node: {{name: "{n}", email: "a@example.com", total: 1}}) {{ id }}'
+            for n in range(first, first + 50)
+        ]
+        owner.data("mutation {" + " ".join(fields) + "}")
+    of_period = 'orderStatistics(since: "%s") { %s }'
+    for field, points in (
+        (of_period % ("2024-01-01", "orders"), 2),
+        (of_period % ("2024-01-01", "customers"), 2),
+        (of_period % ("2024-01-01", "top_customers { amount }"), 2),
+        (of_period % ("2024-01-01", "new_customers"), 0),
+        ("statistics { spend_by_month { orders } }", 2),
+        ("statistics { customers countries { customers } }", 0),
+    ):
+        response = owner.post("{" + field + "}", headers={"Regulars-Cost": "1"}).json()
+        cost = response["extensions"]["cost"]
+        assert cost["requested"] >= 200
+        assert cost["actual"] - cost["requested"] == points, field
+
+
+@pytest.mark.parametrize(
+    ("orders", "customers", "points"),
+    [(99, 999, 0), (100, 999, 1), (100, 1_000, 2), (156_000, 100_000, 1_660), (10**9, 0, 5_000)],
+)
+def test_counting_has_a_price_and_a_maximum(orders: int, customers: int, points: int) -> None:
+    assert price_of_counting(orders, customers) == points
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        spend.spend_of_period,
+        spend.customers_of_period,
+        spend.top_customers_of_period,
+        statistics.spend_by_day,
+    ],
+)
+def test_figures_read_only_the_index(new_database: str, query: Callable[[], Query]) -> None:
+    """Reading each order from the table takes five times as long on SQLite."""
+    url = parse_url(new_database)
+    if url.dialect == "postgresql":
+        assert "Index Only Scan using orders_of_period" in asyncio.run(explain(new_database, query))
+        return
+    connection = connect(url.path)
+    compiled = query().compiled("sqlite")
+    arguments = compiled.arguments(dict.fromkeys(compiled.names, 1))
+    roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+    steps = connection.execute(f"EXPLAIN {compiled.text}", arguments).fetchall()
+    opened = [(step[2], step[3]) for step in steps if step[1] == "OpenRead"]
+    # The table is opened with its index, and then without it for the orders before the period.
+    (index,) = [n for n, (_, root) in enumerate(opened) if root == roots["orders_of_period"]]
+    table, root = opened[index - 1]
+    assert root == roots["orders"]
+    assert not [step for step in steps if step[1] == "Column" and step[2] == table]
+    connection.close()
+
+
+async def explain(database_url: str, query: Callable[[], Query]) -> str:
+    connection = await asyncpg.connect(database_url)
+    try:
+        # The planner prefers them for an empty table.
+        await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        await connection.execute("DROP INDEX orders_of_customer, orders_name")
+        compiled = query().compiled("postgresql")
+        values = compiled.arguments({**dict.fromkeys(compiled.names, 1), "currency": "EUR"})
+        rows = await connection.fetch(f"EXPLAIN {compiled.text}", *values)
+        return "\n".join(row[0] for row in rows)
+    finally:
+        await connection.close()

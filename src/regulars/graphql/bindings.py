@@ -142,6 +142,9 @@ class Root:
     the points of the selection, `per_row` those of each row of its page. Without it the cost is
     `fixed`.
 
+    `measure_cost(value)` returns the points of the work that only the resolved value shows, in
+    addition to `compute_cost`.
+
     `is_replica_safe` is true if the field may read from a replica, which can lack recent changes.
     """
 
@@ -149,6 +152,7 @@ class Root:
     prepare_guard: Callable[[Layouts], Guard] | None = None
     compute_cost: Callable[[Arguments, int, int], int] | None = None
     is_replica_safe: bool = False
+    measure_cost: Callable[[Any], int] | None = None
 
 
 def _check_columns(columns: tuple[str, ...], function: ColumnFunction | None) -> None:

@@ -72,7 +72,7 @@ class CostLimitError(RequestError):
     def __init__(self, cost: int, max_cost: int) -> None:
         message = (
             f"The response costs {cost:,} points; the maximum is {max_cost:,} "
-            "(`REGULARS_MAX_COST`). Pass `first` to its lists, or request fewer rows."
+            "(`REGULARS_MAX_COST`). Pass `first` to its lists, or request fewer rows or figures."
         )
         extensions = {"cost": cost, "limit": max_cost}
         super().__init__(Fault(message, DOCUMENT_LIMIT, extensions=extensions))

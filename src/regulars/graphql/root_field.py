@@ -111,8 +111,15 @@ class RootField:
 
     def compute_surplus(self, value: Any) -> int:
         """Returns the cost of the resolved value beyond the estimate, in points: its lists are
-        longer than estimated."""
-        if value is None or not self._has_open_lists:
+        longer than estimated, or the binding measures its work."""
+        if value is None:
+            return 0
+        if self.binding is not None and self.binding.measure_cost is not None:
+            return self.binding.measure_cost(value) + self._surplus_of_lists(value)
+        return self._surplus_of_lists(value)
+
+    def _surplus_of_lists(self, value: Any) -> int:
+        if not self._has_open_lists:
             return 0
         if self.plan.is_abstract:
             items = [item for item in value if item is not None] if self.plan.is_list else [value]

@@ -9,7 +9,7 @@ import orjson
 
 from regulars.api import timestamps
 from regulars.api.context import Context
-from regulars.api.guards import needs, needs_to_write, price_of_write
+from regulars.api.guards import needs, needs_to_write, price_of_counting, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.related import customers_of, node_loader
 from regulars.api.values import external_ids_of, global_id, timestamp_of
@@ -209,7 +209,7 @@ SPEND = TypeBinding(
 )
 
 
-# What it costs, in points: all orders of the period are counted.
+# What it costs, in points, before the orders of the period are counted.
 _STATISTICS_COST = 200
 
 
@@ -246,7 +246,8 @@ def order_statistics(layouts: Layouts) -> Resolve:
             figures["spend"] = spend = await period.spend()
             figures["orders"] = sum(row["orders_count"] for row in spend)
         if has_buyers:
-            figures["customers"], figures["returning"] = await period.buyers()
+            names = ("customers", "returning", "orders")
+            figures |= zip(names, await period.buyers(), strict=True)
         if layout.selects("new_customers"):
             figures["new_customers"] = await period.new_customers()
         if top is not None and spend:
@@ -265,6 +266,10 @@ def order_statistics(layouts: Layouts) -> Resolve:
 
 def _price_of_statistics(_arguments: Arguments, fixed: int, _per_row: int) -> int:
     return _STATISTICS_COST + fixed
+
+
+def _measure_statistics(figures: Mapping[str, Any]) -> int:
+    return price_of_counting(figures.get("orders", 0))
 
 
 STATISTICS: Mapping[str, TypeBinding] = {
@@ -292,7 +297,11 @@ def _last_order_at(arguments: Arguments) -> Any:
 def _roots(_page_size: int) -> Mapping[str, Root]:
     return {
         "orderStatistics": Root(
-            order_statistics, needs(READ), _price_of_statistics, is_replica_safe=True
+            order_statistics,
+            needs(READ),
+            _price_of_statistics,
+            is_replica_safe=True,
+            measure_cost=_measure_statistics,
         ),
         "recordOrder": Root(
             record_order, needs_to_write(ORDERS, "order_id", "name"), price_of_write

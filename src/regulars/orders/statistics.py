@@ -35,11 +35,11 @@ class Period:
         spent = [dict(zip(names, row, strict=True)) for row in rows]
         return sorted(spent, key=lambda row: row["currency"] != home)
 
-    async def buyers(self) -> tuple[int, int]:
-        """Return the number of customers with orders in the period, and the number of those who had
-        more than one order before its end."""
-        ((customers, returning),) = await self._fetch(statements.customers_of_period())
-        return customers, returning
+    async def buyers(self) -> tuple[int, int, int]:
+        """Return the number of customers with orders in the period, the number of those who had
+        more than one order before its end, and the number of the orders."""
+        ((customers, returning, orders),) = await self._fetch(statements.customers_of_period())
+        return customers, returning, orders
 
     async def new_customers(self) -> int:
         """Return the number of customers that were created in the period."""

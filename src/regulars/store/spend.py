@@ -87,8 +87,8 @@ def spend_of_period() -> Query:
 
 @cache
 def customers_of_period() -> Query:
-    """The number of customers with orders from the time `since` to before `until`, and the number
-    of those among them with more than one order before `until`."""
+    """The number of customers with orders from the time `since` to before `until`, the number of
+    those among them with more than one order before `until`, and the number of the orders."""
     columns = (orders.c.customer_id, sa.func.count().label("orders"))
     statement = sa.select(*columns).where(*_in_period(orders)).group_by(orders.c.customer_id)
     buyers = statement.subquery("buyers")
@@ -105,7 +105,9 @@ def customers_of_period() -> Query:
         sa.func.sum(sa.case((is_returning, one), else_=sa.literal_column("0"))),
         sa.literal_column("0"),
     )
-    return Query(sa.select(sa.func.count(), sa.cast(returning, sa.BigInteger)).select_from(buyers))
+    bought = sa.func.coalesce(sa.func.sum(buyers.c.orders), sa.literal_column("0"))
+    sums = (sa.cast(total, sa.BigInteger) for total in (returning, bought))
+    return Query(sa.select(sa.func.count(), *sums).select_from(buyers))
 
 
 @cache

