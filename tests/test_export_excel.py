@@ -266,6 +266,24 @@ def test_the_ids_of_an_export_have_a_heading_of_their_own(local: Shop) -> None:
         assert set(earlier[1:]) <= set(today)
 
 
+def test_an_export_of_ids_without_their_own_column_says_what_an_import_does(local: Shop) -> None:
+    local.bring(
+        '{"regulars_id": 7, "email": "a@x.test", "external_ids": ["external:stripe:c"]}\n',
+        name="a.jsonl",
+    )
+    target = str(local.folder / "x.csv")
+    done = local.run("export", target, "--columns", "id,email,external_ids")
+    assert done.returncode == 0
+    assert "would store id and external_ids in custom fields" in done.stderr
+    for columns in ("regulars_id,id,email,external_ids", "email,first_name"):
+        done = local.run("export", target, "--columns", columns)
+        assert (done.returncode, done.stderr) == (0, "")
+        before = local.customers("email,external_ids,custom")
+        assert local.run("import", target).returncode == 0
+        assert local.customers("email,external_ids,custom") == before
+    assert before[0]["external_ids"] == ["external:stripe:c"]
+
+
 def test_exports_for_excel_over_http(client: Client) -> None:
     client.create("ana@x.test", phone="+31 6 12345678", notes="line\ntwo")
     csv_excel = {"format": "csv-excel", "delimiter": "semicolon", "columns": "email,phone"}

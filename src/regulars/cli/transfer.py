@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -293,10 +294,17 @@ def export(
     and xlsx also keep leading zeros and long numbers in Excel.
     """
     from regulars.cli.exporting import run
+    from regulars.transfer.export_columns import OWN_ID, misread_columns
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     settings = options.settings(database_url=database_url)
     result = run(settings, account, target, form, query, chosen, delimiter, segment)
+    if misread := misread_columns(chosen):
+        print(
+            f"An import of this file would store {' and '.join(misread)} in custom fields. To import it "
+            f"again, add the column {OWN_ID}.",
+            file=sys.stderr,
+        )
     if target == "-":
         return
     if as_json:

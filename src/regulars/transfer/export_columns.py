@@ -296,6 +296,16 @@ _LEADING = " ".join((OWN_ID, *EARLIER_HEADINGS[0][1:], OWN_EXTERNAL_IDS))
 DEFAULT_COLUMNS = {"csv": in_order(_LEADING, _OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 
 
+# Columns that an import reads as those of another system, unless the file has `regulars_id`.
+_NEEDS_OWN_ID = ("_id", "id", OWN_EXTERNAL_IDS)
+
+
+def misread_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that an import of an export with the columns `names` would store as custom
+    fields, because the file is not recognized as an export of Regulars."""
+    return [] if OWN_ID in names else [name for name in names if name in _NEEDS_OWN_ID]
+
+
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")
 
 
