@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from regulars.accounts.accounts import Accounts
+from regulars.core.batch_pacer import BatchPacer, pause_after
 from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
@@ -48,9 +49,10 @@ def empty_write() -> SetCustomers:
 def test_a_bulk_write_alone_is_not_paused(new_database: str) -> None:
     async def work(store: Store, _theirs: Store) -> bool:
         account_id = (await Accounts(store).create("one")).account_id
+        await asyncio.sleep(0.05)  # the other store has connected
         throttle = BackgroundThrottle(store)
         for _ in range(3):
-            await throttle.write(account_id, empty_write())
+            await throttle.write(account_id, empty_write(), 0)
         return throttle.others
 
     assert not run_with_two_stores(new_database, is_bulk=False, work=work)
@@ -59,16 +61,28 @@ def test_a_bulk_write_alone_is_not_paused(new_database: str) -> None:
 def test_a_bulk_write_pauses_while_others_work(new_database: str) -> None:
     async def work(store: Store, other_store: Store) -> bool:
         account_id = (await Accounts(store).create("one")).account_id
+        await asyncio.sleep(0.05)  # the other store has connected
         throttle = BackgroundThrottle(store)
-        await throttle.write(account_id, empty_write())
+        await throttle.write(account_id, empty_write(), 0)
         assert not throttle.others
         # SQLite shows that others wrote, and PostgreSQL that they have a transaction open.
         await Accounts(other_store).create("two")
         async with other_store.snapshot():
-            await throttle.write(account_id, empty_write())
+            await throttle.write(account_id, empty_write(), 0)
         return throttle.others
 
     assert run_with_two_stores(new_database, is_bulk=False, work=work)
+
+
+def test_short_statements_of_others_are_noticed_on_postgresql(new_postgresql: str) -> None:
+    async def work(store: Store, other_store: Store) -> bool:
+        account_id = (await Accounts(store).create("one")).account_id
+        throttle = BackgroundThrottle(store)
+        await Accounts(other_store).all()
+        await throttle.write(account_id, empty_write(), 0)
+        return throttle.others
+
+    assert run_with_two_stores(new_postgresql, is_bulk=False, work=work)
 
 
 def test_bulk_writes_do_not_pause_for_each_other(new_postgresql: str) -> None:
@@ -76,7 +90,7 @@ def test_bulk_writes_do_not_pause_for_each_other(new_postgresql: str) -> None:
         account_id = (await Accounts(store).create("one")).account_id
         throttle = BackgroundThrottle(store)
         async with other_store.snapshot():
-            await throttle.write(account_id, empty_write())
+            await throttle.write(account_id, empty_write(), 0)
         return throttle.others
 
     assert not run_with_two_stores(new_postgresql, is_bulk=True, work=work)
@@ -95,7 +109,28 @@ def test_the_pause_is_longer_than_the_work() -> None:
 
     async def work(store: Any) -> float:
         began = time.monotonic()
-        await BackgroundThrottle(store).write(1, empty_write())
+        await BackgroundThrottle(store).write(1, empty_write(), 0)
         return time.monotonic() - began
 
-    assert asyncio.run(work(SlowStore())) > 0.15
+    assert asyncio.run(work(SlowStore())) > 0.1
+
+
+def test_batches_have_a_size_by_time() -> None:
+    pacer = BatchPacer()
+    for _ in range(20):
+        pacer.note(100, 0.1)  # 1,000 rows per second
+    assert pacer.rows(1_000) in range(9, 15)
+    assert pacer.rows(1_000, is_shared=False) in range(95, 115)
+    assert pacer.rows(7) == 7
+    for _ in range(20):
+        pacer.note(10, 1.0)
+    assert pacer.rows(1_000) == 10
+    for _ in range(50):
+        pacer.note(1_000, 0.001)
+    assert pacer.rows(1_000) == 1_000
+    pacer.note(0, 1.0)  # nothing was done
+    assert pacer.rows(1_000) == 1_000
+
+
+def test_pauses_have_a_minimum_and_a_maximum() -> None:
+    assert (pause_after(0.0), pause_after(0.01), pause_after(10.0)) == (0.001, 0.05, 1.0)

@@ -307,7 +307,6 @@ def test_random_jobs_and_undos_match_the_model(
     new_database: str, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_runner, "_BATCH", batch)
-    monkeypatch.setattr(job_runner, "_SHORT_BATCH", batch)
     monkeypatch.setattr(job_runner, "_ENTRIES", batch)
     monkeypatch.setattr(job_runner, "_WINDOW", 3 * batch)
 

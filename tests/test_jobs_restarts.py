@@ -99,7 +99,6 @@ def run(database: str, work: Callable[[Store], Awaitable[None]]) -> None:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_runner, "_BATCH", 7)
-    monkeypatch.setattr(job_runner, "_SHORT_BATCH", 7)
 
 
 def test_a_stopped_job_continues_where_it_was(

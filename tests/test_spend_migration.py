@@ -126,9 +126,9 @@ def test_a_recount_continues_after_a_crash_and_starts_again_after_a_change(
         await change_settings(store, key, {"expenses_currency": "all"})
         worker = RecountWorker(store)
         ((settings,),) = await store.fetch(account_settings_of(), {"account_id": key})
-        await worker._recount_page(key, 0, "{}")  # of settings that have changed meanwhile
+        await worker._step((key, 0, "{}"), 200)  # of settings that have changed meanwhile
         assert await _after(store, key) == 0
-        await worker._recount_page(key, 0, settings)
+        await worker._step((key, 0, settings), 200)
         assert await _after(store, key) is None
 
     async def _after(store: Store, account_id: int) -> Any:

@@ -301,8 +301,8 @@ def export(
     result = run(settings, account, target, form, query, chosen, delimiter, segment)
     if misread := misread_columns(chosen):
         print(
-            f"An import of this file would store {' and '.join(misread)} in custom fields. To import it "
-            f"again, add the column {OWN_ID}.",
+            f"An import of this file would store {' and '.join(misread)} in custom fields. To "
+            f"import it again, add the column {OWN_ID}.",
             file=sys.stderr,
         )
     if target == "-":

@@ -10,16 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from regulars.core.batch_pacer import BatchPacer, pause_after
 from regulars.store import Store
 from regulars.store.query import Query
 
 _MAX_ACCOUNTS = 100
-# After each step, a worker waits as long as the step took: the requests of clients come first.
-_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.001, 1.0
 
 
 class AccountWorker(ABC):
-    """Does the stored work of all accounts in the background, a step of each in turn.
+    """Does the stored work of all accounts in the background, a step of each in turn. Steps are
+    short and have pauses: the requests of clients come first.
 
     The progress of an account is in the database: a killed worker loses nothing. Several processes
     can do the work of an account at the same time.
@@ -29,9 +29,12 @@ class AccountWorker(ABC):
     log: ClassVar[logging.Logger]
     # What is logged if a step fails. The next round tries again.
     failure: ClassVar[str]
+    # The rows of a step at most.
+    max_rows: ClassVar[int]
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pacer = BatchPacer()
         self._stopping = asyncio.Event()
 
     @abstractmethod
@@ -40,8 +43,9 @@ class AccountWorker(ABC):
         of the row that `_step` takes. With `of_accounts`, only of the accounts `ids`."""
 
     @abstractmethod
-    async def _step(self, row: Sequence[Any]) -> None:
-        """Do a step of the work of an account, and store the progress."""
+    async def _step(self, row: Sequence[Any], limit: int) -> int:
+        """Do a step of the work of an account, at most `limit` rows, and store the progress.
+        Return the number of rows."""
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -67,12 +71,13 @@ class AccountWorker(ABC):
             for row in rows:
                 start = time.perf_counter()
                 try:
-                    await self._step(row)
+                    count = await self._step(row, self._pacer.rows(self.max_rows))
+                    self._pacer.note(count, time.perf_counter() - start)
                 except Exception as error:
                     failed_ids.add(row[0])
                     self._warn(error, account=row[0])
                 elapsed_seconds = time.perf_counter() - start
-                await self._pause(min(max(elapsed_seconds, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
+                await self._pause(pause_after(elapsed_seconds))
                 if self._stopping.is_set():
                     return
 

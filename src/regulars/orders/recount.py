@@ -23,8 +23,6 @@ from regulars.store.spend import customers_with_orders
 from regulars.store.tables import orders
 from regulars.store.tokens import accounts_to_recount, advance_recount
 
-# Customers of a write: the writes of clients wait for it.
-PAGE = 200
 # Its changes are sent to no webhook: no order has changed.
 RECOUNTER = Origin("system", "currency", silent=True)
 
@@ -73,25 +71,25 @@ class RecountWorker(AccountWorker):
     poll_seconds = 1.0
     log = logging.getLogger("regulars.spend")
     failure = "Expenses could not be counted again."
+    max_rows = 200
 
     def _accounts_with_work(self, of_accounts: bool) -> Query:
         return accounts_to_recount(of_accounts)
 
-    async def _step(self, row: Sequence[Any]) -> None:
-        await self._recount_page(*row)
-
-    async def _recount_page(self, account_id: int, after: int, settings: str | None) -> None:
-        parameters = {"account_id": account_id, "after": after, "limit": PAGE}
+    async def _step(self, row: Sequence[Any], limit: int) -> int:
+        account_id, after, settings = row
+        parameters = {"account_id": account_id, "after": after, "limit": limit}
         rows = await self._store.fetch(customers_with_orders(), parameters, is_long=True)
         ids = [row[0] for row in rows]
         if ids:
             command = RecountExpenses(frozenset(ids), now_ms())
             if await self._store.write(account_id, command) != settings:
-                return  # the settings have changed, which starts from the first customer
+                return 0  # the settings have changed, which starts from the first customer
         advance = {
             "changed_account": account_id,
             "before": after,
-            "after": ids[-1] if len(ids) == PAGE else None,
+            "after": ids[-1] if len(ids) == limit else None,
             "read": settings,
         }
         await self._store.execute([(advance_recount(), advance)])
+        return len(ids)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, TypeVar
 
+from regulars.core.batch_pacer import BatchPacer, pause_after
 from regulars.core.commands import Command
 from regulars.core.dry_run import DryRun
 from regulars.core.errors import Rejected, is_too_much
@@ -15,31 +16,34 @@ from regulars.store import Store
 
 T = TypeVar("T")
 
-# While others use the database, a pause is this many times as long as the batch before it. A batch
-# then delays about one request in a hundred, so fewer and larger batches are better.
-_PAUSE_FACTOR = 9
-_MAX_PAUSE_SECONDS = 1.0
-
 
 class BackgroundThrottle:
-    """Writes commands at full speed while no other client uses the database, and for a tenth of
-    the time otherwise. `others` says whether another client used it after the last command."""
+    """Writes commands at full speed while no other client uses the database, and in short batches
+    with pauses otherwise. `others` says whether another client used it after the last command."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._directory = Directory(store)
+        self._pacer = BatchPacer()
         self.others = False
 
-    async def write(self, account_id: int, command: Command, is_dry_run: bool = False) -> Any:
-        """Run a command, pause if others use the database, and return the command's result. A dry
-        run saves nothing. Raises Rejected."""
+    def rows(self, max_rows: int) -> int:
+        """Return how many rows the next command should have."""
+        return self._pacer.rows(max_rows, self.others)
+
+    async def write(
+        self, account_id: int, command: Command, rows: int, is_dry_run: bool = False
+    ) -> Any:
+        """Run a command of some rows, pause if others use the database, and return the command's
+        result. A dry run saves nothing. Raises Rejected."""
         start = monotonic()
         to_write = DryRun(command) if is_dry_run else command
         result = await self._directory.write(account_id, to_write)
         elapsed_seconds = monotonic() - start
+        self._pacer.note(rows, elapsed_seconds)
         self.others = await self._store.has_concurrent_activity()
         if self.others:
-            await asyncio.sleep(min(_PAUSE_FACTOR * elapsed_seconds, _MAX_PAUSE_SECONDS))
+            await asyncio.sleep(pause_after(elapsed_seconds))
         return result.result if is_dry_run else result
 
 

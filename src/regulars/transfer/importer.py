@@ -47,8 +47,6 @@ from regulars.transfer.sanitizing import KEPT, SKIPPED, WARNED_ROWS, WARNING, wa
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
-# Rows of a batch while others use the database.
-_SHORT_BATCH = 200
 _MAX_EXAMPLES = 10
 _MAX_KINDS = 50
 _KEPT_CONTACTS = [f"{kind}.{reason}" for kind in (*KINDS, BOOK) for reason in (TAKEN, SURPLUS)]
@@ -246,7 +244,7 @@ class Importer:
         while indexes:
             if self._should_stop:
                 raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
-            size = _SHORT_BATCH if self._throttle.others else BATCH
+            size = self._throttle.rows(BATCH)
             await write_in_halves(indexes[:size], write)
             indexes = indexes[size:]
             progress(self.tally)
@@ -282,7 +280,7 @@ class Importer:
         )
         try:
             result: SetResult = await self._throttle.write(
-                self._account_id, command, is_dry_run=step is None
+                self._account_id, command, len(rows), is_dry_run=step is None
             )
         except Rejected:
             for record, row in warned:

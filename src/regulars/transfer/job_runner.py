@@ -42,9 +42,9 @@ from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.import_repository import COUNTS
 from regulars.transfer.uploads import Parts
 
-# Customers of a batch, and while others use the database. Less than rows of an import: a batch of
-# an undo reads the history of its customers.
-_BATCH, _SHORT_BATCH = 1_000, 200
+# Customers of a batch at most. Less than rows of an import: a batch of an undo reads the history of
+# its customers.
+_BATCH = 1_000
 _PAGE = 1_000
 # Entries of other writers that are passed by one statement, and entries that are read at once.
 _WINDOW, _ENTRIES = 50_000, 5_000
@@ -124,7 +124,10 @@ class JobRunner:
             raise Interrupted(f"Stopped after {self.tally.rows:,} customers.")
 
     async def _write(self, command: EditCustomers | UndoChanges) -> BatchResult:
-        result: BatchResult = await self._throttle.write(self._account_id, command, self.is_dry_run)
+        rows = len(command.customers if isinstance(command, UndoChanges) else command.ids)
+        result: BatchResult = await self._throttle.write(
+            self._account_id, command, rows, self.is_dry_run
+        )
         self.tally.add(result)
         if self.is_dry_run and result.lines:
             await self._listed.append(result.lines)
@@ -132,7 +135,7 @@ class JobRunner:
 
     @property
     def _size(self) -> int:
-        return _SHORT_BATCH if self._throttle.others else _BATCH
+        return self._throttle.rows(_BATCH)
 
     # Bulk edits
 

@@ -310,7 +310,7 @@ class Pull:
             step=step,
             contact_identifies=does_contact_identify,
         )
-        result = await self._throttle.write(self._account_id, command, dry_run)
+        result = await self._throttle.write(self._account_id, command, len(rows), dry_run)
         for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if cursor is None:
                 self.tally.counts[REJECTED.lower()] -= 1
@@ -405,12 +405,12 @@ class Pull:
             # It is not in the trash here, a later event of the server has deleted it, or another
             # customer has its email.
             with suppress(Rejected):
-                await self._throttle.write(self._account_id, command)
+                await self._throttle.write(self._account_id, command, 1)
 
     async def _delete(self, numbers: Sequence[int], _is_last: bool) -> None:
         references = tuple(Reference(str(number), number) for number in numbers)
         command = DeleteCustomers(references, now_ms(), origin=self._origin)
-        await self._throttle.write(self._account_id, command)
+        await self._throttle.write(self._account_id, command, len(numbers))
         self.deleted += len(numbers)
 
 

@@ -25,13 +25,16 @@ POOL_SIZE = 10
 
 # On for a standby, and where an administrator or a full disk's alarm has set it.
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
-# Whether another session, but for those of bulk stores, runs a statement (PostgreSQL, section
-# 27.2.3).
+# Whether another session, but for those of bulk stores, runs a statement, or has ended one in the
+# last 20 ms (PostgreSQL, section 27.2.3). Statements of clients often take less than 1 ms: without
+# these 20 ms, most of 75 requests per second were missed. A server without clients has 1.6
+# statements per second.
 _HAS_ACTIVE_SESSION = """SELECT EXISTS (SELECT FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
-    AND pid <> pg_backend_pid() AND application_name <> $1)"""
+    WHERE datname = current_database() AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid() AND application_name <> $1
+    AND (state <> 'idle' OR state_change > clock_timestamp() - interval '20 ms'))"""
 # For how many seconds activity is expected to go on.
-_ACTIVITY_SECONDS = 2.0
+_ACTIVITY_SECONDS = 0.5
 
 
 class Snapshot:
