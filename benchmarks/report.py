@@ -168,21 +168,8 @@ def _missed_goals(targets: Sequence[Target]) -> list[str]:
         bound = "at most" if target.is_upper_bound else "at least"
         result = f"{_format_number(target.measured or 0.0)}{target.unit}"
         goal = f"{bound} {target.goal:,g}{target.unit}"
-        lines.append(f"| {target.label} | {goal} | {result} | {target.limit} |")
-    return lines
-
-
-def _target_table(targets: Sequence[Target]) -> list[str]:
-    lines = ["", "| what | wanted | measured | |", "| --- | ---: | ---: | --- |"]
-    for target in targets:
-        bound = "at most" if target.is_upper_bound else "at least"
-        measured = (
-            "" if target.measured is None else f"{_format_number(target.measured)}{target.unit}"
-        )
-        state = {True: "reached", False: "not reached", None: "not measured"}[target.is_reached]
-        lines.append(
-            f"| {target.label} | {bound} {target.goal:,g}{target.unit} | {measured} | {state} |"
-        )
+        limit = target.limit or "not examined"
+        lines.append(f"| {target.label} | {goal} | {result} | {limit} |")
     return lines
 
 
@@ -200,7 +187,7 @@ def transfers(targets: Sequence[Target], command: str, rows: int) -> str:
         f"{platform.python_version()}{_build()}, each command from its start to its "
         "end. What is measured, and how: [the benchmark](README.md).",
     ]
-    return "\n".join([*lines, *_target_table(targets)]) + "\n"
+    return "\n".join([*lines, *_other_figures(targets), *_missed_goals(targets)]) + "\n"
 
 
 def write_transfers(
@@ -221,7 +208,7 @@ def pages(targets: Sequence[Target], command: str, rounds: int) -> str:
         f"without a screen; the median of {rounds} rounds, from the navigation to the frame that "
         "shows the first rows. Server and browser share the machine's cores.",
     ]
-    return "\n".join([*lines, *_target_table(targets)]) + "\n"
+    return "\n".join([*lines, *_other_figures(targets), *_missed_goals(targets)]) + "\n"
 
 
 def write_pages(targets: Sequence[Target], command: str, rounds: int, folder: Path = DOCS) -> None:
