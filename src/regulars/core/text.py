@@ -141,6 +141,17 @@ _SIGNS = str.maketrans({**dict.fromkeys(_APOSTROPHE, "'"), **dict.fromkeys(_HYPH
 _FOLDED = {**_LETTERS, **_SIGNS, 0x1160: None}
 
 
+# Characters whose compatibility decomposition has more than four, and at most 18. `folded` may cut
+# the decomposition of a text with them, if the text is longer than this.
+_LONG_FORMS = re.compile(
+    "[\u321d\u321e\u327c\u3300\u3302\u3304\u3307\u3313\u3315-\u3317\u3319\u331a\u3320\u3321\u332b\u332d"
+    "\u332e\u3332\u3334\u3336\u333b\u333d\u3340\u3347\u334a\u334c\u3354\u3356\u33ae\u33af\ufdfa\ufdfb]"
+)
+_NEVER_CUT = FOLDED_LENGTH // (18 - _MOST_DECOMPOSED)
+# Words up to this length are remembered.
+_CACHED_LENGTH = 64
+
+
 def without_invisible(value: str) -> str:
     """Return the text without characters that have no width: zero-width spaces and joiners, marks
     of direction, byte order marks, soft hyphens (Unicode's Default_Ignorable_Code_Point)."""
@@ -156,8 +167,28 @@ def folded_letters(value: str) -> str:
     """
     if value.isascii():
         return value.lower().replace("`", "'") if "`" in value else value.lower()
+    if len(value) > _NEVER_CUT and _LONG_FORMS.search(value):
+        return _folded_at_once(value)
+    # Word by word, because names and places are repeated. A line break is a word here.
+    words = [
+        word.lower().replace("`", "'")
+        if word.isascii()
+        else _folded_word(word)
+        if len(word) <= _CACHED_LENGTH
+        else _folded_at_once(word)
+        for word in value.replace("\n", " \n ").split(" ")
+    ]
+    return " ".join(words).replace(" \n ", "\n")
+
+
+def _folded_at_once(value: str) -> str:
     signs = _INVISIBLE.sub("", value).translate(_SIGNS)
     return folded(signs).translate(_FOLDED)
+
+
+@lru_cache(maxsize=8_192)
+def _folded_word(word: str) -> str:
+    return _folded_at_once(word)
 
 
 def fold(value: str) -> str:

@@ -48,19 +48,20 @@ def lines(texts: Sequence[str]) -> str:
     """Return the words of texts as they are stored: a line for each text, with single spaces
     between the words, and one space at both ends."""
     # All of them at once: a customer has half a dozen, each of a few words.
-    block = "\n".join(texts)
-    if block.isascii():
+    block, blank = "\n".join(texts), " "
+    if not block.isascii():
+        block, blank = unicodedata.normalize("NFC", folded_letters(block)), "  "
+    if block.isascii():  # also of Latin letters with accents
         # Bytes take a third of the time of characters.
         spaced = block.encode().translate(_APART).decode()
         joined = " " + spaced.replace("\n", " \n ") + " "
         if "  " in joined:
             each_apart = [" ".join(text.split()) for text in spaced.split("\n")]
-            joined = "\n".join([f" {text} " if text else " " for text in each_apart])
-        if max(map(len, texts), default=0) <= WORD_LENGTH:
+            joined = "\n".join([f" {text} " if text else blank for text in each_apart])
+        if len(block) <= WORD_LENGTH or max(map(len, block.split("\n"))) <= WORD_LENGTH:
             return joined
     else:
-        plain = unicodedata.normalize("NFC", folded_letters(block)).split("\n")
-        joined = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
+        joined = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in block.split("\n")])
     return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], joined)
 
 
