@@ -104,6 +104,9 @@ _MAX_CACHED_TAGS = 256
 # Runs of spaces and spaces other than U+0020, which become a single U+0020.
 _SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
+# The characters that the search and the order of lists may fold differently.
+_UNUSUAL = re.compile(r"[^\x00-\x7f]|`")
+
 ADDRESS_KEYS = ("country", "state", "city", "zip", "company")
 
 
@@ -126,7 +129,7 @@ def sorted_text_facet(key: str, text: str) -> str:
 def _sorted_text_facets(row: Row) -> Iterator[str]:
     """Yield the facets of names and emails whose column, which is folded as the contract says, is
     not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
-    if not any(map(_is_folded_differently, set("".join(_sorted_names(row))))):
+    if not any(map(_is_folded_differently, _UNUSUAL.findall("".join(_sorted_names(row))))):
         return
     texts = [(name, row[name]) for name in _SORTED_NAMES]
     texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
