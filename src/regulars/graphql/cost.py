@@ -183,13 +183,16 @@ def _copies_by_column(plan: ObjectPlan) -> Counter[Any]:
 def estimate_bytes(value: Any, max_bytes: int) -> int:
     """Returns the approximate size of rows in a response, in bytes. Stops counting above
     `max_bytes`."""
-    pending, size = [value], 0
-    while pending and size <= max_bytes:
-        item = pending.pop()
-        if isinstance(item, str):
-            size += len(item) if item.isascii() else 3 * len(item)
-        elif isinstance(item, _SCALARS):
-            size += _SCALAR_BYTES
-        else:  # a dict, a list, or a row of the database driver
-            pending += item.values() if isinstance(item, dict) else item
+    pending: list[Any] = [(value,)]
+    size = 0
+    for container in pending:
+        if size > max_bytes:
+            break
+        for item in container.values() if isinstance(container, dict) else container:
+            if isinstance(item, str):
+                size += len(item) if item.isascii() else 3 * len(item)
+            elif isinstance(item, _SCALARS):
+                size += _SCALAR_BYTES
+            else:  # a dict, a list, or a row of the database driver
+                pending.append(item)
     return size

@@ -288,7 +288,7 @@ class Engine:
         bytes_left = self._max_response_bytes
         surplus, max_surplus = 0, max(0, self._max_cost - prepared.cost)
         for field, arguments, cost in prepared.fields:
-            if monotonic() > yield_at:
+            if data and monotonic() > yield_at:
                 await asyncio.sleep(0)
                 yield_at = monotonic() + _YIELD_SECONDS
             plan = field.plan
