@@ -170,6 +170,20 @@ def test_the_timeline_has_orders_messages_and_older_entries(ana: Person) -> None
     expect(page.locator(".timeline .lead_created .message")).to_have_text("Where is it?")
 
 
+def test_enter_saves_without_a_mouse_and_begins_a_line_on_a_touch_screen(ana: Person) -> None:
+    for pointer, saved in (("none", "One."), ("coarse", "One.\n")):
+        page = ana.open_tab()
+        page.add_init_script(f"""
+          const match = window.matchMedia.bind(window);
+          window.matchMedia = (query) => query.startsWith("(pointer:")
+            ? {{ matches: query === "(pointer: {pointer})" }} : match(query);""")
+        page.goto("/customers/1")
+        composer(page).fill("One.")
+        composer(page).press("Enter")
+        expect(composer(page)).to_have_value("" if pointer == "none" else saved)
+    assert stored(ana) == [("One.", False)]
+
+
 def test_the_menu_exports_prints_and_deletes(ana: Person) -> None:
     page = ana.page
     page.evaluate("window.print = () => { window.printed = true; }")

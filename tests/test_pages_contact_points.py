@@ -131,6 +131,14 @@ def test_the_history_shows_lists(ana: Person) -> None:
     )
 
 
+def test_the_link_of_the_head_calls_the_number_without_the_national_zero(person: Person) -> None:
+    person.client.create("ana@example.com", phone="+33 (0)3 25 52 29 82")
+    page = person.open("/customers/1")
+    links = page.get_by_role("link", name="+33 (0)3 25 52 29 82")
+    expect(links).to_have_count(2)
+    assert [link.get_attribute("href") for link in links.all()] == ["tel:+33325522982"] * 2
+
+
 def test_phones_have_links_countries_and_validity(ana: Person) -> None:
     page = ana.page
     numbers = ("+212 612-345678", "+44 20 7946 00", "0600 000", "ask at the desk")

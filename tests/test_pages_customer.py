@@ -93,6 +93,26 @@ def test_escape_and_an_unchanged_value_save_nothing(ana: Person) -> None:
     assert read_field(ana, "version") == 1
 
 
+def test_the_form_of_custom_fields_is_used_by_keyboard(ana: Person) -> None:
+    page, keys = ana.page, ana.page.keyboard
+    edit = page.get_by_role("button", name="Edit Custom fields")
+    for name, text in (("Name", "points"), ("Value of points", "12")):
+        edit.focus()
+        keys.press("Enter")
+        expect(page.get_by_role("form", name="Custom fields").get_by_label(name)).to_be_focused()
+        keys.press("Escape")
+        expect(edit).to_be_focused()
+        keys.press("Enter")
+        keys.type(text)
+        if name == "Name":
+            keys.press("Tab")
+            keys.press("Tab")
+            keys.type("1")
+        keys.press("Enter")
+        expect(page.get_by_role("form", name="Custom fields")).to_have_count(0)
+    assert read_field(ana, "custom") == {"points": "12"}
+
+
 def test_a_long_text_is_saved_by_keyboard_and_not_lost_in_silence(ana: Person) -> None:
     page = ana.page
     page.set_viewport_size({"width": 1280, "height": 500})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import NARROW, Person
+from tests.browser import NARROW, Person, sign_in_person
+from tests.support import Server
 from tests.test_pages_for_all import check_accessibility
 from tests.test_pages_list import expect_names
 
@@ -197,6 +198,94 @@ def test_an_empty_filter_is_refused_at_its_field(shop: Person) -> None:
         expect(dialog.locator(".problem").filter(has_text=message)).to_be_visible()
         dialog.get_by_role("button", name="Cancel").click()
     expect(box(page)).to_have_value("")
+
+
+def test_the_parts_of_a_filter_stand_in_one_line(shop: Person) -> None:
+    page = shop.page
+    dialog = open_filter(page, "Country")
+    value = dialog.get_by_label("Country")
+    value.fill("Mor")
+    expect(dialog.get_by_role("option", name="Morocco")).to_be_visible()
+    select = dialog.get_by_label("Comparison")
+
+    def top_and_height(locator: Locator) -> tuple[float, float]:
+        box = locator.bounding_box()
+        assert box is not None
+        return box["y"], box["height"]
+
+    assert top_and_height(select) == pytest.approx(top_and_height(value), abs=1)
+    value.press("Escape")
+    dialog.get_by_role("button", name="Cancel").click()
+    dialog = open_filter(page, "Orders")
+    dialog.get_by_label("Orders").press("Enter")
+    expect(dialog.locator(".problem")).to_contain_text("Enter a number.")
+    assert top_and_height(dialog.get_by_label("Comparison")) == pytest.approx(
+        top_and_height(dialog.get_by_label("Orders")), abs=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "numbers"),
+    [
+        ("en-US", {"12,5": 12.5, "1,234.5": 1234.5, "1,000": 1000, "-.5": -0.5, "1 000": 1000}),
+        ("de-DE", {"12,5": 12.5, "1.234,5": 1234.5, "1.000": 1000, "1,000": 1, "1.5": 1.5}),
+        ("fr-FR", {"12,5": 12.5, "1\u202f234,5": 1234.5, "1.000": 1, "1.234.567": 1234567}),
+    ],
+)
+def test_typed_numbers_have_the_separators_of_the_region(
+    browser: Browser, server: Server, language: str, numbers: dict[str, float]
+) -> None:
+    with sign_in_person(browser, server, locale=language) as person:
+        page = person.open("/customers")
+        typed, written = page.evaluate(
+            """async ([typed, values]) => {
+              const { modules } = await import(document.querySelector("script[src$='/app.js']").src);
+              const { numberText, readNumber } = modules["format.js"];
+              return [typed.map(readNumber), values.map((value) => readNumber(numberText(value)))];
+            }""",
+            [[*numbers, "", "x", "1x", ".", "1e5"], [1.234, 1000, 0.1, -12.5]],
+        )
+    assert typed == [*numbers.values(), None, None, None, None, None]
+    assert written == [1.234, 1000, 0.1, -12.5]
+
+
+def test_an_amount_with_a_comma_is_found(shop: Person) -> None:
+    page = shop.page
+    dialog = open_filter(page, "Total spent")
+    dialog.get_by_label("Total spent").fill("0,5")
+    dialog.get_by_label("Total spent").press("Enter")
+    expect(box(page)).to_have_value("expenses:>=0.5")
+    chips(page).get_by_role("button", name="Total spent").first.click()
+    expect(page.get_by_role("dialog").get_by_label("Total spent")).to_have_value("0.5")
+    page.keyboard.press("Escape")
+
+
+def test_the_menu_of_filters_is_below_its_button_and_gets_the_focus_back(shop: Person) -> None:
+    page = shop.page
+    summary = page.locator(".filter-row summary")
+    dialog = open_filter(page, "Created")
+    expect(dialog.get_by_label("How many")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(summary).to_be_focused()
+    page.keyboard.press("Enter")
+    left = "node => node.getBoundingClientRect().left"
+    menu = page.locator(".filter-row .menu-list")
+    expect(menu.get_by_role("button", name="Custom field")).to_be_visible()
+    assert menu.evaluate(left) == pytest.approx(summary.evaluate(left), abs=1)
+    assert menu.evaluate("node => node.scrollHeight <= node.clientHeight")
+
+
+def test_menus_work_in_browsers_that_do_not_focus_a_pressed_button(shop: Person) -> None:
+    # Firefox and Safari on a Mac take the focus away from the menu instead.
+    shop.page.evaluate("""() => addEventListener("mousedown", (event) => {
+      if (event.defaultPrevented || !event.target.closest("button")) return;
+      event.preventDefault();
+      document.activeElement.blur();
+    })""")
+    dialog = open_filter(shop.page, "City")
+    dialog.get_by_label("City").fill("Paris")
+    dialog.get_by_label("City").press("Enter")
+    expect_names(shop.page, "Bo")
 
 
 def test_filters_by_keyboard_become_a_segment(shop: Person) -> None:

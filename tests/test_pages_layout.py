@@ -51,6 +51,14 @@ def middle(box: FloatRect) -> float:
     return box["y"] + box["height"] / 2
 
 
+def test_a_short_page_does_not_scroll(person: Person) -> None:
+    for path in ("/customers", "/imports", "/tags"):
+        page = person.open(path)
+        sizes = "[document.documentElement.scrollHeight, innerHeight]"
+        height, window_height = page.evaluate(sizes)
+        assert height == window_height, path
+
+
 def test_columns_have_the_width_of_their_content(shop: Person) -> None:
     page = shop.open("/customers")
     page.locator("table.customers").wait_for()

@@ -24,8 +24,8 @@ const UPDATE = "mutation($id: ID!, $node: InputComment!) { updateComment(id: $id
 const DELETE = "mutation($id: ID!) { deleteComments(items: [$id]) }";
 // Characters of a comment that are shown at first.
 const SHORT = 2_000;
-// Without a keyboard there is no Shift key, so Enter begins a line.
-const hasKeyboard = matchMedia("(pointer: fine)").matches;
+// A touch screen has no Shift key, so Enter begins a line there. The style hides the hint there, too.
+const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 
 /**
  * A form with a text. `save(text)` saves it, and its errors are shown below it. Enter saves; Shift and

@@ -114,9 +114,10 @@ function customerRow(customer, columns, isSelected, select) {
     if (event.button === 1 && !event.target.closest("a, .choose")) openTab();
   });
   element.addEventListener("mousedown", (event) => {
-    // The browser would mark the text of the rows, or scroll.
+    // The browser would scroll, mark the text of the rows, or, in Firefox with Ctrl, mark whole cells.
     const isScroll = event.button === 1 && !event.target.closest("a");
-    if (isScroll || (event.shiftKey && event.target.closest(".choose"))) event.preventDefault();
+    const isMarking = event.ctrlKey || event.metaKey || (event.shiftKey && event.target.closest(".choose"));
+    if (isScroll || isMarking) event.preventDefault();
   });
   return element;
 }

@@ -645,7 +645,8 @@ function conflictingChanges(before, after, node) {
 }
 
 /** Links to the phone and the email of a customer. */
-function contactLinks({ email, phone }) {
-  const links = [phone ? phoneLink(phone) : null, email ? emailLink(email) : null].filter(Boolean);
+function contactLinks({ email, phone, phones }) {
+  const { e164 } = phones.find((entry) => entry.default) ?? {};
+  const links = [phone ? phoneLink(phone, e164) : null, email ? emailLink(email) : null].filter(Boolean);
   return links.length ? links.flatMap((link, index) => (index ? [" · ", link] : [link])) : t.customer.noEmail;
 }

@@ -2,7 +2,7 @@
 
 import { runQuery } from "./api.js";
 import { h, replace, setAttribute } from "./dom.js";
-import { countryName, formatDay, formatNumber } from "./format.js";
+import { countryName, formatDay, formatNumber, numberText, readNumber } from "./format.js";
 import { asValue } from "./search-box.js";
 import { t } from "./texts.js";
 import { checkbox, formField, openFormDialog, selectOptions } from "./ui.js";
@@ -211,14 +211,19 @@ const FORMS = {
     },
   },
   number: {
-    read: ({ operator, value, negated }) => (negated ? null : { operator, value }),
+    read: ({ operator, value, negated }) =>
+      negated || !Number.isFinite(Number(value)) ? null : { operator, value: numberText(Number(value)) },
     control: (key, { operator = ">=", value = "" }) => {
-      const input = h("input", { type: "number", step: "any", min: "0", value, autofocus: true });
+      // An input of the type `number` ignores a comma in some browsers, and refuses it in others.
+      const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value, autofocus: true });
       const field = formField(keyLabel(key), input);
       const relation = choice(t.filters.relation, t.filters.numbers, operator);
       const write = () => {
-        const text = readRequired(field, t.filters.noNumber);
-        return text && `${key}:${relation.value}${text}`;
+        const number = readNumber(input.value);
+        field.setError(number === null ? t.filters.noNumber : "");
+        if (number !== null) return `${key}:${relation.value}${number}`;
+        input.focus();
+        return null;
       };
       return { content: h("div", { class: "filter-form" }, relation, field), write };
     },
@@ -249,9 +254,12 @@ function readDate({ operator, value, negated }) {
 
 function dateControl(key, { relation = "last", count = "30", unit = "d", day = "" }) {
   const select = choice(t.filters.relation, t.filters.dateRelations, relation);
-  const number = formField(t.filters.count, h("input", { type: "number", min: "1", step: "1", value: count }));
+  const number = formField(
+    t.filters.count,
+    h("input", { type: "text", inputmode: "numeric", autocomplete: "off", value: count, autofocus: !day }),
+  );
   const units = choice(t.filters.unit, t.filters.units, unit);
-  const date = formField(t.filters.day, h("input", { type: "date", value: day }));
+  const date = formField(t.filters.day, h("input", { type: "date", value: day, autofocus: Boolean(day) }));
   const ago = h("div", { class: "filter-form" }, number, units);
   const isAgo = () => ["last", "ago"].includes(select.value);
   const show = () => {

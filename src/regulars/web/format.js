@@ -40,6 +40,25 @@ export function formatAmount(value, count = 2) {
   const [whole, decimals] = value.toFixed(count).split(".");
   return decimals ? `${group(whole)}${t.separators.decimal}${decimals}` : group(whole);
 }
+/** A number as a person types it: without groups, with the decimal separator of the region. */
+export const numberText = (value) =>
+  numbers("typed", { useGrouping: false, maximumFractionDigits: 20 }).format(value);
+/**
+ * The number that a person typed, or null. The decimal separator is a point or a comma. The only separator of a
+ * text is that of the groups if it is so in the region and three digits follow, as in 1,000.
+ */
+export function readNumber(text) {
+  const compact = text.replace(/[\s'’]/g, "").replace("−", "-");
+  const separators = compact.match(/[.,]/g) ?? [];
+  const last = separators.at(-1);
+  const isRepeated = separators.indexOf(last) < separators.length - 1;
+  const ofGroup = numbers("count")
+    .formatToParts(1_000_000)
+    .find(({ type }) => type === "group")?.value;
+  const isGroup = isRepeated || (separators.length === 1 && last === ofGroup && /\D\d{3}$/.test(compact));
+  const digits = compact.replace(isGroup ? /[.,]/g : /[.,](?=.*[.,])/g, "").replace(",", ".");
+  return /^[-+]?(\d+\.?\d*|\.\d+)$/.test(digits) ? Number(digits) : null;
+}
 /** A share of 0 to 1 as a percentage without decimals. */
 export const formatPercent = (value) => numbers("percent", { style: "percent" }).format(value);
 /** A difference as a percentage with its sign, as in +12%. */

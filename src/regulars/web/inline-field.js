@@ -120,7 +120,7 @@ export class InlineField {
         ),
       ),
     );
-    const { input } = Object.values(this.control.fields)[0];
+    const input = this.control.firstInput ?? Object.values(this.control.fields)[0].input;
     input.focus({ preventScroll: true });
     input.select?.();
     this.reveal();

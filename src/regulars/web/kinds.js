@@ -7,7 +7,16 @@
 import { addressControl } from "./address-form.js";
 import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";
-import { avatar, countryName, displayName, formatNumber, formatValue, relativeTime } from "./format.js";
+import {
+  avatar,
+  countryName,
+  displayName,
+  formatNumber,
+  formatValue,
+  numberText,
+  readNumber,
+  relativeTime,
+} from "./format.js";
 import { icon } from "./icons.js";
 import { noAmount, spendLines } from "./money.js";
 import { suggestTags } from "./tag-suggestions.js";
@@ -153,10 +162,11 @@ const CUSTOM_TYPES = {
   number: {
     has: (value) => typeof value === "number",
     read: (text) => {
-      if (!text.trim() || !Number.isFinite(Number(text))) throw new SyntaxError();
-      return Number(text);
+      const number = readNumber(text);
+      if (number === null) throw new SyntaxError();
+      return number;
     },
-    write: String,
+    write: numberText,
   },
   yes: {
     has: (value) => typeof value === "boolean",
@@ -232,7 +242,8 @@ function customControl({ name: fieldName }, custom) {
     }
     return nonEmpty(changes);
   };
-  return { content: h("div", null, body, add, problem), fields: { [fieldName]: problem }, change };
+  const firstInput = rows[0].key ? rows[0].text : rows[0].name;
+  return { content: h("div", null, body, add, problem), fields: { [fieldName]: problem }, firstInput, change };
 }
 
 /** The text of a custom field that is not a value of its type. It is never sent: see checkValues. */

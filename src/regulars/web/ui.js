@@ -366,11 +366,14 @@ export function menuButton(label, name, build) {
     icon("down"),
   );
   const element = h("details", { class: "menu-button" }, summary, list);
+  // A dialog that an action opens gives the focus back to the button, since the list is hidden then.
   const close = () => {
+    if (list.contains(document.activeElement)) summary.focus();
     element.open = false;
   };
   element.addEventListener("toggle", async () => {
     if (!element.open) return;
+    if (!element.contains(document.activeElement)) summary.focus();
     replace(list, h("p", { class: "hint" }, t.loading));
     try {
       replace(list, await build(close));
@@ -384,6 +387,8 @@ export function menuButton(label, name, build) {
     summary.focus();
     close();
   });
+  // Firefox and Safari on a Mac do not focus a button that is pressed: the list would close before the click.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
   element.addEventListener("focusout", ({ relatedTarget }) => {
     if (!element.contains(/** @type {Node} */ (relatedTarget))) close();
   });
