@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from tests.browser import Person, choose
 
@@ -301,7 +302,7 @@ def test_customers_are_selected_across_pages_and_tagged(person: Person) -> None:
     page.get_by_role("button", name="Remove tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("all")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("Tags removed from 1 customer.").first).to_be_visible()
     assert person.client.data(query)["customers"]["totalCount"] == 59
 
 
@@ -323,8 +324,10 @@ def test_tagging_clears_the_selection_before_the_list_is_reloaded(five_customers
     expect(page.get_by_label("Select Bo Li")).not_to_be_checked()
     page.get_by_label("Select Bo Li").check()
     assert pending_reads, "the list was read before a customer was selected"
+    page.unroute("**/api/v2")
     for route in pending_reads:
-        route.continue_()
+        with suppress(Error):  # the read after the end of the edit has replaced it
+            route.continue_()
     expect(page.locator("[title*=seen]").first).to_be_visible()
     expect(page.get_by_label("Select Bo Li")).to_be_checked()
 
@@ -342,7 +345,7 @@ def test_a_selection_of_all_excludes_unchecked_and_deleted_customers(person: Per
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("most")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("Tags added to 58 customers.").first).to_be_visible()
     emails = person.client.emails("-tag:most order_by:email order_dir:asc")
     assert emails == ["p002@example.com", "p052@example.com"]
     # Another client deletes a selected customer before the action.
@@ -353,7 +356,7 @@ def test_a_selection_of_all_excludes_unchecked_and_deleted_customers(person: Per
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("there")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_text("Tags added to 1 customer.").first).to_be_visible()
     assert person.client.emails("tag:there") == ["p056@example.com"]
 
 
@@ -361,6 +364,7 @@ def test_an_invalid_tag_is_reported_in_the_dialog(five_customers: Person) -> Non
     page = five_customers.page
     page.get_by_label("Select Bo Li").check()
     page.get_by_role("button", name="Add tag").click()
+    expect(page.get_by_role("dialog").get_by_label("Tag")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_contain_text("Enter a tag.")
     page.get_by_role("dialog").get_by_label("Tag").fill("x" * 300)

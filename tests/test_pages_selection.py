@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser import Person
 from tests.test_pages_list import create_customers
@@ -91,7 +91,7 @@ def test_messages_count_the_customers_whose_tags_changed(shop: Person) -> None:
         expect(dialog).to_have_count(0)
 
     def expect_message(text: str) -> None:
-        expect(page.locator(".toast").last).to_have_text(text)
+        expect(page.locator(".toast p").last).to_have_text(text)
 
     change("Remove tag", "nobody has it", "Ana Núñez", "Bo Li")
     expect_message("No changes: none of the selected customers has these tags.")
@@ -105,6 +105,50 @@ def test_messages_count_the_customers_whose_tags_changed(shop: Person) -> None:
     expect_message("Tags removed from 1 customer. Did not have them: 1.")
     change("Add tag", "last", "Eve Moss")
     expect_message("Tags added to 1 customer.")
+
+
+def test_tags_of_selected_customers_are_undone(shop: Person) -> None:
+    page = shop.open("/customers?sort=email&dir=asc")
+    before = shop.client.emails("tag:new order_by:email order_dir:asc")
+    assert 0 < len(before) < 5
+    page.get_by_label("Select all on this page").check()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("new")
+    page.keyboard.press("Enter")
+    toast = page.locator(".toast").last
+    expect(toast).to_contain_text(f"Already had them: {len(before)}.")
+    assert shop.client.page("id", query="-tag:new")["edges"] == []
+    toast.get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast").last).to_contain_text("Undone for")
+    assert shop.client.emails("tag:new order_by:email order_dir:asc") == before
+    # The edit is listed, so that it can be undone later, too.
+    page = shop.open("/imports")
+    expect(page.get_by_role("main")).to_contain_text("Undone")
+
+
+def test_tags_of_many_picked_customers_are_undone_together(person: Person) -> None:
+    create_customers(person, 60)
+    page = person.page
+    # An edit names at most 1,000 customers: of fewer here, so that 59 are several edits.
+    page.route("**/bulk-edit.js", lambda route: _with_small_edits(route))
+    page = person.open("/customers?sort=email&dir=asc")
+    page.get_by_label("Select all on this page").check()
+    page.get_by_role("button", name="Select all 60").click()
+    page.get_by_label("Select P002").uncheck()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("most")
+    page.keyboard.press("Enter")
+    toast = page.locator(".toast").last
+    expect(toast).to_contain_text("Tags added to 59 customers.")
+    assert person.client.emails("-tag:most") == ["p002@example.com"]
+    toast.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone for").nth(2)).to_be_attached()
+    assert person.client.emails("tag:most") == []
+
+
+def _with_small_edits(route: Route) -> None:
+    response = route.fetch()
+    route.fulfill(response=response, body=response.text().replace("MAX_IDS=1000", "MAX_IDS=25"))
 
 
 def test_shift_selects_the_rows_between(shop: Person) -> None:

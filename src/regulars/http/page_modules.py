@@ -34,7 +34,9 @@ def join_modules(
     lines = [f'import * as m{index} from "./{name}";' for index, name in enumerate(names)]
     entries = ", ".join(f'"{name}": m{index}' for index, name in enumerate(names))
     lines.append(f"export const modules = {{ {entries} }};")
-    lines += _as_functions(sources, joined, shared)
+    # The module of the entry starts the page, so it is the last.
+    lines += _as_functions(sources, joined - {entry}, shared)
+    lines.append(_as_function(entry, sources[entry], shared))
     return {**served, entry: "\n".join(lines)}
 
 

@@ -1,10 +1,10 @@
-// The dialog that edits the selected customers: fields, tags, a preview, and the work itself.
+// The dialogs that edit the selected customers: fields or tags, a preview, and the work itself.
 
 import { runMutation, runQuery } from "./api.js";
 import { changedParts, differenceList } from "./differences.js";
 import { h, replace, userText } from "./dom.js";
 import { EDITABLE_FIELDS } from "./fields.js";
-import { displayName, formatNumber } from "./format.js";
+import { displayName, formatNumber, readNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { followJob, JOB_FIELDS, reasons, showEnd, undoNow } from "./jobs.js";
 import { splitTags } from "./kinds.js";
@@ -19,6 +19,7 @@ import {
   formField,
   iconButton,
   openDialog,
+  openFormDialog,
   selectOptions,
   showError,
   toast,
@@ -112,8 +113,8 @@ function fieldRow(onRemove) {
     if (!key) throw t.jobs.noName;
     if (change === "clear") return { removeCustom: [key] };
     if (change === "set") return { node: { custom: { [key]: input.value } } };
-    const amount = Number(input.value.replace(",", "."));
-    if (!input.value.trim() || !Number.isFinite(amount)) throw t.jobs.noAmount;
+    const amount = readNumber(input.value);
+    if (amount === null) throw t.jobs.noAmount;
     return { increments: [{ field: CUSTOM + key, amount }] };
   };
   return { element, read, focus: () => fields.focus() };
@@ -131,14 +132,54 @@ function mergeChanges(parts) {
   return edit;
 }
 
+const isWholeSearch = ({ search, excludedIds }) => search && !excludedIds.size;
+
+/** The customers of a selection, as arguments of one mutation, or of several for many ids. Throws ApiError. */
+async function partsOf(selection) {
+  if (isWholeSearch(selection)) {
+    const { query, segment } = selection.search;
+    return [segment ? { query, segment } : { query }];
+  }
+  const ids = await selection.loadIds();
+  const parts = [];
+  for (let start = 0; start < ids.length; start += MAX_IDS) parts.push({ items: ids.slice(start, start + MAX_IDS) });
+  return parts;
+}
+
 /** The customers of a selection, as arguments of the mutation. Throws ApiError, or a text. */
 async function customersOf(selection) {
-  if (selection.search && !selection.excludedIds.size) {
-    const { query, segment } = selection.search;
-    return segment ? { query, segment } : { query };
-  }
-  if (selection.size > MAX_IDS) throw t.jobs.tooMany(formatNumber(MAX_IDS));
-  return { items: await selection.loadIds() };
+  if (!isWholeSearch(selection) && selection.size > MAX_IDS) throw t.jobs.tooMany(formatNumber(MAX_IDS));
+  return (await partsOf(selection))[0];
+}
+
+/**
+ * Asks for tags to add to the selected customers, or to remove. `hidden` of them are not on the page;
+ * `read()` reads the list again. Resolves with true once the work has begun.
+ */
+export function openTagDialog(selection, hidden, isAdding, read) {
+  const input = h("input", { type: "text", autocomplete: "off", autofocus: true, dir: "auto" });
+  const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
+  suggestTags(input);
+  const { size } = selection;
+  const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(formatNumber(size), size);
+  const [all, some, none] = isAdding ? t.selection.added : t.selection.removed;
+  const describe = (changed, unchanged) =>
+    (!changed ? none : unchanged ? some : all)(t.list.count(formatNumber(changed), changed), formatNumber(unchanged));
+  return openFormDialog(
+    title,
+    isAdding ? t.selection.add : t.selection.remove,
+    [hiddenNotice(hidden), field],
+    { addTags: field, removeTags: field },
+    async () => {
+      const tags = splitTags(input.value);
+      field.setError(tags.length ? "" : t.selection.noTag);
+      if (!tags.length) return undefined;
+      const change = isAdding ? { addTags: tags } : { removeTags: tags };
+      const edits = (await partsOf(selection)).map((part) => ({ ...change, ...part }));
+      followEdits(edits, await startEdit(edits[0]), describe, read);
+      return true;
+    },
+  );
 }
 
 /**
@@ -235,7 +276,13 @@ export function openEditDialog(selection, hidden, read) {
           t.jobs.submit(formatNumber(changed), changed),
           async () => {
             close(true);
-            await runEdit({ ...edit, expected: total }, read);
+            const work = { ...edit, expected: total };
+            const describe = (count) => t.jobs.edited(formatNumber(count), count);
+            try {
+              await followEdits([work], await startEdit(work), describe, read);
+            } catch (error) {
+              showError(error);
+            }
           },
           { class: "primary" },
         );
@@ -277,21 +324,53 @@ async function readNames(ids) {
   return new Map(nodes.filter(Boolean).map((customer) => [customer.id, displayName(customer)]));
 }
 
-/** Starts an edit, with its progress and *Undo* in messages. */
-async function runEdit(edit, read) {
-  const progress = toast(t.jobs.starting, { isLasting: true });
+/** Starts an edit without customers that have been deleted since, and returns its job. Throws ApiError. */
+async function startEdit(edit) {
   try {
-    const { updateCustomers } = await runMutation(UPDATE, edit);
-    const job = await followJob(updateCustomers.id, ({ done, total }) => {
-      if (total) progress.setText(t.jobs.running(formatNumber(done), formatNumber(total)));
-    });
-    const rest = job.rejected ? t.jobs.rejected(formatNumber(job.rejected)) : "";
-    const undo = [t.undo, () => undoNow(job.id).then(read)];
-    showEnd(job, t.jobs.edited, rest, job.can_undo ? [undo] : []);
-    read();
+    return (await runMutation(UPDATE, edit)).updateCustomers;
+  } catch (error) {
+    const missingIds = error.find?.("errors_customer_not_found")?.extensions.ids ?? [];
+    const items = edit.items?.filter((id) => !missingIds.includes(id)) ?? [];
+    if (!missingIds.length || !items.length) throw error;
+    return startEdit({ ...edit, items });
+  }
+}
+
+/**
+ * Follows edits, of which the first has the job `first`, and starts the others, one after another. Their
+ * progress, their result and *Undo* are in messages; `describe(changed, unchanged)` returns the text of
+ * the result.
+ */
+async function followEdits(edits, first, describe, read) {
+  const progress = toast(t.jobs.starting, { isLasting: true });
+  const jobs = [];
+  try {
+    for (const edit of edits) {
+      const { id } = jobs.length ? await startEdit(edit) : first;
+      const job = await followJob(id, ({ done, total }) => {
+        if (total) progress.setText(t.jobs.running(formatNumber(done), formatNumber(total)));
+      });
+      jobs.push(job);
+      if (job.state !== "done") break;
+    }
   } catch (error) {
     showError(error);
   } finally {
     progress.close();
   }
+  if (!jobs.length) return;
+  const sum = (name) => jobs.reduce((count, job) => count + job[name], 0);
+  const rejected = sum("rejected");
+  const undoable = jobs.filter((job) => job.can_undo);
+  const undo = async () => {
+    for (const job of undoable) await undoNow(job.id);
+    read();
+  };
+  showEnd(
+    { ...jobs.at(-1), changed: sum("changed") },
+    (_shown, changed) => describe(changed, sum("unchanged")),
+    rejected ? t.jobs.rejected(formatNumber(rejected)) : "",
+    undoable.length ? [[t.undo, undo]] : [],
+  );
+  read();
 }

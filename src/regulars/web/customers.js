@@ -18,7 +18,6 @@ import {
   isDeleted,
   openExportDialog,
   openSelectionDialog,
-  openTagDialog,
   Selection,
 } from "./selection.js";
 import { readableMessage } from "./server-messages.js";
@@ -46,11 +45,18 @@ const load = (importing) =>
   importing.catch(() => {
     throw offlineError();
   });
-/** Opens the dialog of bulk edits, which most visits do not need. */
-const openEdit = async (...args) => {
+/** Loads the dialogs of bulk edits, which most visits do not need. */
+const loadEdits = () => load(import("./bulk-edit.js"));
+let isOpening = false;
+const openEdit = async (open) => {
+  if (isOpening) return false;
+  isOpening = true;
   try {
-    return await (await load(import("./bulk-edit.js"))).openEditDialog(...args);
+    const edits = await loadEdits();
+    isOpening = false;
+    return await open(edits);
   } catch (error) {
+    isOpening = false;
     showError(error);
     return false;
   }
@@ -442,6 +448,8 @@ export async function show({ main, url, signal, setTitle }) {
     setAttribute(selectAll, "hidden", !segment || selection.size > 0 || !shown.length);
     replace(selectAll, t.selection.all(formatNumber(total)));
     if (!selection.size) return;
+    // The dialog opens before the next key.
+    if (canWrite) loadEdits().catch(() => {});
     // A phone has no head of the table, with the box that selects the page.
     const isPageSelected = count === shown.length || !all?.checkVisibility();
     const canSelectAll = selection.search === null && isPageSelected && total > selection.size;
@@ -456,6 +464,8 @@ export async function show({ main, url, signal, setTitle }) {
         read();
       }
     };
+    const openTags = (isAdding) =>
+      openEdit(({ openTagDialog }) => openTagDialog(selection, hidden, isAdding, read)).then(readIf);
     replace(
       bar,
       h("strong", null, t.selection.count(formatNumber(selection.size))),
@@ -473,9 +483,11 @@ export async function show({ main, url, signal, setTitle }) {
         { class: "row" },
         canWrite
           ? [
-              button([icon("edit"), t.jobs.edit], () => openEdit(selection, hidden, read).then(readIf)),
-              button([icon("tag"), t.selection.add], () => openTagDialog(selection, hidden, true).then(readIf)),
-              button([icon("tag"), t.selection.remove], () => openTagDialog(selection, hidden, false).then(readIf)),
+              button([icon("edit"), t.jobs.edit], () =>
+                openEdit(({ openEditDialog }) => openEditDialog(selection, hidden, read)).then(readIf),
+              ),
+              button([icon("tag"), t.selection.add], () => openTags(true)),
+              button([icon("tag"), t.selection.remove], () => openTags(false)),
             ]
           : null,
         button([icon("download"), t.exporting.open], () =>

@@ -41,8 +41,7 @@ export function formatAmount(value, count = 2) {
   return decimals ? `${group(whole)}${t.separators.decimal}${decimals}` : group(whole);
 }
 /** A number as a person types it: without groups, with the decimal separator of the region. */
-export const numberText = (value) =>
-  numbers("typed", { useGrouping: false, maximumFractionDigits: 20 }).format(value);
+export const numberText = (value) => numbers("typed", { useGrouping: false, maximumFractionDigits: 20 }).format(value);
 /**
  * The number that a person typed, or null. The decimal separator is a point or a comma. The only separator of a
  * text is that of the groups if it is so in the region and three digits follow, as in 1,000.

@@ -18,6 +18,7 @@ import {
   toast,
 } from "./ui.js";
 
+const FIRST_POLL_MS = 50;
 const POLL_MS = 400;
 // The jobs that are read, with imports and previews, and the edits and undos of them that are listed.
 const READ_SIZE = 250;
@@ -40,7 +41,7 @@ const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
  * is selected, too. Throws ApiError.
  */
 export async function followJob(id, onProgress = (_job) => {}, more = "") {
-  for (;;) {
+  for (let pause = FIRST_POLL_MS; ; pause = Math.min(POLL_MS, 2 * pause)) {
     const { job } = await runQuery(
       `query($id: ID!) { job(id: $id) { ${JOB_FIELDS} ${more} } }`,
       { id },
@@ -49,7 +50,7 @@ export async function followJob(id, onProgress = (_job) => {}, more = "") {
     if (!job) throw new ApiError([{ key: "jobs_not_found", message: t.jobs.missing }]);
     onProgress(job);
     if (!isRunning(job)) return job;
-    await wait(POLL_MS);
+    await wait(pause);
   }
 }
 

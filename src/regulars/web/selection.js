@@ -2,16 +2,14 @@
 
 import { postOptions, runQuery, runMutation, request } from "./api.js";
 import { announce } from "./progress.js";
-import { h, replace, userText } from "./dom.js";
+import { h, userText } from "./dom.js";
 import { exportName, NEWSLETTER_COLUMNS, presetButtons } from "./export-presets.js";
 import { rowFields } from "./fields.js";
 import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
-import { splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
-import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
-import { showError, checkbox, askConfirmation, formField, openDialog, openFormDialog, toast } from "./ui.js";
+import { showError, checkbox, askConfirmation, openDialog, openFormDialog, toast } from "./ui.js";
 
 // The maximum of ids in one mutation, and of rows on one page.
 const BATCH_SIZE = 250;
@@ -127,61 +125,6 @@ export function openSelectionDialog(selection) {
 /** A notice of a dialog: how many of the selected customers are not on the page. */
 export const hiddenNotice = (hidden) =>
   hidden ? h("p", { class: "notice" }, icon("warning"), t.selection.hidden(formatNumber(hidden), hidden)) : null;
-
-/**
- * Asks for tags to add to the selected customers, or to remove. `hidden` of them are not on the page.
- * Resolves with true once that is done.
- */
-export function openTagDialog(selection, hidden, isAdding) {
-  const input = h("input", { type: "text", autocomplete: "off", autofocus: true, dir: "auto" });
-  const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
-  suggestTags(input);
-  const progress = h("p", { class: "hint", role: "status" });
-  const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(
-    formatNumber(selection.size),
-    selection.size,
-  );
-  const mutation = isAdding ? "addTags" : "removeTags";
-  return openFormDialog(
-    title,
-    isAdding ? t.selection.add : t.selection.remove,
-    [hiddenNotice(hidden), field, progress],
-    { tags: field },
-    async () => {
-      const tags = splitTags(input.value);
-      field.setError(tags.length ? "" : t.selection.noTag);
-      if (!tags.length) return undefined;
-      const ids = await selection.loadIds();
-      const document = `mutation($items: [ID!]!, $tags: [String!]!) {
-        changed: ${mutation}(items: $items, tags: $tags) { id version } }`;
-      let changedCount = 0;
-      let unchangedCount = 0;
-      await forEachBatch(
-        ids,
-        async (items) => {
-          const before = await readVersions(items);
-          const { changed } = await runMutation(document, { items, tags });
-          const others = changed.filter(({ id, version }) => version === before.get(id)).length;
-          changedCount += changed.length - others;
-          unchangedCount += others;
-        },
-        (done) => replace(progress, t.selection.done(formatNumber(done))),
-      );
-      const [all, some, none] = isAdding ? t.selection.added : t.selection.removed;
-      const text = !changedCount ? none : unchangedCount ? some : all;
-      toast(text(t.list.count(formatNumber(changedCount), changedCount), formatNumber(unchangedCount)));
-      return true;
-    },
-  );
-}
-
-/** Returns the version of each customer: a change of its tags raises it. */
-async function readVersions(ids) {
-  const { nodes } = await runQuery("query($ids: [ID!]!) { nodes(ids: $ids) { ... on Customer { id version } } }", {
-    ids,
-  });
-  return new Map(nodes.filter(Boolean).map(({ id, version }) => [id, version]));
-}
 
 /**
  * Asks which customers to export, and in which format; then downloads the file. The `search` is that of
