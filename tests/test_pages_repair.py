@@ -41,10 +41,14 @@ def test_rejected_rows_are_corrected_on_the_page(person: Person) -> None:
     expect(second.get_by_role("cell").nth(2)).to_contain_text("This is not a country.")
     check_accessibility(page)
     screenshot(page, "repair")
-    bad.fill("bo@example.com")
-    second.get_by_label("Land").fill("France")
-    third.get_by_label("E-Mail").fill("still bad")
-    dialog.get_by_role("button", name="Import 3 rows").click()
+    # Enter goes from each wrong value to the next one.
+    wrong = (bad, second.get_by_label("Land"), third.get_by_label("E-Mail"))
+    for cell, value in zip(wrong, ("bo@example.com", "France", "still bad"), strict=True):
+        expect(cell).to_be_focused()
+        cell.fill(value)
+        page.keyboard.press("Enter")
+    expect(dialog.get_by_role("button", name="Import 3 rows")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Corrected rows of shop.csv")).to_be_visible()
     expect(page.locator(".tiles")).to_have_text("Created2Updated0Unchanged0Rejected1With warnings0")
     assert [(each["email"], each["first_name"]) for each in customers(person.client)] == [

@@ -101,9 +101,11 @@ function repairParams({ name, options, recognised, silent }, headings) {
   return params;
 }
 
+const isWrong = (input) => input.hasAttribute("aria-invalid");
+
 /**
- * Opens the rejected rows of an import, to correct and import them. Resolves with the id of the new
- * import, or null. Throws ApiError.
+ * Opens the rejected rows of an import, to correct and import them. Enter goes to the next wrong value, and from the
+ * last one to the button. Resolves with the id of the new import, or null. Throws ApiError.
  */
 export async function openRepair(run) {
   const { text, isWhole } = await readBeginning(`/import/${encodeURIComponent(run.id)}/rejected`);
@@ -139,6 +141,8 @@ export async function openRepair(run) {
     );
   };
   const rest = run.rejected - rows.length;
+  const tableRows = rows.map(rowOf);
+  inputs.flat().find(isWrong)?.setAttribute("autofocus", "");
   return openDialog(
     t.imports.repair.title(formatNumber(rows.length), rows.length),
     (close) => {
@@ -163,10 +167,19 @@ export async function openRepair(run) {
         h("p", { class: "hint" }, t.imports.repair.hint),
         rest > 0 || !isWhole ? h("p", { class: "notice" }, t.imports.repair.rest(formatNumber(rest), rest)) : null,
         tableBox(
-          { class: "table-wrap repair", "aria-label": t.imports.repair.rows },
+          {
+            class: "table-wrap repair",
+            "aria-label": t.imports.repair.rows,
+            onkeydown: (event) => {
+              if (event.key !== "Enter" || event.isComposing || !event.target.matches("input")) return;
+              const wrong = inputs.flat().filter((input) => input === event.target || isWrong(input));
+              (wrong[wrong.indexOf(event.target) + 1] ?? submit).focus();
+              event.preventDefault();
+            },
+          },
           "plain-table stack",
           headingRow([t.imports.repair.row, ...headings.map((heading) => userText(heading))]),
-          h("tbody", null, rows.map(rowOf)),
+          h("tbody", null, tableRows),
         ),
         h(
           "div",
