@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import SCREENSHOTS, Person
+from tests.browser import SCREENSHOTS, Person, sign_in_person
+from tests.support import Client, find_account_name, run_regulars, run_server
 from tests.test_jobs import add, customers, edit, run_import, three
+from tests.test_pages_customer import stop
 from tests.test_pages_for_all import check_accessibility
 
 pytestmark = pytest.mark.slow
@@ -159,6 +161,34 @@ def test_the_buttons_of_a_running_job_keep_the_focus(person: Person) -> None:
     button.focus()
     expect(page.locator("dd").first).to_have_text(re.compile("[3-9]"))
     expect(button).to_be_focused()
+
+
+def test_the_list_follows_an_edit_over_a_restart_of_the_server(
+    browser: Browser, new_database: str
+) -> None:
+    with run_server(new_database) as first, sign_in_person(browser, first) as person:
+        account = find_account_name(first, person.client.token)
+        options = ("sample", "--customers", "9000", "--account", account)
+        run_regulars(*options, "--database-url", new_database)
+        page = open_edit(person)
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Select all 9,000").click()
+        page.get_by_role("button", name="Edit…").click()
+        dialog = page.get_by_role("dialog", name="Edit 9,000 customers")
+        dialog.get_by_label("Add tags").fill("spring")
+        dialog.get_by_role("button", name="Preview").click()
+        dialog.get_by_role("button", name="Edit 9,000 customers").click()
+        expect(page.locator(".toast")).to_contain_text(" of 9,000 …")
+        stop(first)
+        page.wait_for_timeout(1_000)
+        expect(page.locator(".toast")).to_contain_text(" of 9,000 …")
+        with run_server(new_database, "--port", first.url.rpartition(":")[2]) as second:
+            message = page.locator(".toast").filter(has_text="9,000 customers edited.")
+            expect(message).to_be_visible(timeout=60_000)
+            query = '{ customers(query: "tag:spring") { totalCount } }'
+            client = Client(second, person.client.token)
+            assert client.data(query)["customers"]["totalCount"] == 9_000
+            client.http.close()
 
 
 def test_a_job_that_does_not_exist_is_explained(person: Person) -> None:

@@ -40,6 +40,9 @@ export const sessionError = () =>
   new ApiError([{ key: "errors_unauthenticated", message: t.signIn.signedOut, extensions: {} }]);
 /** The error for a server that does not respond. */
 export const offlineError = () => new ApiError([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
+/** Whether the same request can succeed in a moment: the server, or a proxy before it, does not respond. */
+export const isTemporary = (error) =>
+  error instanceof ApiError && error.errors.some(({ key }) => RETRYABLE_KEYS.includes(key) || /^50[234]$/.test(key));
 let renewSession = null;
 
 /**
@@ -70,8 +73,7 @@ export async function runMutation(query, variables = {}, { keepalive = false } =
     try {
       return dataOf(await post(query, variables, headers, { keepalive }));
     } catch (error) {
-      const canRetry = error instanceof ApiError && RETRYABLE_KEYS.some((key) => error.has(key));
-      if (!canRetry || delay === null || keepalive) throw error;
+      if (!isTemporary(error) || delay === null || keepalive) throw error;
       await new Promise((resolve) => setTimeout(resolve, delay));
     }
   }

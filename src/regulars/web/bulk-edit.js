@@ -240,7 +240,7 @@ export function openEditDialog(selection, hidden, read) {
                 const edit = { ...readEdit(), ...(await customersOf(selection)) };
                 status.textContent = t.jobs.previewing;
                 const { updateCustomers } = await runMutation(UPDATE, { ...edit, dryRun: true });
-                const job = await followJob(updateCustomers.id, undefined, PREVIEW);
+                const job = await followJob(updateCustomers.id, undefined, { more: PREVIEW });
                 if (job.state !== "done") throw t.jobs.failed(job.message ?? "");
                 await showPreview(edit, job);
               });

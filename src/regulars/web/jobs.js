@@ -1,6 +1,6 @@
 // Jobs: following one, undoing one, and their parts of the page of imports.
 
-import { ApiError, runMutation, runQuery } from "./api.js";
+import { ApiError, isTemporary, runMutation, runQuery } from "./api.js";
 import { h, replace, userText } from "./dom.js";
 import { formatDateTime, formatNumber, timeElement } from "./format.js";
 import { navigate } from "./navigation.js";
@@ -20,6 +20,7 @@ import {
 
 const FIRST_POLL_MS = 50;
 const POLL_MS = 400;
+const RETRY_MS = 1600; // while the server does not respond
 // The jobs that are read, with imports and previews, and the edits and undos of them that are listed.
 const READ_SIZE = 250;
 const LIST_SIZE = 50;
@@ -38,18 +39,23 @@ const nameOf = ({ kind, name }) => t.jobs.kinds[kind](name);
 
 /**
  * Waits for the end of a job, and returns it. `onProgress(job)` is called with each state of it; `more`
- * is selected, too. Throws ApiError.
+ * is selected, too. The job continues after a restart of the server, and so does this; unless it
+ * `isKnown`, only after its first state. Throws ApiError.
  */
-export async function followJob(id, onProgress = (_job) => {}, more = "") {
+export async function followJob(id, onProgress = (_job) => {}, { more = "", isKnown = true, signal = null } = {}) {
+  const document = `query($id: ID!) { job(id: $id) { ${JOB_FIELDS} ${more} } }`;
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(POLL_MS, 2 * pause)) {
-    const { job } = await runQuery(
-      `query($id: ID!) { job(id: $id) { ${JOB_FIELDS} ${more} } }`,
-      { id },
-      { quiet: true },
-    );
-    if (!job) throw new ApiError([{ key: "jobs_not_found", message: t.jobs.missing }]);
-    onProgress(job);
-    if (!isRunning(job)) return job;
+    signal?.throwIfAborted();
+    try {
+      const { job } = await runQuery(document, { id }, { quiet: true, signal });
+      if (!job) throw new ApiError([{ key: "jobs_not_found", message: t.jobs.missing }]);
+      isKnown = true;
+      onProgress(job);
+      if (!isRunning(job)) return job;
+    } catch (error) {
+      if (!isKnown || !isTemporary(error)) throw error;
+      await wait(RETRY_MS);
+    }
     await wait(pause);
   }
 }
@@ -176,10 +182,8 @@ export const stateOf = ({ state }) => stateBadge(state, t.imports.states[state] 
 /** Shows a job in a `body`, and its progress until it has ended or the `signal` is aborted. */
 export async function watchJob(body, id, signal) {
   try {
-    await followJob(id, (job) => {
-      signal.throwIfAborted();
-      showJob(body, job, () => watchJob(body, id, signal));
-    });
+    const show = (job) => showJob(body, job, () => watchJob(body, id, signal));
+    await followJob(id, show, { isKnown: false, signal });
   } catch (error) {
     if (error.name === "AbortError") return;
     replace(
