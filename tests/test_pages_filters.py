@@ -64,6 +64,17 @@ def add(dialog: Locator) -> None:
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"), [(":Yes", "Yes"), (":off", "No"), (":1", "Yes"), (":no", "No")]
+)
+def test_the_words_for_yes_and_no_have_a_chip(shop: Person, text: str, answer: str) -> None:
+    page = shop.open(f"/customers?q=accepts_marketing{text}")
+    expect(chips(page)).to_have_text([f"Accepts marketing: {answer}"])
+    expect_names(page, *(["Cy", "Ana"] if answer == "Yes" else ["Bo"]))
+    chips(page).get_by_role("button", name=f"Accepts marketing: {answer}", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_label(answer, exact=True)).to_be_checked()
+
+
 @pytest.mark.smoke
 def test_filters_write_the_text_of_the_search(shop: Person) -> None:
     page = shop.page

@@ -49,6 +49,14 @@ export const MENU_KEYS = [
   CUSTOM,
 ];
 
+// The words of the search for true and false.
+const FLAGS = new Map([
+  ...["true", "yes", "on", "1"].map((word) => [word, true]),
+  ...["false", "no", "off", "0"].map((word) => [word, false]),
+]);
+const flagOf = ({ value, negated }) => FLAGS.has(value.toLowerCase()) && FLAGS.get(value.toLowerCase()) !== negated;
+const isFlag = ({ key, value }) => kindOf(key) === "flag" && FLAGS.has(value.toLowerCase());
+
 const kindOf = (key) => (key.startsWith(CUSTOM) ? "custom" : KEY_KINDS[key]);
 
 /** The label of a key of the search. */
@@ -61,9 +69,7 @@ export const canEdit = (term) => Boolean(kindOf(term.key) && FORMS[kindOf(term.k
 export function describeTerm(term) {
   const { key, operator, value, prefix, negated } = term;
   const label = keyLabel(key);
-  if (kindOf(key) === "flag" && ["true", "false"].includes(value)) {
-    return t.filters.is(label, (value === "true") !== negated ? t.yes : t.no);
-  }
+  if (isFlag(term)) return t.filters.is(label, flagOf(term) ? t.yes : t.no);
   const shown = describeValue(term);
   const relation = AGO.test(value) ? PERIODS[operator] : DATES[operator];
   const text =
@@ -200,8 +206,7 @@ const FORMS = {
     control: customControl,
   },
   flag: {
-    read: ({ value, negated }) =>
-      ["true", "false"].includes(value) ? { isYes: (value === "true") !== negated } : null,
+    read: (term) => (isFlag(term) ? { isYes: flagOf(term) } : null),
     control: (key, { isYes = true }) => {
       const radio = (value, label, isChecked) =>
         checkbox(label, { type: "radio", name: "flag", value, checked: isChecked, autofocus: isChecked });

@@ -116,14 +116,21 @@ def read_sorted_name(term: KeyValue) -> Condition:
     return Or((Predicate.of_column(within), facet))
 
 
+# The words for true and false that people type.
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
 def read_consent(term: KeyValue) -> Condition:
     """Return the condition of `true` or `false`."""
     text = term.value.text.lower()
-    if text not in ("true", "false"):
+    if text not in _BOOLEANS:
         message = f"Use `{term.key}:true` or `{term.key}:false`, not {term.value.shown}."
-        suggestion = nearest(text, ("true", "false"))
+        suggestion = nearest(text, ("true", "false", "yes"))
         raise syntax_error(message, term.value.position, "true or false", suggestion)
-    return Predicate.of_column(equal(term.key, text == "true"))
+    return Predicate.of_column(equal(term.key, _BOOLEANS[text]))
 
 
 def read_order(term: KeyValue) -> Condition:
