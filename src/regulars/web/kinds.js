@@ -92,9 +92,9 @@ function locationCell(customer, { name }) {
   // The name of the city has its own direction.
   return h(
     "span",
-    { title: [city, country].filter(Boolean).join(t.separators.list) },
-    city ? [userText(city), t.separators.list] : null,
-    country,
+    { class: "place", title: [city, country].filter(Boolean).join(t.separators.list) },
+    city ? userText(city) : null,
+    h("span", null, city ? t.separators.list : null, country),
   );
 }
 
