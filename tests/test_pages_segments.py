@@ -303,9 +303,48 @@ def test_a_problem_shows_how_to_repair_it(browser: Browser, shop: Person) -> Non
     expect(page.locator(".search .problem")).to_contain_text('The segment "Broken" cannot be read')
 
 
+@pytest.mark.parametrize("locale", ["en", "ar"])
+def test_segments_are_tabs_above_the_list(browser: Browser, shop: Person, locale: str) -> None:
+    """One click away, also on a small screen and by keyboard. Those that do not fit scroll."""
+    for number in range(12):
+        create(shop, f"{number:02} long name of a segment", query="tag:new")
+    vip = create(shop, "VIP", query="tag:vip")
+    small = {"width": 320, "height": 700}
+    person = Person(browser, shop.server, shop.client, viewport=small, locale=locale)
+    person.create_session()
+    page = person.open("/customers")
+    tabs = page.locator("nav.tabs a")
+    current = page.locator("nav.tabs [aria-current=page]")
+    expect(tabs).to_have_count(13)
+    expect(current).to_have_attribute("href", "/customers")
+    # Scrolls into view when it gets the focus.
+    tabs.nth(9).focus()
+    expect(tabs.nth(9)).to_be_in_viewport(ratio=0.9)
+    page.keyboard.press("Enter")
+    expect_names(page, "Cy", "Bo")
+    expect(current).to_have_text("08 long name of a segment")
+    expect(current).to_be_in_viewport(ratio=0.9)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_accessibility(page)
+    # One that is not among the first has a tab while it is shown.
+    page.goto(f"/customers?segment={vip['_id']}")
+    expect(current).to_have_text("VIP")
+    expect(tabs).to_have_count(14)
+    page.go_back()
+    expect(tabs).to_have_count(13)
+    expect(current).to_have_text("08 long name of a segment")
+    tabs.first.click()
+    expect(page.locator(".row-link")).to_have_count(4)
+    expect(current).to_have_attribute("href", "/customers")
+    screenshot = SCREENSHOTS / f"segment-tabs-{locale}.png"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=screenshot)
+    person.close()
+
+
 def test_the_menu_and_the_completion_lead_to_segments(shop: Person) -> None:
     page = shop.open("/customers")
-    menu = page.locator(".search-row summary")
+    menu = page.locator(".tab-row summary")
     menu.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("No segments yet")).to_be_visible()
@@ -397,7 +436,7 @@ def test_all_customers_of_a_large_segment_are_changed(person: Person) -> None:
     # A selection of all ends when another segment is shown.
     create(person, "Others", query="tag:none")
     page.get_by_role("button", name="Select all 1").click()
-    page.locator(".search-row summary").click()
+    page.locator(".tab-row summary").click()
     page.get_by_role("link", name="Others").click()
     expect(page.get_by_role("button", name="Select all 59")).to_be_visible()
     expect(page.get_by_label("Selection")).to_be_hidden()
@@ -519,7 +558,7 @@ def test_five_hundred_segments_have_pages_and_are_found(shop: Person) -> None:
     expect(dialog_of(page)).to_contain_text("This account has 500 segments, the maximum.")
     page.keyboard.press("Escape")
     shop.open("/customers")
-    page.locator(".search-row summary").click()
+    page.locator(".tab-row summary").click()
     expect(page.locator(".menu-list a")).to_have_count(31)
     page.get_by_role("link", name="All 500 segments").click()
     expect(page.get_by_role("heading", name="Segments", level=1)).to_be_focused()
@@ -610,9 +649,9 @@ def test_segments_are_accessible_and_fit_the_screen(
     check("customer")
     page = person.open("/customers?q=tag:vip")
     page.locator(".row-link").first.wait_for()
-    page.locator(".search-row summary").click()
+    page.locator(".tab-row summary").click()
     page.get_by_role("link", name="At risk").wait_for()
-    check("menu", is_full=False, within=".search-row details[open]")
+    check("menu", is_full=False, within=".tab-row details[open]")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Save as segment").click()
     dialog_of(page).get_by_role("combobox").fill("tag:vip seg")

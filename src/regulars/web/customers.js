@@ -110,13 +110,19 @@ export async function show({ main, url, signal, setTitle }) {
     (await loadFilters()).filterMenu(() => search.input.value, changeText, close),
   );
   const menu = menuButton(t.nav.segments, "segment", async () => (await loadTools()).segmentLinks());
+  const tabs = h(
+    "nav",
+    { class: "tabs", "aria-label": t.nav.segments },
+    h("a", { href: "/customers", "aria-current": listQuery.segment ? null : "page" }, t.segments.allCustomers),
+  );
   heading = showHeading();
   if (listQuery.segment) await heading;
   signal.throwIfAborted();
   replace(
     main,
     head,
-    h("div", { class: "search-row" }, search, menu),
+    h("div", { class: "tab-row" }, tabs, menu),
+    search,
     h("div", { class: "filter-row" }, addFilter, filters, save),
     h(
       "div",
@@ -163,6 +169,16 @@ export async function show({ main, url, signal, setTitle }) {
     showTitle();
   }
 
+  /** Marks the tab of the segment. The tabs are read at first, after a change, and if it has none. */
+  async function renderTabs(isChanged = false) {
+    try {
+      const [{ markTab, showTabs }] = await Promise.all([load(import("./segment-tabs.js")), heading]);
+      if (!markTab(tabs, segment) || isChanged) await showTabs(tabs, segment, signal);
+    } catch (error) {
+      if (error.name !== "AbortError") showError(error);
+    }
+  }
+
   /** The segment and the search of the list, for the name of a file. */
   const listLabel = () => [segment?.name, listQuery.condition].filter(Boolean).join(" ");
 
@@ -175,6 +191,7 @@ export async function show({ main, url, signal, setTitle }) {
   function showAgain() {
     selection.clear();
     heading = showHeading();
+    renderTabs(true);
     return read();
   }
 
@@ -512,6 +529,7 @@ export async function show({ main, url, signal, setTitle }) {
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
   document.addEventListener("keydown", (event) => handleKey(event, search, body, canWrite), { signal });
   await read(false, firstPage);
+  renderTabs(true);
   // What is needed only later is loaded later.
   const watch = ({ watchPage }) =>
     watchPage(() => (body.inert || !customers.length ? null : { listQuery, customers }), showChanged, signal);
@@ -522,7 +540,10 @@ export async function show({ main, url, signal, setTitle }) {
       listQuery = new ListQuery(newUrl);
       const isSameSegment = previous.segment === listQuery.segment;
       if (isSameSegment) showTitle();
-      else heading = showHeading();
+      else {
+        heading = showHeading();
+        renderTabs();
+      }
       if (isSearchComplete) search.input.value = listQuery.text;
       if (selection.search !== null && !(isSameSegment && previous.query === listQuery.query)) selection.clear();
       await read(isSearchComplete);

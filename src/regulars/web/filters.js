@@ -50,10 +50,9 @@ export const MENU_KEYS = [
 ];
 
 // The words of the search for true and false.
-const FLAGS = new Map([
-  ...["true", "yes", "on", "1"].map((word) => [word, true]),
-  ...["false", "no", "off", "0"].map((word) => [word, false]),
-]);
+const FLAGS = new Map(
+  Object.entries({ true: true, yes: true, on: true, 1: true, false: false, no: false, off: false, 0: false }),
+);
 const flagOf = ({ value, negated }) => FLAGS.has(value.toLowerCase()) && FLAGS.get(value.toLowerCase()) !== negated;
 const isFlag = ({ key, value }) => kindOf(key) === "flag" && FLAGS.has(value.toLowerCase());
 

@@ -72,13 +72,7 @@ export function segmentHeader(segment, canWrite, onChange) {
   return [
     canWrite ? [edit, watch] : null,
     segment.description ? h("p", { class: "lead-in lines" }, userText(segment.description)) : null,
-    h(
-      "div",
-      { class: "row hint segment-query" },
-      queryView(segment),
-      segment.watched ? watchedView(segment) : null,
-      h("a", { href: "/customers" }, t.segments.allCustomers),
-    ),
+    h("div", { class: "row hint segment-query" }, queryView(segment), segment.watched ? watchedView(segment) : null),
   ];
 }
 
