@@ -127,7 +127,7 @@ def test_icons_of_errors_stand_before_their_text(shop: Person, width: int) -> No
     problem = page.locator(".problem", has_text="email").first
     expect_one_line(problem.locator(".icon"), problem.locator("span").first)
     page = shop.open("/customers/1")
-    page.get_by_role("button", name="Edit Notes:").click()
+    page.get_by_role("button", name="Add notes").click()
     page.get_by_label("Notes").last.fill("x")
     message = "A message of an error that is so long that it takes several lines. " * 3
     error = {"message": message, "key": "errors_unknown", "extensions": {}}
@@ -217,9 +217,7 @@ def test_paper_has_the_content_without_controls(browser: Browser, shop: Person) 
     page.get_by_label("Select P000").check()
     page.get_by_label("Selection").wait_for()
     page.emulate_media(media="print")
-    hidden = (
-        ".nav, .toasts, .selection, .search-row, .pager, .choose, .sorting, .page-head a, #progress"
-    )
+    hidden = ".nav, .toasts, .selection, .tab-row, .search, .pager, .choose, .sorting, .page-head a, #progress"
     for element in page.locator(hidden).all():
         expect(element).to_be_hidden()
     expect(page.locator(".count")).to_have_text("2 customers found")

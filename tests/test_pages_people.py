@@ -44,12 +44,12 @@ def test_an_owner_invites_a_colleague_changes_the_role_and_removes_them(
     theirs.get_by_role("heading", name="Customers", exact=True).wait_for()
     expect(theirs.locator(".viewer")).to_contain_text("Ruth Fox")
     expect(theirs.locator(".viewer")).to_contain_text("Support")
-    links = theirs.get_by_role("navigation").get_by_role("link")
+    links = theirs.get_by_role("navigation", name="Pages").get_by_role("link")
     expect(links).to_have_text(
         ["Customers", "Segments", "Tags", "Overview", "Import", "Trash", "Explorer"]
     )
     colleague.open(f"/customers/{created['_id']}")
-    theirs.get_by_role("button", name="Edit Notes").click()
+    theirs.get_by_role("button", name="Add notes").click()
     theirs.get_by_label("Notes").last.fill("Called back.")
     theirs.keyboard.press("Control+Enter")
     expect(theirs.locator(".timeline").last).to_contain_text("Ruth Fox")
@@ -58,7 +58,7 @@ def test_an_owner_invites_a_colleague_changes_the_role_and_removes_them(
     row = page.get_by_role("row", name="Ruth Fox")
     expect(row).to_contain_text("Active")
     page.screenshot(path=SCREENSHOTS / "people-wide-light.png")
-    page.get_by_role("navigation").get_by_role("button", name="Account").click()
+    page.get_by_role("navigation", name="Pages").get_by_role("button", name="Account").click()
     expect(page.get_by_role("dialog")).to_contain_text("Days in the trash")
     page.keyboard.press("Escape")
     row.get_by_role("button", name="Edit: Ruth Fox").click()

@@ -253,7 +253,7 @@ def test_the_sign_in_dialog_gives_back_what_was_typed(person: Person) -> None:
     person.client.create("ana@example.com", first_name="Ana")
     person.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = person.open("/customers/1")
-    page.get_by_role("button", name="Edit Notes:").click()
+    page.get_by_role("button", name="Add notes").click()
     page.get_by_label("Notes").last.fill("Wants the blue one.\nCall on Monday.")
     person.context.clear_cookies()
     page.keyboard.press("Control+Enter")
@@ -285,7 +285,7 @@ def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> No
             person = Person(browser, server, reader)
             person.sign_in()
             page = person.page
-            links = page.get_by_role("navigation").get_by_role("link")
+            links = page.get_by_role("navigation", name="Pages").get_by_role("link")
             expect(links).to_have_text(
                 ["Customers", "Segments", "Tags", "Overview", "Trash", "Explorer"]
             )

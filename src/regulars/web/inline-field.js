@@ -60,20 +60,17 @@ export class InlineField {
     const { kind, name } = this.field;
     const value = this.getCustomer()[name];
     const isEmpty = !Object.keys(Object(value)).length;
+    // The name of the button is `Edit Phone: +212…`, or `Add phone` without a value.
     const content =
-      this.canWrite && isEmpty ? h("span", { class: "empty" }, t.customer.add(this.label)) : KINDS[kind].view(value);
+      this.canWrite && isEmpty
+        ? h("span", { class: "empty" }, t.customer.add(this.label))
+        : [this.canWrite ? h("span", { class: "unseen" }, t.customer.edit(this.label)) : null, KINDS[kind].view(value)];
     replace(
       this.element,
       h("div", { class: "label", id: uniqueId("label") }, this.label),
       !this.canWrite
         ? h("div", { class: "value" }, content)
-        : h(
-            "button",
-            { type: "button", class: "value", onclick: () => this.open() },
-            h("span", { class: "unseen" }, t.customer.edit(this.label)),
-            content,
-            icon("edit"),
-          ),
+        : h("button", { type: "button", class: "value", onclick: () => this.open() }, content, icon("edit")),
     );
   }
 
