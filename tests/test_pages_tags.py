@@ -92,6 +92,7 @@ def test_many_customers_are_renamed_page_by_page(shop: Person) -> None:
         )
     page = shop.open("/tags?q=many")
     page.get_by_role("button", name="Rename many").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Keep this page open until the end.")
     page.get_by_role("dialog").get_by_label("New tag").fill("few")
     page.get_by_role("dialog").get_by_role("button", name="Rename").click()
     expect(page.locator(".toast")).to_contain_text("500 customers changed")

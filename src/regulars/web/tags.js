@@ -23,6 +23,7 @@ import {
 import { suggestValues } from "./value-suggestions.js";
 
 const PAGE_SIZE = 100;
+const CALL_SIZE = 250; // customers that one call renames
 const READ = `query($query: String, $after: String) { tags(query: $query, first: ${PAGE_SIZE}, after: $after) {
   pageInfo { hasNextPage endCursor } edges { node { name customers_count } } } }`;
 const RENAME = `mutation($name: String!, $newName: String!, $after: String) {
@@ -121,6 +122,7 @@ function openRenameDialog(tags) {
   const field = formField(t.tagPage.newName, input, { hint: t.tagPage.hint });
   suggestValues(input, findTags);
   const isMerge = tags.length > 1;
+  const isLong = tags.some(({ customers_count: count }) => count > CALL_SIZE);
   const progress = h("p", { class: "hint", role: "status" });
   return openFormDialog(
     isMerge ? t.tagPage.mergeTitle(formatNumber(tags.length)) : t.tagPage.renameTitle(largest.name),
@@ -134,7 +136,7 @@ function openRenameDialog(tags) {
           )
         : null,
       field,
-      h("p", { class: "hint" }, t.tagPage.effect),
+      h("p", { class: "hint" }, t.tagPage.effect, isLong ? ` ${t.tagPage.keepOpen}` : null),
       progress,
     ],
     { name: field, newName: field },

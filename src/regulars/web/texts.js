@@ -217,6 +217,7 @@ export const t = {
     newName: "New tag",
     hint: "If the tag exists, the tags are merged.",
     effect: "All customers change. Segments that name the tag name the new one.",
+    keepOpen: "Keep this page open until the end. If you close it earlier, rename the tag again to continue.",
     noName: "Enter a tag.",
     renamed: (name, customers) => `${customers} changed to the tag “${name}”.`,
     segments: (names) => `Changed segments: ${names}.`,

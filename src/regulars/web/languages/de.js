@@ -328,6 +328,8 @@ export const t = {
     newName: "Neues Schlagwort",
     hint: "Wenn es das Schlagwort schon gibt, werden die Schlagwörter zusammengeführt.",
     effect: "Alle Kunden ändern sich. Segmente mit dem Schlagwort verwenden das neue.",
+    keepOpen:
+      "Lassen Sie diese Seite bis zum Ende geöffnet. Falls Sie sie vorher schließen, benennen Sie das Schlagwort noch einmal um: Dann geht es weiter.",
     noName: "Geben Sie ein Schlagwort ein.",
     renamed: (name, changed) => `Neues Schlagwort „${name}“: ${changed}.`,
     segments: (names) => `Geänderte Segmente: ${names}.`,

@@ -317,6 +317,8 @@ export const t = {
     newName: "Nueva etiqueta",
     hint: "Si la etiqueta ya existe, se combinan.",
     effect: "Cambian todos los clientes. Los segmentos que nombran la etiqueta pasan a nombrar la nueva.",
+    keepOpen:
+      "Deje esta página abierta hasta el final. Si la cierra antes, cambie de nuevo el nombre de la etiqueta para continuar.",
     noName: "Escriba una etiqueta.",
     renamed: (name, changed) => `Nueva etiqueta «${name}»: ${changed}.`,
     segments: (names) => `Segmentos modificados: ${names}.`,

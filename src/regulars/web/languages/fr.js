@@ -320,6 +320,8 @@ export const t = {
     newName: "Nouveau tag",
     hint: "Si le tag existe, les tags sont fusionnés.",
     effect: "Tous les clients changent. Les segments qui citent le tag citent alors le nouveau.",
+    keepOpen:
+      "Laissez cette page ouverte jusqu’à la fin. Si vous la fermez avant, renommez de nouveau le tag pour continuer.",
     noName: "Saisissez un tag.",
     renamed: (name, changed) => `Nouveau tag « ${name} » : ${changed}.`,
     segments: (names) => `Segments modifiés : ${names}.`,
