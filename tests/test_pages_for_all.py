@@ -254,6 +254,7 @@ def test_a_slow_request_shows_the_progress_bar(person: Person) -> None:
     expect(bar).to_be_visible()
     expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
     expect(bar).to_be_hidden()
+    page.unroute_all(behavior="wait")  # the tabs are requested last
 
 
 def test_the_readme_shows_screenshots() -> None:

@@ -22,7 +22,7 @@ WIDTHS = (320, 390, 720, 768, 1024, 1200, 1280, 1440)
 @pytest.fixture
 def shop(person: Person) -> Person:
     """A person whose account has customers with long values, and an order and a message of one."""
-    create_customers(person, 30)
+    create_customers(person, 60)
     person.client.create(
         "maximiliane.von-hohenstein@a-long-domain-name.example.com",
         first_name="Maximiliane Alexandra",
