@@ -359,7 +359,7 @@ export async function show({ main, url, signal, setTitle }) {
         ? customerTable(shown, { order: listQuery.order, sort, selection, onSelect: showSelection })
         : emptyList(),
     );
-    replace(foot, pager(pageInfo));
+    replace(foot, total ? pager(pageInfo) : null);
     setAttribute(save, "hidden", !canWrite || !listQuery.condition);
     body.querySelector(`tr[data-id="${CSS.escape(focusedId ?? "")}"] .row-link`)?.focus();
     showSelection(false);
