@@ -132,7 +132,7 @@ def import_(
         typer.Option(
             "--sheet",
             metavar="NAME",
-            help="The sheet of a workbook. The default is the first sheet with rows.",
+            help="The sheet of a workbook. The default is the first sheet with emails.",
         ),
     ] = None,
     strict: Annotated[

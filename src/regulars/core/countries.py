@@ -100,7 +100,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|澳門|澳门|마카오",
     "MX": "Mejico|Estados Unidos Mexicanos",
     "MY": "大马",
-    "NL": "NED|Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
+    "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭"
     "|Niderlandy|Pays Bas",
     "NZ": "Aotearoa|N Z|纽西兰|紐西蘭",
     "OM": "سلطنة عمان",

@@ -97,7 +97,7 @@ class ContactReader:
         if SEVERAL in cell:
             return divide_cell(kind, cell, is_labelled=False)
         if kind is EMAILS:
-            # Without the emails of all rows, one of another row cannot be told from a further one.
+            # Without the emails of all rows, a further one may be that of another row.
             if cell.count("@") < 2 or not self.file_emails:
                 return []
             further = further_emails(cell)
