@@ -172,6 +172,7 @@ def test_figures_read_only_the_index(new_database: str, query: Callable[[], Quer
     if url.dialect == "postgresql":
         assert "Index Only Scan using orders_of_period" in asyncio.run(explain(new_database, query))
         return
+    assert url.path
     connection = connect(url.path)
     compiled = query().compiled("sqlite")
     arguments = compiled.arguments(dict.fromkeys(compiled.names, 1))

@@ -169,7 +169,7 @@ def main() -> None:
             alone = measure(url, token, options.seconds)
             busy.start(job)
             time.sleep(3.0)  # until the process of a job has started
-            began, before = time.perf_counter(), busy.done()
+            began, before = time.perf_counter(), busy.done() or 0
             during = measure(url, token, options.seconds)
             done = busy.done()
             rate = (
