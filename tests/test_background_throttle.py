@@ -118,13 +118,13 @@ def test_the_pause_is_longer_than_the_work() -> None:
 def test_batches_have_a_size_by_time() -> None:
     pacer = BatchPacer()
     for _ in range(20):
-        pacer.note(100, 0.1)  # 1,000 rows per second
-    assert pacer.rows(1_000) in range(9, 15)
-    assert pacer.rows(1_000, is_shared=False) in range(95, 115)
+        pacer.note(1_000, 0.1)  # 10,000 rows per second
+    assert pacer.rows(2_000) in range(95, 101)
+    assert pacer.rows(2_000, is_shared=False) in range(950, 1_001)
     assert pacer.rows(7) == 7
     for _ in range(20):
         pacer.note(10, 1.0)
-    assert pacer.rows(1_000) == 10
+    assert pacer.rows(1_000) == 50
     for _ in range(50):
         pacer.note(1_000, 0.001)
     assert pacer.rows(1_000) == 1_000
