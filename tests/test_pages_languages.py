@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from tests.browser import SCREENSHOTS, WIDE, Person
-from tests.test_pages_for_all import MAX_LIST_BYTES, check_accessibility, list_pages
+from tests.test_pages_for_all import MAX_LIST_BYTES, SHOWN_TAG, check_accessibility, list_pages
 from tests.test_pages_for_all import shop as shop
 
 pytestmark = pytest.mark.slow
@@ -175,6 +175,16 @@ def test_frequent_messages_of_the_server_are_translated(browser: Browser, shop: 
     page = person.open("/tokens")
     page.get_by_role("button", name="Nouveau jeton").click()
     expect(page.get_by_role("dialog")).to_contain_text("Lire et modifier les clients.")
+    person.close()
+
+
+def test_values_keep_their_direction_in_arabic_sentences(browser: Browser, shop: Person) -> None:
+    """The mark at the end of a value would move to its other end."""
+    person = Person(browser, shop.server, shop.client, locale="ar")
+    person.create_session()
+    page = person.open(f"/tags?q={SHOWN_TAG}")
+    page.locator("tbody button").click()
+    expect(page.locator("dialog h2")).to_contain_text(f"\u2068{SHOWN_TAG}\u2069")
     person.close()
 
 
