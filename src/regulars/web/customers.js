@@ -12,6 +12,7 @@ import { setAccountCurrency } from "./money.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { asValue, searchBox } from "./search-box.js";
+import { markTab, showTabs } from "./segment-tabs.js";
 import {
   confirmDeletion,
   DELETED_EVENT,
@@ -172,7 +173,7 @@ export async function show({ main, url, signal, setTitle }) {
   /** Marks the tab of the segment. The tabs are read at first, after a change, and if it has none. */
   async function renderTabs(isChanged = false) {
     try {
-      const [{ markTab, showTabs }] = await Promise.all([load(import("./segment-tabs.js")), heading]);
+      await heading;
       if (!markTab(tabs, segment) || isChanged) await showTabs(tabs, segment, signal);
     } catch (error) {
       if (error.name !== "AbortError") showError(error);
