@@ -54,6 +54,9 @@ from tests.test_import_files import Table
             "email,b\na@x,1\nemail,b\nb@x,2\n\ufeffemail,b\nc@x,3\n",
             [["a@x", "1"], ["b@x", "2"], ["c@x", "3"]],
         ),
+        # Numbers of rows without a heading
+        ('"email","b"\n"1","a@x","x"\n"2","b@x","y"\n', [["1", "a@x", "x"], ["2", "b@x", "y"]]),
+        ("email,b\n5,a@x,x\n6,b@x,y\n", [["5", "a@x"], ["6", "b@x"]]),
         # A list of emails without a heading
         ("a@x.test\nb@x.test\n", [["a@x.test"], ["b@x.test"]]),
         (

@@ -44,7 +44,8 @@ class CsvDialect:
     quote within quotes. `skips_spaces`: quotes may follow spaces. `has_spaces_after`: spaces may
     follow a closing quote. `heading_line`: the number of the
     line of the headings, from 1; the lines before it are no rows. `is_wrapped`: each row, also that
-    of the headings, is the text of one quoted cell."""
+    of the headings, is the text of one quoted cell. `has_row_names`: each row has its number in a
+    first cell, which has no heading (`write.table` of R)."""
 
     delimiter: str
     quote: str = '"'
@@ -53,6 +54,7 @@ class CsvDialect:
     has_spaces_after: bool = False
     heading_line: int = 1
     is_wrapped: bool = False
+    has_row_names: bool = False
 
     def reader(self, lines: Iterable[str], strict: bool = False) -> Iterator[list[str]]:
         """Return the rows of lines. They raise csv.Error, if `strict` also for a closing quote
@@ -118,7 +120,16 @@ def detect_dialect(
     else:
         dialect, rows = _best(text)
     heading_line = find_heading_line(rows) if has_header else 1
-    return replace(dialect, heading_line=heading_line + skipped)
+    has_row_names = has_header and _has_row_names([c for n, c in rows if n >= heading_line])
+    return replace(dialect, heading_line=heading_line + skipped, has_row_names=has_row_names)
+
+
+def _has_row_names(rows: Sequence[list[str]]) -> bool:
+    """Return whether the rows after the headings are numbered, from 1, in a cell of their own."""
+    return len(rows) > 1 and all(
+        len(cells) == len(rows[0]) + 1 and cells[0] == str(number)
+        for number, cells in enumerate(rows[1:], 1)
+    )
 
 
 _Rows = Sequence[tuple[int, list[str]]]

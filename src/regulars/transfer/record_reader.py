@@ -47,6 +47,8 @@ class RecordReader:
         records = csv_records(self._lines, dialect)
         first = self._first(records, dialect.heading_line)
         cells = first.cells or []
+        if dialect.has_row_names:
+            cells = ["", *cells]
         self._lines.width = width = len(cells)
         if options.header and width == 1 and is_only_email(cells[0]):  # a list of emails
             self.headings = ["email"]
