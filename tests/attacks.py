@@ -1389,6 +1389,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     "comments",
     "comments of a customer",
     "characters of a comment",
+    "characters of all comments of a customer",
     ON_A_PAGE,
     stranger=False,
 )
@@ -1402,7 +1403,8 @@ def _(target: Target, number: int, token: str | None) -> None:
     add = join(
         50, lambda i: f"a{i}: addComment(customer: $id, node: {{text: $t, pinned: true}}) {{ id }}"
     )
-    for text in ("x", text_with_marks(65_535), "l\n" * 32_000, "x" * 400_000):
+    many_words = " ".join(f"{n:x}" for n in range(13_000))
+    for text in ("x", text_with_marks(65_535), "l\n" * 32_000, "x" * 400_000, many_words):
         document = f"mutation($id: ID!, $t: String!) {{ {add} }}"
         target.graphql(document, {"id": customer_id, "t": text}, token)
     comments = "comments(first: 250) { totalCount edges { node { text author { name } } } }"
@@ -1414,6 +1416,12 @@ def _(target: Target, number: int, token: str | None) -> None:
     delete = "mutation($ids: [ID!]!) { deleteComments(items: $ids) }"
     for count in (250, 1_000):
         target.graphql(delete, {"ids": [f"{n}" for n in range(count)]}, token)
+    find = "query($q: String) { customers(query: $q) { totalCount edges { node { _id } } } }"
+    negated = " ".join(f"-comment:{n:x}" for n in range(49))
+    for query in ("comment:l", "comment:1*", "comment:'1 2 3 4'", "has:comment", negated):
+        target.graphql(find, {"q": f"{query} order_by:email"}, token)
+    remove = "mutation($ids: [ID!]!) { deleteCustomers(items: $ids, permanent: true) }"
+    target.graphql(remove, {"ids": [customer_id]}, token)
 
 
 @case(

@@ -33,6 +33,7 @@ class ModelCustomer:
     extra: dict[str, Any] = field(default_factory=dict)
     numbers: tuple[str, ...] = ()
     has_valid_phone: bool = False
+    comments: tuple[str, ...] = ()
 
 
 def fold(text: str) -> str:
@@ -230,6 +231,8 @@ def has_value(customer: ModelCustomer, key: str) -> bool:
         return bool(node.get(key))
     if key == "notes":
         return bool(node.get(key))
+    if key == "comment":
+        return bool(customer.comments)
     if key == "custom":
         return bool(flatten(node.get("custom") or {}))
     if key.startswith("custom."):
@@ -278,6 +281,8 @@ def matches(customer: ModelCustomer, query: Query, has_other: bool = False) -> b
             return customer.has_valid_phone
         case ("key", "notes", "=", text, prefix):
             return contains_words([customer.node.get("notes") or ""], words(text), prefix)
+        case ("key", "comment", "=", text, prefix):
+            return contains_words(list(customer.comments), words(text), prefix)
         case ("key", "phone", "=", text, prefix):
             digits = "".join(c for c in text if c.isdecimal())
             return any(

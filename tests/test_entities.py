@@ -238,9 +238,18 @@ def test_every_table_with_a_customer_id_defines_the_effect_of_deletion() -> None
     described = {entity.name for entity in ENTITIES.of_customers}
     tables = ENTITIES.root.table.metadata.tables.values()
     named = {table.name for table in tables if "customer_id" in table.c}
-    # Terms are the search index of their customer, and deliveries name no value of one. The trash
+    # Terms are the search index of their customer or its comments, and deliveries name no value of
+    # one. The trash
     # has nothing of a customer that exists. The evaluation of segments ends memberships.
-    apart = {"customers", "terms", "deliveries", "trash", "trash_keys", "memberships"}
+    apart = {
+        "customers",
+        "terms",
+        "comment_terms",
+        "deliveries",
+        "trash",
+        "trash_keys",
+        "memberships",
+    }
     assert named - apart <= described
 
 

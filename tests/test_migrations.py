@@ -339,7 +339,7 @@ def test_an_older_and_the_newer_program_share_a_database(empty_database: str) ->
     assert read_oldest() == "0008"
     assert run_regulars("migrate", *url).returncode == 0
     assert stored_keys(empty_database) == new_keys
-    assert read_oldest() == "0023"
+    assert read_oldest() == "0027"
     result = run_regulars("verify", *url)
     assert result.returncode == 0, result.stdout
 

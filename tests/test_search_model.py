@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.customers.commands import Activity, CreateCustomer, Reference, UpdateCustomer
+from regulars.comments.commands import AddComment, DeleteComments, Editor, UpdateComment
+from regulars.customers.commands import (
+    Activity,
+    CreateCustomer,
+    Reference,
+    UpdateCustomer,
+    reference_to,
+)
 from regulars.customers.phone_numbers import read_number
 from regulars.customers.search import finding
 from regulars.customers.values import clean_values
@@ -124,6 +131,13 @@ CUSTOM: tuple[Any, ...] = (
     {"a:b": "c", "a": {"b": True}, "n": None, "empty": ""},
     {"size": 42, "l": []},
 )
+COMMENTS = (
+    "Called twice,\ncalls back on Monday.",
+    "She called: paid in cash",
+    "Zahlt bar. Grünkohl!",
+    "电话号码 changed",
+    "!!!",
+)
 SINCE = 1_709_251_200_000  # 2024-03-01
 DAY = 86_400_000
 COUNT = 120
@@ -131,7 +145,7 @@ COUNT = 120
 
 def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]:
     """Returns the customers of the model with the commands that create them."""
-    draw = random.Random(seed)
+    draw, draw_comments = random.Random(seed), random.Random(seed + 1)
     customers = []
     for number in range(1, COUNT + 1):
         first, last = draw.choice(NAMES)
@@ -181,6 +195,7 @@ def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]
             len(totals),
             numbers=tuple(n for text, forms in PHONES if text in texts for n in whole(text, forms)),
             has_valid_phone=any(read_number(text).valid for text in texts),
+            comments=tuple(draw_comments.sample(COMMENTS, draw_comments.choice((0, 0, 1, 3)))),
         )
         customers.append((customer, CreateCustomer(values, created_at, problems, Activity(orders))))
     return customers
@@ -241,6 +256,7 @@ class ModelApi:
         await asyncio.gather(
             *(self._change(directory, customer) for customer, _ in MODEL_CUSTOMERS[::2])
         )
+        await asyncio.gather(*(self._comment(directory, each) for each, _ in MODEL_CUSTOMERS))
 
     async def _change(self, directory: Directory, customer: ModelCustomer) -> None:
         """Changes a customer, and changes it back, with the same words in other fields."""
@@ -255,6 +271,20 @@ class ModelApi:
         ):
             command = UpdateCustomer.from_node(reference, node, customer.updated_at)
             await directory.write(self.account.account_id, command)
+
+    async def _comment(self, directory: Directory, customer: ModelCustomer) -> None:
+        """Writes the comments of a customer: changed, and next to one that is deleted."""
+        account_id, reference = self.account.account_id, reference_to(str(customer.number))
+        editor = Editor("test", is_admin=True)
+        for text in customer.comments:
+            before = {"text": "was cash"}
+            added = AddComment(reference, before, editor, SINCE)
+            number = (await directory.write(account_id, added))["comment_id"]
+            changed = UpdateComment(str(number), number, {"text": text}, editor, SINCE)
+            await directory.write(account_id, changed)
+            removed = (await directory.write(account_id, added))["comment_id"]
+            deletion = DeleteComments(((str(removed), removed),), editor, SINCE)
+            await directory.write(account_id, deletion)
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
@@ -332,7 +362,7 @@ KEYS = (
     "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
     "city", "zip", "company", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
     "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty", "external_id",
-    "emails_count", "phones_count", "address",
+    "emails_count", "phones_count", "address", "comment",
 )  # fmt: skip
 LEAVES: st.SearchStrategy[Query] = st.one_of(
     sample_from(PIECES).map(lambda text: ("word", text)),
@@ -352,6 +382,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
         lambda query: (*query[:3], {"France": "FR"}.get(query[3], query[3]), query[4])
     ),
     text_key("notes", "paid", "cash", "Paid in", "grunkohl", "电话", "since 2019", "bar"),
+    text_key("comment", "called", "called twice", "back on monday", "paid in cash", "grunkohl", "电话", "bar", "was", "话号码 changed"),
     text_key("custom.loyalty", "gold", "silver"),
     text_key("custom.size.eu", "42"),
     text_key("custom.size", "42"),
@@ -456,7 +487,9 @@ HOSTILE = st.text(
 )
 HOSTILE_VALUES = st.builds(
     lambda key, text, end: f"{key}{quote(text)}{end}",
-    sample_from(("", "tag:", "first_name:", "notes:", "custom.a:", "city:", "phone:", "-")),
+    sample_from(
+        ("", "tag:", "first_name:", "notes:", "comment:", "custom.a:", "city:", "phone:", "-")
+    ),
     HOSTILE,
     sample_from(("", "*")),
 )

@@ -210,6 +210,12 @@ DAMAGE = {
         ("UPDATE comments SET text = ''", "text is empty"),
         ("UPDATE comments SET pinned = 2", "pinned is neither 0 nor 1"),
         ("UPDATE comments SET updated_at = 0", "it was updated before it was created"),
+        ("UPDATE comments SET words = ' x '", "the words do not match the text"),
+    ],
+    "comment_terms": [
+        ("DELETE FROM comment_terms", "the search index does not match the words"),
+        ("UPDATE comment_terms SET customer_id = 77", "has it for customer 77"),
+        ("UPDATE comment_terms SET comment_id = 77", "has comments that are missing"),
     ],
     "webhooks": [
         ("UPDATE webhooks SET type = 'x/y'", "type is not one of"),

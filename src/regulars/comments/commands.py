@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from regulars.comments.queries import BY_ID, BY_SHOP_ID
+from regulars.comments.queries import BY_COMMENT, BY_ID, BY_SHOP_ID
 from regulars.core.commands import (
     COMMAND_LINE,
     IdempotencyRecord,
@@ -73,9 +73,9 @@ class UpdateComment(SmallCommand):
         return is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
-        return LookupKeys(
-            comment_ids=one_id(self.comment_id), **record_lookups(self.idempotency_record)
-        )
+        ids = one_id(self.comment_id)
+        counted = {BY_COMMENT: ids} if "text" in self.values else {}
+        return LookupKeys(comment_ids=ids, **counted, **record_lookups(self.idempotency_record))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,16 @@ from typing import Any
 from regulars.comments import queries, rules
 from regulars.comments.commands import AddComment, DeleteComments, UpdateComment
 from regulars.comments.table import COUNTER, comments
+from regulars.comments.words import WORDS
 from regulars.store import LoadedRows
 from regulars.store.entity import CASCADE, Entity, Load, Lookup
 
-_NAMED = (queries.BY_ID, queries.BY_SHOP_ID)
+_NAMED = (queries.BY_ID, queries.BY_SHOP_ID, queries.BY_COMMENT)
 
 
 def _counts(rows: Sequence[Sequence[Any]]) -> LoadedRows:
-    return {rules.COUNTS: [{"customer_id": number, "count": count} for number, count in rows]}
+    names = ("customer_id", "count", "characters")
+    return {rules.COUNTS: [dict(zip(names, row, strict=True)) for row in rows]}
 
 
 COMMENTS = Entity(
@@ -23,8 +25,11 @@ COMMENTS = Entity(
     counter=COUNTER,
     lookups=(Lookup("comment_ids", comments.c.comment_id),),
     more_loads=(Load(_NAMED, queries.counts_of_named, _counts, _NAMED),),
-    editable=("text", "pinned", "private", "edited", "updated_at"),
+    editable=("text", "pinned", "private", "edited", "updated_at", WORDS.column),
     on_customer_delete=CASCADE,
     rules={AddComment: rules.add, UpdateComment: rules.update, DeleteComments: rules.delete},
+    word_index=WORDS,
 )
-ENTITIES = (COMMENTS,)
+# Their rows follow from the words of the comments.
+COMMENT_TERMS = Entity(WORDS.table)
+ENTITIES = (COMMENTS, COMMENT_TERMS)

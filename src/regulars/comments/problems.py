@@ -8,6 +8,8 @@ from typing import Any
 from regulars.core.errors import InputPath, Problem
 
 MAX_COMMENTS = 10_000
+# Of all comments of a customer: they are searched, and deleted with the customer.
+MAX_CHARACTERS = 1_000_000
 
 
 class CommentNotFound(Problem):
@@ -49,4 +51,17 @@ class TooManyComments(Problem):
         super().__init__(
             f"This customer has {MAX_COMMENTS:,} comments, the maximum. Delete one first.",
             ("customer",),
+        )
+
+
+class TooManyCharacters(Problem):
+    """The comments of the customer would have too many characters."""
+
+    key = "errors_limit"
+
+    def __init__(self, count: int, input_path: InputPath) -> None:
+        super().__init__(
+            f"The comments of this customer would have {count:,} characters; the maximum is "
+            f"{MAX_CHARACTERS:,}. Shorten the text, or delete a comment first.",
+            input_path,
         )

@@ -7,17 +7,20 @@ from functools import cache, lru_cache
 import sqlalchemy as sa
 
 from regulars.comments.table import comments
+from regulars.store.columns import Number
 from regulars.store.queries import columns_named, of_account
 from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import customers, shop_ids
 
 # The lookups of customers whose comments are counted: by `_id`, and by their ids in other systems.
 BY_ID, BY_SHOP_ID = "commented_customers", "commented_shop_ids"
+# The comments whose customers' comments are counted.
+BY_COMMENT = "edited_comments"
 
 
 @cache
 def counts_of_named() -> Query:
-    """The number of comments of each customer that a command names."""
+    """The number of comments of each customer that a command names, and of their characters."""
     by_id = sa.select(customers.c.customer_id).where(
         of_account(customers), any_of(customers.c.customer_id, BY_ID)
     )
@@ -26,7 +29,13 @@ def counts_of_named() -> Query:
         any_of(shop_ids.c.shop_id, BY_SHOP_ID),
         shop_ids.c.type == sa.literal_column("'Customer'"),
     )
-    return Query(_counts().where(among(comments.c.customer_id, sa.union_all(by_id, by_shop_id))))
+    edited = comments.alias("edited")
+    by_comment = sa.select(edited.c.customer_id).where(
+        of_account(edited), any_of(edited.c.comment_id, BY_COMMENT)
+    )
+    named = sa.union_all(by_id, by_shop_id, by_comment)
+    characters = sa.func.sum(sa.func.length(comments.c.text), type_=Number)
+    return Query(_counts().add_columns(characters).where(among(comments.c.customer_id, named)))
 
 
 @cache

@@ -7,11 +7,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from regulars.comments.commands import AddComment, DeleteComments, Editor, UpdateComment
-from regulars.comments.problems import MAX_COMMENTS, CommentNotFound, NotAuthor, TooManyComments
+from regulars.comments.problems import (
+    MAX_CHARACTERS,
+    MAX_COMMENTS,
+    CommentNotFound,
+    NotAuthor,
+    TooManyCharacters,
+    TooManyComments,
+)
 from regulars.comments.table import COUNTER, comments
+from regulars.comments.words import WORDS
 from regulars.core.errors import CustomerNotFound, InputPath, InvalidInput, Problem, Rejected
 from regulars.core.text import clean
 from regulars.customers import history
+from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 
@@ -58,8 +67,10 @@ def add(unit: CustomerUnitOfWork, command: AddComment) -> Row:
         raise Rejected(missing, *problems)
     if not unit.has_tables(_VERSION):
         problems.append(InvalidInput(_OLD_VERSION, ("node",)))
-    if _count(unit, customer["customer_id"]) >= MAX_COMMENTS:
+    count, characters = _totals(unit, customer["customer_id"])
+    if count >= MAX_COMMENTS:
         problems.append(TooManyComments())
+    problems += _length_problems(characters, command.values.get("text", ""), ("node", "text"))
     if problems:
         raise Rejected(*problems)
     row = {
@@ -76,7 +87,7 @@ def add(unit: CustomerUnitOfWork, command: AddComment) -> Row:
         "created_at": command.at,
         "updated_at": command.at,
     }
-    unit.rows[comments].put(row)
+    _put(unit, row)
     unit.record(history.COMMENTED, row["customer_id"], command)
     return row
 
@@ -89,13 +100,21 @@ def update(unit: CustomerUnitOfWork, command: UpdateComment) -> Row:
     problems = list(command.problems)
     if any(name in _OF_AUTHOR for name in changed):
         problems += _author_problems(row, command.editor, ("id",))
+    if "text" in changed:
+        _, characters = _totals(unit, row["customer_id"])
+        others = characters - len(row["text"])
+        problems += _length_problems(others, updated["text"], ("node", "text"))
     if problems:
         raise Rejected(*problems)
     if not changed:
         return row
     updated["edited"] = row["edited"] or "text" in changed
     updated["updated_at"] = max(command.at, row["updated_at"])
-    unit.rows[comments].put(updated)
+    if "text" in changed:
+        unit.work += index_terms.size_of(row[WORDS.column])
+        updated = _put(unit, updated)
+    else:
+        unit.rows[comments].put(updated)
     unit.record(history.COMMENT_UPDATED, row["customer_id"], command)
     return updated
 
@@ -139,11 +158,29 @@ def _author_problems(row: Row, editor: Editor, path: InputPath) -> list[Problem]
     return [NotAuthor(row["actor"], path)]
 
 
-def _count(unit: CustomerUnitOfWork, customer_id: int) -> int:
-    """Return the number of comments of a customer, with those that the batch adds."""
-    counts = unit.state.rows.get(COUNTS, ())
-    stored: dict[int, int] = {row["customer_id"]: row["count"] for row in counts}
-    last = unit.state.counters[COUNTER]
-    rows = unit.rows[comments].all()
-    added = [r for r in rows if r["customer_id"] == customer_id and r["comment_id"] > last]
-    return stored.get(customer_id, 0) + len(added)
+def _put(unit: CustomerUnitOfWork, row: Row) -> Row:
+    """Add or replace a comment with the words of its text, and return it."""
+    with_words = WORDS.with_words(row)
+    unit.rows[comments].put(with_words)
+    unit.work += index_terms.size_of(with_words[WORDS.column])
+    return with_words
+
+
+def _length_problems(others: int, text: str, path: InputPath) -> list[Problem]:
+    """Return the problem of a text that is too long besides the characters of other comments."""
+    count = others + len(text)
+    return [TooManyCharacters(count, path)] if count > MAX_CHARACTERS else []
+
+
+def _totals(unit: CustomerUnitOfWork, customer_id: int) -> tuple[int, int]:
+    """Return how many comments a customer has, and how many characters these have, with the changes
+    of the batch."""
+    count = characters = 0
+    for row in unit.state.rows.get(COUNTS, ()):
+        if row["customer_id"] == customer_id:
+            count, characters = row["count"], row["characters"]
+    for _, before, row in unit.rows[comments].differences():
+        for each, sign in ((before, -1), (row, 1)):
+            if each is not None and each["customer_id"] == customer_id:
+                count, characters = count + sign, characters + sign * len(each["text"])
+    return count, characters

@@ -14,5 +14,6 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "actor_kind": NOT_EMPTY,
         "created_at": TIME,
         "updated_at": TIME,
-    }
+    },
+    "comment_terms": {"comment_id": ID, "term": NOT_EMPTY},
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regulars.comments.words import words_of
 from regulars.core.account_settings import country_of
 from regulars.core.packages import all_tables
 from regulars.customers.field_rules import EMPTY, folded_columns
 from regulars.customers.search import index_terms, search_document
+from regulars.customers.search.words import terms
 from regulars.directory.decide import DOMAIN
 from regulars.store import (
     STATEMENT_SECONDS,
@@ -21,6 +23,7 @@ from regulars.store import (
     migrate,
     parse_url,
 )
+from regulars.store.migrations.derived import Rules
 from regulars.store.postgresql.replicas import Replicas
 from regulars.store.postgresql.store import POOL_SIZE
 
@@ -59,7 +62,8 @@ def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -
     """Migrate a database's tables, and what is derived in them, to a version; return the version.
     `expand_only` keeps what older programs need. Raises Unreachable, and NotMigrated if the
     database is newer than this program."""
-    return migrate.upgrade(address, _derive, all_tables(), to, expand_only)
+    rules = Rules(_derive, _derive_words)
+    return migrate.upgrade(address, rules, all_tables(), to, expand_only)
 
 
 def distribute(address: DatabaseUrl) -> list[str]:
@@ -74,3 +78,8 @@ def _derive(row: Mapping[str, Any], country: int) -> tuple[dict[str, str], set[s
     derived = search_document.derive_columns(customer, country=country_of(country))
     columns = {**folded_columns(customer), **derived}
     return columns, index_terms.terms_of({**customer, **columns})
+
+
+def _derive_words(text: str) -> tuple[str, set[str]]:
+    words = words_of(text)
+    return words, terms(words)

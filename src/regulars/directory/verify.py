@@ -17,6 +17,7 @@ from regulars.core.packages import all_tables, parts
 from regulars.customers import address_book
 from regulars.customers.search import index_terms
 from regulars.directory.address_checks import AddressCount
+from regulars.directory.comment_checks import problems_of_comments
 from regulars.directory.credential_checks import problems_of_credentials
 from regulars.directory.entities import ENTITIES
 from regulars.directory.row_checks import (
@@ -208,6 +209,7 @@ class _Verifier:
                 yield f"{account}, rate of the token {row['token_id']}: the level is negative"
         yield from self._imports(account, account_id)
         yield from self._trash(account, account_id, ids["Customer"], counter_row["orders"])
+        yield from problems_of_comments(self._connection, account_id, self._finished)
         segment_check = SegmentCheck(self._connection, account_id, counter_row["changes"])
         for row in self._all(memberships, account_id):
             segment_check.read(row)

@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-# Columns that belong to other tables: a term of `terms`, and the name of an order. All others
-# belong to `customers`.
+# Columns that belong to other tables: a term of `terms`, the name of an order, the words of a
+# comment, each of them as a term, and the customers with comments. All others belong to
+# `customers`.
 TERM = "term"
 ORDER_NAME = "order_name"
+COMMENT_WORDS = "comment_words"
+COMMENT_TERM = "comment_term"
+COMMENTED = "commented"
 
 
 class RelativeValue(ABC):
@@ -172,7 +176,7 @@ def columns_of(condition: Condition) -> set[str]:
         case Predicate(condition=Within(column=column)):
             return {"customer_id" if column == ORDER_NAME else column}
         case Predicate(condition=Contains(columns=columns)):
-            return set(columns)
+            return {"customer_id" if name == COMMENT_WORDS else name for name in columns}
         case And() | Or():
             return set().union(*(columns_of(part) for part in condition.parts))
         case Not():

@@ -6,7 +6,7 @@ descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -135,6 +135,45 @@ def of_deleted_customers(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 @dataclass(frozen=True, eq=False)
+class WordIndex:
+    """The words by which the rows of an entity are found. The column `column` has those of the
+    column `source`, as `words` returns them. `table` has a row for each of the `terms` of the
+    words; a foreign key deletes it with the row of the entity."""
+
+    table: sa.Table
+    source: str
+    column: str
+    words: Callable[[str], str]
+    terms: Callable[[str], Collection[str]]
+
+    def with_words(self, row: Row) -> dict[str, Any]:
+        """Return a row with the words of its text."""
+        return {**row, self.column: self.words(row[self.source])}
+
+    def rows_of(self, row: Row) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the table for a row with its words."""
+        shared = {str(c.name): row[c.name] for c in self.table.c if c.name != "term"}
+        for term in self.terms(row[self.column]):
+            yield {**shared, "term": term}
+
+    @property
+    def changed_keys(self) -> str:
+        """The parameter of `removal` with the keys of the rows of the entity."""
+        return f"changed_{self.table.name}"
+
+    @cached_property
+    def removal(self) -> BatchStatement:
+        """The statement that deletes the rows of the table for rows of the entity."""
+
+        def build(where: Where) -> Change:
+            account, key = list(self.table.primary_key.columns)[:2]
+            is_changed = any_of(key, self.changed_keys)
+            return self.table.delete().where(where(account == batch_account(), is_changed))
+
+        return BatchStatement(self.changed_keys, build)
+
+
+@dataclass(frozen=True, eq=False)
 class Entity:
     """What the writer must know of a table.
 
@@ -143,7 +182,7 @@ class Entity:
     queries. `unique` are the columns, besides the key, by which a unit of work finds rows.
     `editable` are the columns that `updates` may write. `rules` are the functions that decide
     commands, by the class of the command. `long_texts` are columns whose text takes long to index.
-    No command reads the rows of a log (`is_log`).
+    `word_index` has the words of a text. No command reads the rows of a log (`is_log`).
     """
 
     table: sa.Table
@@ -158,6 +197,7 @@ class Entity:
     on_customer_delete: OnCustomerDelete | None = None
     rules: Mapping[type, Callable[[Any, Any], Any]] = field(default_factory=dict)
     long_texts: tuple[str, ...] = ()
+    word_index: WordIndex | None = None
     is_log: bool = False
 
     @cached_property

@@ -6,7 +6,7 @@ the version `works_with` on, still work with the tables (without `works_with`, n
 `contract` is the second part: it removes what only older programs need.
 
 A migration with `rebuilds_search` changes how customers are found: after its contract part, the
-search index of all customers is rebuilt.
+search index of all customers is rebuilt. With `rebuilds_comments`, so are the words of comments.
 
 Alembic and SQLAlchemy's asyncio are imported late: every command reads the version, few migrate. A
 SQLite database is migrated through Python's sqlite3, never while APSW has it open.
@@ -49,13 +49,15 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _CACHE_KIB = 256 * 1024
 
 _FIRST_OF_TWO_PARTS = "0008"
+# What a migration says if something is to be rebuilt after it.
+_REBUILDS = _SEARCH, _COMMENTS = "rebuilds_search", "rebuilds_comments"
 
 T = TypeVar("T")
 
 
 def upgrade(
     url: DatabaseUrl,
-    derive: derived.Derive,
+    derive: derived.Rules,
     tables: Sequence[sa.Table],
     to: str = "head",
     expand_only: bool = False,
@@ -95,9 +97,12 @@ def upgrade(
         if after >= _FIRST_OF_TWO_PARTS:
             _record_expansion(connection, applied)
             if not expand_only:
-                needs_rebuild |= _contract(connection, context, after)
+                rebuilds = _contract(connection, context, after)
+                needs_rebuild |= _SEARCH in rebuilds
+                if _COMMENTS in rebuilds:
+                    derived.rebuild_comments(connection, derive.of_comment)
         if needs_rebuild:
-            derived.rebuild(connection, derive)
+            derived.rebuild(connection, derive.of_customer)
         if to == "head" and url.dialect == "postgresql":
             distribution.distribute_tables(connection, tables)
         return after
@@ -131,27 +136,27 @@ def _record_expansion(connection: sa.Connection, applied: Sequence[str]) -> None
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
-def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
-    """Run the contract parts of the migrations up to a version; return whether one of them needs
-    the search index to be rebuilt."""
+def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> set[str]:
+    """Run the contract parts of the migrations up to a version; return what is to be rebuilt, of
+    `_REBUILDS`."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
         sa.select(compatibility.c.oldest, compatibility.c.finished)
     ).one()
-    needs_rebuild = False
+    rebuilds: set[str] = set()
     for version in versions():
         if finished < version <= after:
             contract = getattr(module(version), "contract", None)
             if contract is not None:
                 with Operations.context(context):
                     contract()
-            rebuilds_search = getattr(module(version), "rebuilds_search", False)
-            needs_rebuild |= rebuilds_search
-            if rebuilds_search or contract is not None:
+            of_version = [name for name in _REBUILDS if getattr(module(version), name, False)]
+            rebuilds.update(of_version)
+            if of_version or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
-    return needs_rebuild
+    return rebuilds
 
 
 def module(version: str) -> ModuleType:

@@ -15,7 +15,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from regulars.store.columns import Number
+from regulars.store.comments import comment_terms, comments, has_comment
 from regulars.store.conditions import (
+    COMMENT_TERM,
+    COMMENT_WORDS,
+    COMMENTED,
     ORDER_NAME,
     TERM,
     And,
@@ -44,7 +48,12 @@ MAX_WALK_SET = 300_000
 _MAX_ENTRIES = 2**62  # no limit
 
 # The columns of other tables than `customers`. Each of their indexes is in the order of the values.
-_COLUMNS: dict[str, sa.Column[Any]] = {TERM: terms.c.term, ORDER_NAME: orders.c.name}
+_COLUMNS: dict[str, sa.Column[Any]] = {
+    TERM: terms.c.term,
+    ORDER_NAME: orders.c.name,
+    COMMENT_TERM: comment_terms.c.term,
+    COMMENTED: comments.c.customer_id,
+}
 
 
 class Reading(NamedTuple):
@@ -115,10 +124,13 @@ def _index_scan(
 ) -> sa.SelectBase:
     ids = _in_all(unions)
     if reading.order == "id" and (condition is None or max_ids is not None):
-        inner = ids.subquery("named")
+        # With a DISTINCT in the subquery, all ids of a frequent word would be read first.
+        is_repeated = len(unions) == 1 and _is_of_one_word(unions[0])
+        inner = (_ids(unions[0][0]) if is_repeated else ids).subquery("named")
         key = inner.c.customer_id
         limit = number("limit") if max_ids is None else _literal(max_ids)
         ids = sa.select(key).where(*_bounds(reading, inner))
+        ids = ids.distinct() if is_repeated else ids
         ids = ids.order_by(key.asc() if reading.ascending else key.desc()).limit(limit)
     matches = sa.select(*columns_named(customers, _stored(reading))).where(
         of_account(customers),
@@ -296,9 +308,15 @@ def _in_union(union: Union) -> sa.Select[Any]:
     if len(selects) > 1:
         return sa.select(sa.union(*selects).subquery().c.customer_id)
     within = union[0]
-    # A range of several terms or orders may contain a customer more than once.
+    # A range of several terms or orders may contain a customer more than once, and so may comments.
     has_duplicates = within.column in _COLUMNS and not within.one_value
+    has_duplicates |= _is_of_one_word(union)
     return selects[0].distinct() if has_duplicates else selects[0]
+
+
+def _is_of_one_word(union: Union) -> bool:
+    """Return whether a union is one word of comments: a customer has an entry for each comment."""
+    return len(union) == 1 and union[0].column == COMMENT_TERM and union[0].one_value
 
 
 def _in_column_or_terms(of_column: Within, of_terms: Within) -> sa.Select[Any]:
@@ -362,6 +380,8 @@ def _meets(
             return _within(within, table, without_index)
         case Predicate(condition=Contains() as contains):
             text = sa.bindparam(contains.text, type_=sa.Text())
+            if contains.columns == (COMMENT_WORDS,):
+                return has_comment(table.c.customer_id, text)
             absent = _literal(0)
             return sa.or_(*(position_in(table.c[name], text) > absent for name in contains.columns))
         case And():

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from regulars.store.changes import Changes, State
+from regulars.store.changes import Changes, State, TableChanges
 from regulars.store.entities import Entities
-from regulars.store.entity import BatchStatement
+from regulars.store.entity import BatchStatement, Entity, Row, WordIndex
 from regulars.store.identity_map import IdentityMap
 
 # The outcome of each command, in order: its result, or the exception that refuses it. There are
@@ -123,12 +123,32 @@ class UnitOfWork:
     def changes(self) -> Changes:
         """Return the difference to the loaded rows and counters."""
         tables = {}
+        statements: dict[BatchStatement, Mapping[str, Any]] = {**self._statements}
         for table in sorted(self.rows, key=self.entities.order_of):
             if changes := self.rows[table].changes():
                 tables[table.name] = changes
+                entity = self.entities.by_table[table]
+                if index := entity.word_index:
+                    changed = self._with_changed_words(entity, index, changes)
+                    if changed:
+                        keys = [entity.key_of(row) for row in changed]
+                        statements[index.removal] = {index.changed_keys: keys}
+                    rows = (*changes.inserted, *changed)
+                    entries = [each for row in rows for each in index.rows_of(row)]
+                    if entries:
+                        tables[index.table.name] = TableChanges(entries)
         return Changes(
             counters=self.counters if self.counters != self.state.counters else {},
             tables=tables,
-            statements=self._statements,
+            statements=statements,
             deleted_at=self.deleted_at,
         )
+
+    def _with_changed_words(
+        self, entity: Entity, index: WordIndex, changes: TableChanges
+    ) -> list[Row]:
+        """Return the updated rows whose words differ from those of the loaded ones."""
+        loaded = self.rows[entity.table].loaded
+        updated = [row for rows in changes.updated.values() for row in rows]
+        pairs = [(row, loaded(entity.key_of(row))) for row in updated]
+        return [row for row, old in pairs if old and row[index.column] != old[index.column]]

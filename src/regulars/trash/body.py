@@ -56,7 +56,8 @@ def _moved_values(entity: Entity, rows: list[Row]) -> Iterator[dict[str, Any]]:
     blank_column = entity.blank_column
     if blank_column is None:
         for row in rows:
-            moved = {name: value for name, value in row.items() if name not in _OWN_KEYS}
+            left_out = (*_OWN_KEYS, entity.word_index.column) if entity.word_index else _OWN_KEYS
+            moved = {name: value for name, value in row.items() if name not in left_out}
             yield _with_flags(entity.table, moved)
         return
     names = (*entity.key, blank_column)
@@ -102,7 +103,9 @@ def rows_of(
             "customer_id": customer_id,
         }
         for row in body.rows.get(entity.name, ()):
-            yield entity, {**defaults, **{n: v for n, v in row.items() if n in defaults}}
+            restored = {**defaults, **{n: v for n, v in row.items() if n in defaults}}
+            index = entity.word_index
+            yield entity, index.with_words(restored) if index else restored
 
 
 def values_of(entities: Entities, body: Body) -> Iterator[tuple[Entity, Row]]:

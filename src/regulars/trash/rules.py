@@ -91,6 +91,8 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
     unit.put_customer(customer)
     for entity, row in rows:
         unit.rows[entity.table].put(row)
+        if index := entity.word_index:
+            unit.work += index_terms.size_of(row[index.column])
     for entity, values in bodies.values_of(unit.entities, body):
         # Old records, and those of deleted webhooks, are gone meanwhile.
         before = unit.rows[entity.table].get(entity.key_of(values))

@@ -29,6 +29,7 @@ const KEY_KINDS = {
   state: "text",
   zip: "text",
   company: "text",
+  comment: "words",
 };
 // What a comparison with a day says, and one with a time before now.
 const DATES = { "": "on", ">=": "since", "<=": "until", ">": "after", "<": "before" };
@@ -46,6 +47,7 @@ export const MENU_KEYS = [
   "last_order_at",
   "segment",
   "company",
+  "comment",
   CUSTOM,
 ];
 
@@ -125,7 +127,13 @@ const TEXT_RELATIONS = {
 const textRelation = ({ negated, prefix }) => `${prefix ? "begins" : "is"}${negated ? "Not" : ""}`;
 
 /** An input with the relation before it, which suggests the values of a key. */
-function textControl(label, { relation, value = "" }, find, relations = Object.keys(TEXT_RELATIONS)) {
+function textControl(
+  label,
+  { relation, value = "" },
+  find,
+  relations = Object.keys(TEXT_RELATIONS),
+  labels = t.filters.relations,
+) {
   const input = h("input", {
     type: "text",
     value,
@@ -138,7 +146,7 @@ function textControl(label, { relation, value = "" }, find, relations = Object.k
   suggestValues(input, find);
   const relationSelect = choice(
     t.filters.relation,
-    relations.map((name) => [name, t.filters.relations[name]]),
+    relations.map((name) => [name, labels[name]]),
     relation,
   );
   return { field, relation: relationSelect, content: h("div", { class: "filter-form" }, relationSelect, field) };
@@ -159,6 +167,19 @@ const FORMS = {
     read: (term) => (term.operator ? null : { relation: textRelation(term), value: term.value }),
     control: (key, state) => {
       const { content, field, relation } = textControl(keyLabel(key), state, (text) => findValues(key, text));
+      const write = () => {
+        const text = readRequired(field, t.filters.noValue);
+        return text && TEXT_RELATIONS[relation.value](key, text);
+      };
+      return { content, write };
+    },
+  },
+  // Without suggestions: a comment has other words.
+  words: {
+    read: (term) => (term.operator || term.prefix ? null : { relation: textRelation(term), value: term.value }),
+    control: (key, state) => {
+      const labels = t.filters.wordRelations;
+      const { content, field, relation } = textControl(keyLabel(key), state, () => [], Object.keys(labels), labels);
       const write = () => {
         const text = readRequired(field, t.filters.noValue);
         return text && TEXT_RELATIONS[relation.value](key, text);

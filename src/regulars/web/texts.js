@@ -237,6 +237,7 @@ export const t = {
       segment: "Segment",
       has: "Has",
       order: "Order number",
+      comment: "Comment",
       id: "Customer number",
       custom: "Custom field",
     },
@@ -269,6 +270,7 @@ export const t = {
         }[unit]
       }`,
     relation: "Comparison",
+    wordRelations: { is: "contains", isNot: "does not contain" },
     relations: { is: "is", isNot: "is not", begins: "begins with", beginsNot: "does not begin with" },
     numbers: [
       [">=", "at least"],

@@ -156,10 +156,10 @@ def work_of(before: Row | None, after: Row | None) -> int:
     if before is None and after is not None:
         derived_columns = _derived_columns(after)
         text = "".join(derived_columns)
-        size = len(text) if text.isascii() else sum(map(_size, derived_columns))
+        size = len(text) if text.isascii() else sum(map(size_of, derived_columns))
         return len("".join(filter(None, _read_sources(after)))) + size
     if before is None or after is None:
-        return 2 * sum(map(_size, _derived_columns(before))) if before else 0
+        return 2 * sum(map(size_of, _derived_columns(before))) if before else 0
     work = 0
     for name, sources in SOURCES_BY_COLUMN.items():
         if any(before[source] != after[source] for source in sources):
@@ -168,7 +168,7 @@ def work_of(before: Row | None, after: Row | None) -> int:
                 for source in sources
                 if source not in _UNREAD_SOURCES[name]
             ]
-            work += _size(before[name]) + _size(after[name]) + sum(raw)
+            work += size_of(before[name]) + size_of(after[name]) + sum(raw)
     return work
 
 
@@ -177,5 +177,6 @@ def has_much_text(row: Row) -> bool:
     return sum(map(len, _derived_columns(row))) > LARGE_CHARACTERS
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
+    """Return the work of indexing words: their characters."""
     return len(text) if text.isascii() else 2 * len(text)

@@ -12,7 +12,14 @@ from regulars.core.fields import in_order, names_of
 from regulars.core.text import nearest, without_invisible
 from regulars.customers.fields import FIELDS
 from regulars.customers.search.lexer import KeyValue, syntax_error
-from regulars.customers.search.matching import has_address, in_address, in_notes, line
+from regulars.customers.search.matching import (
+    has_address,
+    has_comments,
+    in_address,
+    in_comments,
+    in_notes,
+    line,
+)
 from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES
 from regulars.customers.search.term_values import (
     read_consent,
@@ -206,11 +213,12 @@ _KEY_ORDER = (
 _FILLED: Mapping[str, Condition] = {
     name: line(f"{name}.", prefix=True) if name in _JSON else _SEARCHED[name].filled
     for name in in_order(_HAS_ORDER, (*_SEARCHED, *_JSON))
-} | {"address": has_address()}
+} | {"address": has_address(), "comment": has_comments()}
 KEYS: Mapping[str, Key] = {
     **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
     ORDER: Key(read_order, "an order number", prefix=True),
     "address": Key(lambda term: in_address(term.value), "words", prefix=True),
+    "comment": Key(lambda term: in_comments(term.value), "words", prefix=True),
     "valid": Key(read_valid, "phone", values=("phone",)),
     SEGMENT: Key(None, "a segment"),
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),

@@ -13,6 +13,9 @@ from regulars.customers.search.phone_facets import ENDING
 from regulars.customers.search.search_document import NOTES, PHONE_KEYS, TAG_KEYS
 from regulars.customers.search.words import alone, as_folded, words
 from regulars.store.conditions import (
+    COMMENT_TERM,
+    COMMENT_WORDS,
+    COMMENTED,
     ORDER_NAME,
     TERM,
     Condition,
@@ -20,6 +23,7 @@ from regulars.store.conditions import (
     Or,
     Predicate,
     Union,
+    Within,
     beginning,
     equal,
 )
@@ -230,6 +234,23 @@ def in_notes(value: Value) -> Condition:
     ]
     end = "" if value.prefix else " "
     return _phrase(f" {' '.join(word_list)}{end}", ("notes_words",), word_list, pieces)
+
+
+def in_comments(value: Value) -> Condition:
+    """Return the condition that the words of a value follow each other in a comment. If the value
+    is a prefix, so is the last word."""
+    word_list = _words_of(value)
+    pieces = [
+        ((beginning if goes_on else equal)(COMMENT_TERM, piece),)
+        for piece, goes_on in _pieces(word_list, value.prefix)
+    ]
+    end = "" if value.prefix else " "
+    return _phrase(f" {' '.join(word_list)}{end}", (COMMENT_WORDS,), word_list, pieces)
+
+
+def has_comments() -> Condition:
+    """Return the condition that a customer has comments."""
+    return Predicate(Contains((COMMENT_WORDS,), ""), ((Within(COMMENTED),),))
 
 
 def line(text: str, prefix: bool = False) -> Predicate:

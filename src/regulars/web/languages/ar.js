@@ -358,6 +358,7 @@ export const t = {
       segment: "الشريحة",
       has: "لديه",
       order: "رقم الطلب",
+      comment: "تعليق",
       id: "رقم العميل",
       custom: "حقل مخصص",
     },
@@ -382,6 +383,7 @@ export const t = {
     },
     period: (shown, count, unit) => periods[unit]?.(shown, count) ?? `${shown} ${unit}`,
     relation: "المقارنة",
+    wordRelations: { is: "يحتوي على", isNot: "لا يحتوي على" },
     relations: { is: "هو", isNot: "ليس", begins: "يبدأ بـ", beginsNot: "لا يبدأ بـ" },
     numbers: [
       [">=", "لا يقل عن"],

@@ -349,6 +349,7 @@ export const t = {
       segment: "Segment",
       has: "Hat",
       order: "Bestellnummer",
+      comment: "Kommentar",
       id: "Kundennummer",
       custom: "Eigenes Feld",
     },
@@ -380,6 +381,7 @@ export const t = {
         }[unit]
       }`,
     relation: "Vergleich",
+    wordRelations: { is: "enthält", isNot: "enthält nicht" },
     relations: { is: "ist", isNot: "ist nicht", begins: "beginnt mit", beginsNot: "beginnt nicht mit" },
     numbers: [
       [">=", "mindestens"],

@@ -338,6 +338,7 @@ export const t = {
       segment: "Segmento",
       has: "Tiene",
       order: "Número de pedido",
+      comment: "Comentario",
       id: "Número de cliente",
       custom: "Campo personalizado",
     },
@@ -369,6 +370,7 @@ export const t = {
         }[unit]
       }`,
     relation: "Comparación",
+    wordRelations: { is: "contiene", isNot: "no contiene" },
     relations: { is: "es", isNot: "no es", begins: "empieza con", beginsNot: "no empieza con" },
     numbers: [
       [">=", "al menos"],

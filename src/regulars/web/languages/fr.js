@@ -341,6 +341,7 @@ export const t = {
       segment: "Segment",
       has: "Possède",
       order: "Numéro de commande",
+      comment: "Commentaire",
       id: "Numéro de client",
       custom: "Champ personnalisé",
     },
@@ -372,6 +373,7 @@ export const t = {
         }[unit]
       }`,
     relation: "Comparaison",
+    wordRelations: { is: "contient", isNot: "ne contient pas" },
     relations: { is: "est", isNot: "n’est pas", begins: "commence par", beginsNot: "ne commence pas par" },
     numbers: [
       [">=", "au moins"],
