@@ -28,6 +28,10 @@ ON_DATABASE = {
     "query": ("{folder}/document.graphql",),
     "import": ("{folder}/customers.csv",),
     "imports list": (),
+    "comments list": ("1",),
+    "comments add": ("1", "Text"),
+    "comments update": ("1", "--pinned"),
+    "comments delete": ("1", "--yes"),
     "trash list": (),
     "trash restore": ("1",),
     "trash empty": ("--yes",),
@@ -139,7 +143,7 @@ def test_a_database_without_tables(command: str, folder: Path, client: Client) -
     [
         name
         for name in ON_DATABASE
-        if name.split()[0] in ("customers", "segments", "webhook", "query")
+        if name.split()[0] in ("customers", "comments", "segments", "webhook", "query")
     ],
 )
 def test_a_server_that_is_not_reached_or_refuses_the_token(

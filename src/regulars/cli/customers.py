@@ -285,7 +285,7 @@ async def _read_customer(client: Client, name: str) -> dict[str, Any]:
 
     data = await fetch_data(client, _GET, id=await resolve(client, name))
     if not data["node"]:
-        raise _not_found(name)
+        raise customer_not_found(name)
     customer: dict[str, Any] = data["node"]
     return customer
 
@@ -299,7 +299,7 @@ async def _history(client: Client, customer: str, limit: int) -> list[dict[str, 
         first = min(_PAGE_SIZE, limit - len(changes))
         data = await fetch_data(client, _HISTORY, id=customer_id, first=first, after=after)
         if not data["node"]:
-            raise _not_found(customer)
+            raise customer_not_found(customer)
         page = data["node"]["changes"]
         changes += [edge["node"] for edge in page["edges"]]
         if not page["pageInfo"]["hasNextPage"]:
@@ -337,12 +337,13 @@ async def resolve(client: Client, customer: str) -> str:
     data = await fetch_data(client, _BY_EMAIL, query=f'email:"{quoted}"')
     matches: Sequence[Any] = data["customers"]["edges"]
     if len(matches) != 1:
-        raise _not_found(customer)
+        raise customer_not_found(customer)
     customer_id: str = matches[0]["node"]["id"]
     return customer_id
 
 
-def _not_found(customer: str) -> APIError:
+def customer_not_found(customer: str) -> APIError:
+    """Return the error that no customer has an id or email."""
     kind = "email" if "@" in customer else "id"
     return APIError(
         f"No customer has the {kind} {customer!r}. Search with `regulars customers search`."

@@ -153,8 +153,11 @@ class Finder:
         task = self._task(slice_, columns)
         if not task.filters:
             return await self._order_scan(task, None)
-        if slice_.order.by == "id" and len(self._parts) == 1 and self._id_ordered_union():
-            return await self._index_scan(task, self._id_ordered_union())
+        if slice_.order.by == "id" and len(self._parts) == 1:
+            union = self._id_ordered_union()
+            # All customers with the words of a phrase would be read.
+            if union and exact_union(self._parts[0]):
+                return await self._index_scan(task, union)
         walkable = self._walkable_union(slice_.order)
         max_count = max(MAX_WALKED_FIRST if walkable else 0, MAX_INDEX_SCAN)
         customer_count, sizes = await self._count_unions(max_count)
