@@ -194,6 +194,7 @@ def test_the_menu_exports_prints_and_deletes(ana: Person) -> None:
     assert download.value.suggested_filename == "customer-1.jsonl"
     (row,) = download.value.path().read_text().splitlines()
     assert json.loads(row)["email"] == "ana@example.com"
+    assert json.loads(row)["comments"] == []
     head = page.locator(".customer-head")
     hrefs = [link.get_attribute("href") for link in head.locator("p a").all()]
     assert hrefs == ["tel:+212612345678", "mailto:ana@example.com"]

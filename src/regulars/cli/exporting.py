@@ -35,6 +35,7 @@ def run(
     columns: Sequence[str],
     delimiter: str | None = None,
     segment: str | None = None,
+    include: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Export the customers of an account to a file, or to `-`, standard output. Return their number
     and the duration. The file appears when it is complete. `segment` is a name or an id. Raises
@@ -48,7 +49,11 @@ def run(
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
         search = await parse_search(store, owner.account_id, query, segment=segment)
-        export = Export(owner.account_id, chosen, search, columns, now_ms(), delimiter=delimiter)
+        export = Export(
+            *(owner.account_id, chosen, search, columns, now_ms()),
+            delimiter=delimiter,
+            include=include,
+        )
         began, count = time.monotonic(), 0
         with _written(target) as file, counting() as progress:
             total = await export.count(store) if not progress.disable else None

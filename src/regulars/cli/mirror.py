@@ -80,7 +80,8 @@ def pull(
 
     The other server can be a Regulars, or a service with the same API. Ids, _ids and timestamps
     stay the same. The command retries temporary errors for up to 15 minutes. Its exit code is 5 if
-    the rules of this server reject some customers.
+    the rules of this server reject some customers. Comments, orders, messages and visits are not
+    copied.
     """
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import pull as run
@@ -128,6 +129,7 @@ def push(
 
     The command matches customers by email, and creates or updates them. It skips customers that are
     already identical, so you can repeat it after it was stopped. It never deletes customers.
+    Comments, orders, messages and visits are not copied.
     """
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import push as run

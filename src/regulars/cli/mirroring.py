@@ -150,6 +150,7 @@ def _tell(result: dict[str, Any], as_json: bool, extra: str, more: Callable[[], 
         dry = " (dry run: nothing was saved)" if result["dry_run"] else ""
         print(f"{result['url']}, account {result['account']}{dry}: {result['seconds']:.1f} s")
         print_counts(result, extra)
+        print("Comments, orders, messages and visits are not copied.")
         more()
         print_problems(result["problems"], "customer")
         print_warnings(result, "customer")

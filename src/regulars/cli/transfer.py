@@ -283,6 +283,16 @@ def export(
             "separator of your Excel.",
         ),
     ] = None,
+    include: Annotated[
+        str | None,
+        typer.Option(
+            "--include",
+            autocompletion=completes("comments", "public_comments"),
+            metavar="NAME",
+            help="For jsonl: comments adds the comments of each customer, public_comments those "
+            "that are not private.",
+        ),
+    ] = None,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
@@ -298,7 +308,8 @@ def export(
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     settings = options.settings(database_url=database_url)
-    result = run(settings, account, target, form, query, chosen, delimiter, segment)
+    included = [name.strip() for name in (include or "").split(",") if name.strip()]
+    result = run(settings, account, target, form, query, chosen, delimiter, segment, included)
     if misread := misread_columns(chosen):
         print(
             f"An import of this file would store {' and '.join(misread)} in custom fields. To "

@@ -44,6 +44,30 @@ def counts() -> Query:
     return Query(_counts().where(any_of(comments.c.customer_id, "ids")))
 
 
+@cache
+def characters() -> Query:
+    """The customers among `ids` with comments, and the number of characters of these."""
+    count = sa.func.sum(sa.func.length(comments.c.text), type_=Number)
+    statement = sa.select(comments.c.customer_id, count).where(of_account(comments))
+    statement = statement.where(any_of(comments.c.customer_id, "ids"))
+    return Query(statement.group_by(comments.c.customer_id))
+
+
+_EXPORTED = ("customer_id", "text", "pinned", "private", "edited", "actor_kind", "actor")
+
+
+@cache
+def exported(is_public: bool) -> Query:
+    """The comments of the customers `ids`, oldest first. With `is_public`, without private ones."""
+    columns = columns_named(comments, (*_EXPORTED, "created_at", "updated_at"))
+    statement = sa.select(*columns).where(of_account(comments))
+    statement = statement.where(any_of(comments.c.customer_id, "ids"))
+    if is_public:
+        statement = statement.where(comments.c.private == sa.false())
+    order = (comments.c.customer_id, comments.c.created_at, comments.c.comment_id)
+    return Query(statement.order_by(*order))
+
+
 def _counts() -> sa.Select[tuple[int, int]]:
     statement = sa.select(comments.c.customer_id, sa.func.count()).where(of_account(comments))
     return statement.group_by(comments.c.customer_id)

@@ -35,7 +35,7 @@ MAX_EXPORTS_OF_ACCOUNT = MAX_EXPORTS // 2
 _PAGE_SIZE = 250
 # Ids that are decoded before other requests of this process can run.
 _IDS_PER_STEP = 5_000
-_OPTIONS = ("query", "segment", "columns", "format", "delimiter", "name")
+_OPTIONS = ("query", "segment", "columns", "format", "delimiter", "include", "name")
 _NAME_CHARACTERS = 100
 
 
@@ -66,8 +66,11 @@ class ExportHandler(RouteHandler):
             raise method_not_allowed(record.method, "GET, POST", message)
         grant = await self._authorizer.authorize(record, request, READ)
         options = parse_options(request, _OPTIONS)
-        file_format, columns = options.get("format", "csv"), options.get("columns", "")
-        column_names = [name.strip() for name in columns.split(",") if name.strip()]
+        file_format = options.get("format", "csv")
+        column_names, included = (
+            [name.strip() for name in options.get(each, "").split(",") if name.strip()]
+            for each in ("columns", "include")
+        )
         query, segment = options.get("query", ""), options.get("segment")
         has_search = bool(query) or segment is not None
         chosen_ids = await self._ids(request, has_search) if record.method == "POST" else None
@@ -82,6 +85,7 @@ class ExportHandler(RouteHandler):
                 _PAGE_SIZE,
                 chosen_ids,
                 options.get("delimiter"),
+                included,
             )
         except BadOption as error:
             raise bad_request(str(error)) from error

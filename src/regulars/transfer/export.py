@@ -49,6 +49,7 @@ from regulars.transfer.export_columns import (
     json_cache,
     without_formulas,
 )
+from regulars.transfer.export_comments import COMMENTS, parse_included, with_comments
 from regulars.transfer.import_options import MEDIA_TYPES
 
 CSV, EXCEL_CSV, WORKBOOK, JSON_LINES = "csv", "csv-excel", "xlsx", "jsonl"
@@ -71,7 +72,8 @@ class Export:
 
     The order is that of the search or of `ids`; else that of the customers' ids. `form` is one of
     EXPORT_FORMATS. `page` is the number of customers that are read at once. `delimiter` is a name
-    in DELIMITERS, for csv-excel only; None is a comma.
+    in DELIMITERS, for csv-excel only; None is a comma. `include` has at most one name of
+    `export_comments.INCLUDED`, for JSON Lines only.
 
     Raises BadOption.
     """
@@ -86,6 +88,7 @@ class Export:
         page: int = PAGE,
         ids: Sequence[int] | None = None,
         delimiter: str | None = None,
+        include: Sequence[str] = (),
     ) -> None:
         if form not in EXPORT_FORMATS:
             listed = ", ".join(EXPORT_FORMATS)
@@ -93,6 +96,7 @@ class Export:
         self._account_id = account_id
         self._form = form
         self._delimiter = _parse_delimiter(form, delimiter)
+        self._included = parse_included(include, form == JSON_LINES)
         order = search.order if search.ordered else Order("id", ascending=True)
         self._selected = CustomerPage(order, KeysetPage(page), search.condition, now)
         self._ids = ids
@@ -143,8 +147,26 @@ class Export:
                 return
             async for page in self._pages(snapshot):
                 for rows in self._slices(page):
+                    if self._included:
+                        async for count, text in self._texts_with_comments(snapshot, rows):
+                            yield count, text
+                            await asyncio.sleep(0)
+                        continue
                     yield len(rows), self._text(rows)
                     await asyncio.sleep(0)
+
+    async def _texts_with_comments(
+        self, snapshot: QueryExecutor, rows: Sequence[Any]
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the lines of rows with the comments of the customers, and their number."""
+        key, start = self._columns.index("customer_id"), 0
+        ids = [row[key] for row in rows]
+        groups = with_comments(snapshot, self._account_id, ids, str(self._included))
+        async with aclosing(groups):
+            async for count, comments in groups:
+                nested = [comments.get(number, []) for number in ids[start : start + count]]
+                yield count, self._text(rows[start : start + count], nested)
+                start += count
 
     async def _pages(self, snapshot: QueryExecutor) -> AsyncGenerator[Sequence[Any], None]:
         """Yield the rows of the export, a page at a time."""
@@ -236,7 +258,7 @@ class Export:
             if rows_by_id:
                 yield [rows_by_id[number] for number in batch if number in rows_by_id]
 
-    def _text(self, rows: Sequence[Any]) -> bytes:
+    def _text(self, rows: Sequence[Any], comments: Sequence[Any] | None = None) -> bytes:
         if self._form == JSON_LINES:
             json_cache.clear()
             columns = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
@@ -244,6 +266,8 @@ class Export:
                 field.values(*(columns[name] for name in field.reads)) for field in self._fields
             ]
             lines = [dict(zip(self._names, row, strict=True)) for row in zip(*values, strict=True)]
+            for line, of_line in zip(lines, comments or (), strict=False):
+                line[COMMENTS] = of_line
             return b"".join([orjson.dumps(line) + b"\n" for line in lines])
         return _csv_text(zip(*self._cells(rows), strict=True), self._delimiter)
 

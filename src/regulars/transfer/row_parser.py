@@ -42,6 +42,7 @@ from regulars.transfer.contact_reader import ContactReader
 from regulars.transfer.date_text import Order
 from regulars.transfer.divided_columns import join_parts
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
+from regulars.transfer.export_comments import COMMENTS
 from regulars.transfer.flatten import flatten
 from regulars.transfer.import_options import Options
 from regulars.transfer.parsed_row import ParsedRow
@@ -51,6 +52,7 @@ from regulars.transfer.row_identity import exported_ids, foreign_ids, identify_r
 from regulars.transfer.row_target import TIMESTAMPS
 from regulars.transfer.sanitizing import (
     CUSTOM,
+    NOT_IMPORTED,
     STRAY_QUOTES,
     SURPLUS,
 )
@@ -62,6 +64,10 @@ _WHOLE = (CUSTOM, *names_of(FIELDS, fields.ContactPoints))
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields that are composed of others, or divided, when the row is complete.
 _COMPOSED = (*PARTS_OF_NAMES, *ADDRESS_FIELDS)
+_NO_COMMENTS = (
+    "The comments were not imported: an import writes customers only. Add comments with "
+    "`addComment` or `regulars comments add`."
+)
 _STRAY_QUOTES = (
     "The row has stray quotes. Check its values. To write a quote within a value, put quotes "
     "around the value and double the quote."
@@ -206,6 +212,10 @@ class RowParser:
         self.contacts.read_json(data, row)
         for name, value in data.items():
             if self.contacts.is_further(name):
+                continue
+            if self._is_own and name == COMMENTS and isinstance(value, list):
+                if value:
+                    row.warnings.append(RowWarning(NOT_IMPORTED, "", _NO_COMMENTS))
                 continue
             is_whole = name in (*_WHOLE, *self._mapped) or (name == BOOK and self._is_own)
             nested = isinstance(value, dict | list) and not is_whole

@@ -36,6 +36,7 @@ UNREADABLE = "unreadable"
 SURPLUS = "surplus_cells"
 STRAY_QUOTES = "stray_quotes"
 GARBLED = "garbled"
+NOT_IMPORTED = "not_imported"
 
 _BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
