@@ -179,12 +179,17 @@ def test_a_dry_run_saves_nothing(client: Client, ana: str) -> None:
 def test_a_customer_has_at_most_10_000_comments(client: Client, server: Server, ana: str) -> None:
     add(client, ana, "First")
     copies = sa.text(
-        """INSERT INTO comments (account_id, comment_id, customer_id, text, token_id, actor_kind,
-          actor, created_at, updated_at)
+        """INSERT INTO comments (account_id, comment_id, customer_id, text, words, token_id,
+          actor_kind, actor, created_at, updated_at)
         WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
-        SELECT c.account_id, n, customer_id, text, token_id, actor_kind, actor, created_at,
+        SELECT c.account_id, n, customer_id, text, words, token_id, actor_kind, actor, created_at,
           updated_at FROM numbers, comments c
         WHERE c.account_id = (SELECT max(account_id) FROM comments)"""
+    )
+    terms = sa.text(
+        """INSERT INTO comment_terms (account_id, comment_id, term, customer_id)
+        SELECT account_id, comment_id, 'first', customer_id FROM comments
+        WHERE comment_id > 1 AND account_id = (SELECT max(account_id) FROM comments)"""
     )
     counter = sa.text(
         """UPDATE counters SET comments = 10000
@@ -192,7 +197,7 @@ def test_a_customer_has_at_most_10_000_comments(client: Client, server: Server, 
     )
 
     async def fill(store: Store) -> None:
-        await store.execute([(Query(copies), {}), (Query(counter), {})])
+        await store.execute([(Query(each), {}) for each in (copies, terms, counter)])
 
     with_store(server.database_url, fill)
     problem = client.expect_error("errors_limit", ADD, id=ana, node={"text": "One too many"})

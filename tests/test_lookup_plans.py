@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
+from regulars.comments import queries as comment_queries
+from regulars.comments.words import WORDS
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.external_ids import ExternalId
 from regulars.customers.bulk import SetCustomers, SetRow
@@ -54,6 +56,7 @@ LOOKUPS = LookupKeys(
     commented_customers=[7],
     commented_shop_ids=["cus_7"],
     customer_ids=[7],
+    edited_comments=[7],
     email_keys=["c7@x.test"],
     evaluated_customers=[7],
     evaluated_segments=[1],
@@ -87,6 +90,7 @@ VALUES: Mapping[str, Any] = {
     "after_time": LAST_TIMESTAMP,
     "before": 1_000,
     "cause": "job_1",
+    WORDS.changed_keys: [7],
     "deleted_customers": [7],
     "email_key": "c7@x.test",
     "first": 500,
@@ -125,11 +129,14 @@ QUERIES: Mapping[str, Query] = {
     "last other entries": job_queries.last_other_entries(),
     "actors of entries": job_queries.actors_of(),
     "entry": job_queries.entry(),
+    "comments of customers": comment_queries.exported(False),
+    "characters of comments": comment_queries.characters(),
 }
 STATEMENTS: Sequence[BatchStatement] = (
     trash_queries.DELETE_KEYS,
     trash_queries.FORGET_DELETIONS,
     REMOVE_EXTERNAL_IDS,
+    WORDS.removal,
     REPLACE_IDEMPOTENCY_RECORDS,
 )
 
@@ -209,6 +216,8 @@ async def add_rows(url: str) -> None:
         1, 1 FROM customers"""
     )
     await store.execute([(Query(comments), {})])
+    terms = "SELECT account_id, comment_id, 'call', customer_id FROM comments"
+    await store.execute([(Query(sa.text(f"INSERT INTO comment_terms {terms}")), {})])
     others = "SELECT account_id, 'other.' || email_key, customer_id FROM customers"
     await store.execute([(Query(sa.text(f"INSERT INTO additional_emails {others}")), {})])
     await store.close()

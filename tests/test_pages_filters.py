@@ -334,3 +334,24 @@ def test_filters_are_accessible_and_fit(shop: Person) -> None:
     for width in (NARROW["width"], 320, 720, 1024):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+def test_the_filter_of_comments(shop: Person) -> None:
+    page, client = shop.page, shop.client
+    customers = client.data("{ customers { edges { node { id first_name } } } }")["customers"]
+    ids = {edge["node"]["first_name"]: edge["node"]["id"] for edge in customers["edges"]}
+    add = "mutation($id: ID!, $text: String!) { addComment(customer: $id, node: {text: $text}) { id } }"
+    client.data(add, id=ids["Ana"], text="Calls back on Monday")
+    dialog = open_filter(page, "Comment")
+    check_accessibility(page)
+    dialog.get_by_label("Comment", exact=True).fill("calls back")
+    dialog.get_by_role("button", name="Add filter").click()
+    expect(box(page)).to_have_value('comment:"calls back"')
+    expect_names(page, "Ana")
+    expect(chips(page)).to_have_text(["Comment: calls back"])
+    chips(page).get_by_role("button").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Comparison").select_option("does not contain")
+    dialog.get_by_role("button", name="Change filter").click()
+    expect(box(page)).to_have_value('-comment:"calls back"')
+    expect(page.get_by_role("link", name="Ana", exact=True)).to_have_count(0)

@@ -356,6 +356,7 @@ GROUPS: dict[str, set[str] | None] = {
     "filters.dates": {"last", "ago", "on", "since", "until", "after", "before"},
     "filters.keys": None,
     "filters.relations": {"is", "isNot", "begins", "beginsNot"},
+    "filters.wordRelations": {"is", "isNot"},
     "imports.outcomes": {"created", "updated", "unchanged", "rejected", "rows_with_warnings"},
     "imports.checks": {"silent", "strict"},
     "imports.download": {"rejected", "warnings"},

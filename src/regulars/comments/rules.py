@@ -95,7 +95,7 @@ def add(unit: CustomerUnitOfWork, command: AddComment) -> Row:
 def update(unit: CustomerUnitOfWork, command: UpdateComment) -> Row:
     """Change a comment, and return its row. Raises Rejected."""
     (row,) = _find(unit, [(command.id_text, command.comment_id)], ("id",), command.problems)
-    updated = {**row, **command.values}
+    updated: Row = {**row, **command.values}
     changed = [name for name in command.values if updated[name] != row[name]]
     problems = list(command.problems)
     if any(name in _OF_AUTHOR for name in changed):
@@ -108,8 +108,11 @@ def update(unit: CustomerUnitOfWork, command: UpdateComment) -> Row:
         raise Rejected(*problems)
     if not changed:
         return row
-    updated["edited"] = row["edited"] or "text" in changed
-    updated["updated_at"] = max(command.at, row["updated_at"])
+    updated = {
+        **updated,
+        "edited": row["edited"] or "text" in changed,
+        "updated_at": max(command.at, row["updated_at"]),
+    }
     if "text" in changed:
         unit.work += index_terms.size_of(row[WORDS.column])
         updated = _put(unit, updated)
@@ -176,9 +179,9 @@ def _totals(unit: CustomerUnitOfWork, customer_id: int) -> tuple[int, int]:
     """Return how many comments a customer has, and how many characters these have, with the changes
     of the batch."""
     count = characters = 0
-    for row in unit.state.rows.get(COUNTS, ()):
-        if row["customer_id"] == customer_id:
-            count, characters = row["count"], row["characters"]
+    for stored in unit.state.rows.get(COUNTS, ()):
+        if stored["customer_id"] == customer_id:
+            count, characters = stored["count"], stored["characters"]
     for _, before, row in unit.rows[comments].differences():
         for each, sign in ((before, -1), (row, 1)):
             if each is not None and each["customer_id"] == customer_id:

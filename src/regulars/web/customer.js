@@ -292,7 +292,9 @@ class CustomerPage {
   /** Downloads the customer as a file. */
   exportData(control) {
     const { id, _id: number } = this.customer;
-    return runAction(control, () => download("/export?format=jsonl&include=public_comments&columns=", `customer-${number}.jsonl`, [id]));
+    return runAction(control, () =>
+      download("/export?format=jsonl&include=public_comments&columns=", `customer-${number}.jsonl`, [id]),
+    );
   }
 
   /** Shortcuts. Single characters can be turned off (WCAG 2.2, success criterion 2.1.4). */

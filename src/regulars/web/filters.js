@@ -132,7 +132,7 @@ function textControl(
   { relation, value = "" },
   find,
   relations = Object.keys(TEXT_RELATIONS),
-  labels = t.filters.relations,
+  labelOf = (name) => t.filters.relations[name],
 ) {
   const input = h("input", {
     type: "text",
@@ -146,7 +146,7 @@ function textControl(
   suggestValues(input, find);
   const relationSelect = choice(
     t.filters.relation,
-    relations.map((name) => [name, labels[name]]),
+    relations.map((name) => [name, labelOf(name)]),
     relation,
   );
   return { field, relation: relationSelect, content: h("div", { class: "filter-form" }, relationSelect, field) };
@@ -178,8 +178,8 @@ const FORMS = {
   words: {
     read: (term) => (term.operator || term.prefix ? null : { relation: textRelation(term), value: term.value }),
     control: (key, state) => {
-      const labels = t.filters.wordRelations;
-      const { content, field, relation } = textControl(keyLabel(key), state, () => [], Object.keys(labels), labels);
+      const labelOf = (name) => t.filters.wordRelations[name];
+      const { content, field, relation } = textControl(keyLabel(key), state, () => [], ["is", "isNot"], labelOf);
       const write = () => {
         const text = readRequired(field, t.filters.noValue);
         return text && TEXT_RELATIONS[relation.value](key, text);
