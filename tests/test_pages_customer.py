@@ -102,7 +102,7 @@ def test_escape_and_an_unchanged_value_save_nothing(ana: Person) -> None:
 
 def test_the_form_of_custom_fields_is_used_by_keyboard(ana: Person) -> None:
     page, keys = ana.page, ana.page.keyboard
-    edit = page.get_by_role("button", name=re.compile("^(Add|Edit) custom fields", re.I))
+    edit = page.get_by_role("button", name=re.compile("^(Add|Edit) custom fields", re.IGNORECASE))
     for name, text in (("Name", "points"), ("Value of points", "12")):
         edit.focus()
         keys.press("Enter")
