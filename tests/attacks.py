@@ -1265,8 +1265,8 @@ VALUES = "values of a list, in the document or in variables"
 ALL_VALUES = "values of all lists in the variables together"
 ROWS = "rows of `setCustomers`, items of `addTags` and `removeTags`"
 INDEXED = (
-    "characters to index in a write of several customers: each changed text, before and after; "
-    "twice if it is not ASCII"
+    "characters to index in a write of several customers: each changed text, before and after, "
+    "and the comments of deleted customers; twice if it is not ASCII"
 )
 SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
     setCustomers(nodes: $nodes, dryRun: $dry, errorPolicy: REJECT_ROW) { saved rejected

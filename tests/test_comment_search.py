@@ -189,6 +189,24 @@ def test_the_comments_of_a_customer_have_a_maximum_of_characters(
     assert [error["key"] for error in response["errors"]] == ["errors_limit"]
 
 
+@pytest.mark.parametrize("permanent", [True, False])
+def test_customers_with_many_comments_are_not_deleted_at_once(
+    client: Client, customers: dict[str, str], permanent: bool
+) -> None:
+    delete = """mutation($ids: [ID!]!, $permanent: Boolean) {
+      deleteCustomers(items: $ids, permanent: $permanent) }"""
+    ids = [customers["ana"], customers["bo"]]
+    for customer_id in ids:
+        for _ in range(9):
+            add(client, customer_id, "x" * 60_000)
+    problem = client.expect_error("errors_invalid_input", delete, ids=ids, permanent=permanent)
+    assert "Send fewer customers." in problem["message"]
+    assert found(client, "has:comment") == ["ana", "bo"]
+    for customer_id in ids:
+        client.data(delete, ids=[customer_id], permanent=permanent)
+    assert found(client, "has:comment") == []
+
+
 def test_comments_of_other_accounts_are_not_found(
     client: Client, server: Server, customers: dict[str, str]
 ) -> None:

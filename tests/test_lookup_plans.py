@@ -56,6 +56,8 @@ LOOKUPS = LookupKeys(
     commented_customers=[7],
     commented_shop_ids=["cus_7"],
     customer_ids=[7],
+    deleted_ids=[7],
+    deleted_shop_ids=["cus_8"],
     edited_comments=[7],
     email_keys=["c7@x.test"],
     evaluated_customers=[7],
@@ -130,7 +132,6 @@ QUERIES: Mapping[str, Query] = {
     "actors of entries": job_queries.actors_of(),
     "entry": job_queries.entry(),
     "comments of customers": comment_queries.exported(False),
-    "characters of comments": comment_queries.characters(),
 }
 STATEMENTS: Sequence[BatchStatement] = (
     trash_queries.DELETE_KEYS,

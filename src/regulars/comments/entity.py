@@ -11,6 +11,7 @@ from regulars.comments.table import COUNTER, comments
 from regulars.comments.words import WORDS
 from regulars.store import LoadedRows
 from regulars.store.entity import CASCADE, Entity, Load, Lookup
+from regulars.store.moving import DELETED, DELETION_WORK
 
 _NAMED = (queries.BY_ID, queries.BY_SHOP_ID, queries.BY_COMMENT)
 
@@ -20,11 +21,18 @@ def _counts(rows: Sequence[Sequence[Any]]) -> LoadedRows:
     return {rules.COUNTS: [dict(zip(names, row, strict=True)) for row in rows]}
 
 
+def _deletion_work(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+    return {DELETION_WORK: [{"customer_id": number, "work": size} for number, size in rows]}
+
+
 COMMENTS = Entity(
     comments,
     counter=COUNTER,
     lookups=(Lookup("comment_ids", comments.c.comment_id),),
-    more_loads=(Load(_NAMED, queries.counts_of_named, _counts, _NAMED),),
+    more_loads=(
+        Load(_NAMED, queries.counts_of_named, _counts, _NAMED),
+        Load(DELETED, queries.characters_of_deleted, _deletion_work, DELETED),
+    ),
     editable=("text", "pinned", "private", "edited", "updated_at", WORDS.column),
     on_customer_delete=CASCADE,
     rules={AddComment: rules.add, UpdateComment: rules.update, DeleteComments: rules.delete},

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from regulars.comments.table import comments
 from regulars.store.columns import Number
+from regulars.store.moving import DELETED
 from regulars.store.queries import columns_named, of_account
 from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import customers, shop_ids
@@ -18,39 +19,49 @@ BY_ID, BY_SHOP_ID = "commented_customers", "commented_shop_ids"
 BY_COMMENT = "edited_comments"
 
 
-@cache
-def counts_of_named() -> Query:
-    """The number of comments of each customer that a command names, and of their characters."""
+def _customers_named(ids: str, shop_ids_: str) -> tuple[sa.Select[int], sa.Select[int]]:
+    """Return statements of the `_id`s of the customers that two lookups name: by `_id`, and by
+    their ids in other systems."""
     by_id = sa.select(customers.c.customer_id).where(
-        of_account(customers), any_of(customers.c.customer_id, BY_ID)
+        of_account(customers), any_of(customers.c.customer_id, ids)
     )
     by_shop_id = sa.select(shop_ids.c.number).where(
         of_account(shop_ids),
-        any_of(shop_ids.c.shop_id, BY_SHOP_ID),
+        any_of(shop_ids.c.shop_id, shop_ids_),
         shop_ids.c.type == sa.literal_column("'Customer'"),
     )
+    return by_id, by_shop_id
+
+
+def _characters() -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.func.length(comments.c.text), type_=Number)
+
+
+@cache
+def counts_of_named() -> Query:
+    """The number of comments of each customer that a command names, and of their characters."""
     edited = comments.alias("edited")
     by_comment = sa.select(edited.c.customer_id).where(
         of_account(edited), any_of(edited.c.comment_id, BY_COMMENT)
     )
-    named = sa.union_all(by_id, by_shop_id, by_comment)
-    characters = sa.func.sum(sa.func.length(comments.c.text), type_=Number)
-    return Query(_counts().add_columns(characters).where(among(comments.c.customer_id, named)))
+    named: sa.CompoundSelect[int] = sa.union_all(*_customers_named(BY_ID, BY_SHOP_ID), by_comment)
+    statement = _counts().add_columns(_characters())
+    return Query(statement.where(among(comments.c.customer_id, named)))
+
+
+@cache
+def characters_of_deleted() -> Query:
+    """The number of characters of the comments of the customers that a command deletes."""
+    named = sa.union_all(*_customers_named(*DELETED))
+    statement = sa.select(comments.c.customer_id, _characters()).where(of_account(comments))
+    statement = statement.where(among(comments.c.customer_id, named))
+    return Query(statement.group_by(comments.c.customer_id))
 
 
 @cache
 def counts() -> Query:
     """The number of comments of each of the customers `ids`."""
     return Query(_counts().where(any_of(comments.c.customer_id, "ids")))
-
-
-@cache
-def characters() -> Query:
-    """The customers among `ids` with comments, and the number of characters of these."""
-    count = sa.func.sum(sa.func.length(comments.c.text), type_=Number)
-    statement = sa.select(comments.c.customer_id, count).where(of_account(comments))
-    statement = statement.where(any_of(comments.c.customer_id, "ids"))
-    return Query(statement.group_by(comments.c.customer_id))
 
 
 _EXPORTED = ("customer_id", "text", "pinned", "private", "edited", "actor_kind", "actor")

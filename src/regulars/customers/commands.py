@@ -25,6 +25,7 @@ from regulars.customers.values import clean_values, new_row, with_values
 from regulars.orders.values import NewOrder
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import is_large
+from regulars.store.moving import DELETED
 
 _LISTS = frozenset([*KINDS, BOOK])
 
@@ -335,5 +336,6 @@ class DeleteCustomers(SmallCommand):
             shop_ids=shop_ids,
             moved_ids=() if self.permanent else ids,
             moved_shop_ids=() if self.permanent else shop_ids,
+            **dict(zip(DELETED, (ids, shop_ids), strict=True)),
             **record_lookups(self.idempotency_record),
         )

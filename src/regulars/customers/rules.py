@@ -38,6 +38,7 @@ from regulars.customers.values import new_row, with_values
 from regulars.orders.spend import with_order
 from regulars.orders.values import is_counted, order_row
 from regulars.store import Row
+from regulars.store.moving import DELETION_WORK
 from regulars.store.tables import leads, orders
 from regulars.trash.moving import delete_customers
 
@@ -120,10 +121,14 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
         raise Rejected(*conflicts)
     rows = map(unit.find, command.customers)
     ids = [row["customer_id"] for row in rows if row is not None]
-    work = sum(index_terms.work_of(unit.customer(customer_id), None) for customer_id in set(ids))
-    if work > index_terms.MAX_WORK and len(set(ids)) > 1:
+    deleted = dict.fromkeys(ids)
+    stored = unit.state.rows.get(DELETION_WORK, ())
+    further_work = sum(row["work"] for row in stored if row["customer_id"] in deleted)
+    work = sum(index_terms.work_of(unit.customer(customer_id), None) for customer_id in deleted)
+    if work + further_work > index_terms.MAX_WORK and len(deleted) > 1:
         raise Rejected(TooMuchWork())
-    delete_customers(unit, list(dict.fromkeys(ids)), command, command.permanent)
+    delete_customers(unit, list(deleted), command, command.permanent)
+    unit.work += further_work
     return ids
 
 

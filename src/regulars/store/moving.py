@@ -19,6 +19,11 @@ MAX_BYTES = 64 * 1024 * 1024
 _ROW_BYTES = 256
 # In the state if a table has more.
 OVERSIZED = "oversized"
+# The lookups of the customers that a command deletes, by `_id` and by their ids in other
+# systems; and the rows of the state with the work of deleting what they have in search indexes of
+# their own, in the characters that `index_terms` counts.
+DELETED = ("deleted_ids", "deleted_shop_ids")
+DELETION_WORK = "deletion_work"
 
 
 class OversizedBatch(Exception):  # no error of a caller: each command is tried alone
