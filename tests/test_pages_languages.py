@@ -11,7 +11,8 @@ from urllib.parse import unquote_plus
 import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
-from tests.browser import SCREENSHOTS, WIDE, Person
+from tests.browser import SCREENSHOTS, WIDE, Person, sign_in_person
+from tests.support import Server
 from tests.test_pages_for_all import MAX_LIST_BYTES, SHOWN_TAG, check_accessibility, list_pages
 from tests.test_pages_for_all import shop as shop
 
@@ -391,3 +392,25 @@ def open_everything(page: Page, pseudo: PseudoLanguage) -> None:
             page.goto(url)
             page.locator("h1").first.wait_for()
             page.wait_for_timeout(300)
+
+
+def test_the_parts_of_a_currency_keep_their_order_in_arabic(
+    browser: Browser, server: Server
+) -> None:
+    with sign_in_person(browser, server, locale="ar-EG") as person:
+        lefts = person.open("/customers").evaluate(
+            """async () => {
+              const { modules } = await import(document.querySelector("script[src$='/app.js']").src);
+              const text = document.createTextNode(modules["format.js"].formatMoney(1234, "JPY"));
+              document.querySelector("main").append(text);
+              const left = (character) => {
+                const range = document.createRange();
+                const start = text.data.indexOf(character);
+                range.setStart(text, start);
+                range.setEnd(text, start + 1);
+                return range.getBoundingClientRect().left;
+              };
+              return ["J", "P", "¥"].map(left);
+            }"""
+        )
+    assert lefts == sorted(lefts)

@@ -75,9 +75,11 @@ export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", time
 /** An amount with its currency, as in €12.50, or as in 12.50 XXX if the browser does not know the currency. */
 export function formatMoney(value, currency) {
   try {
-    const text = numbers(currency, { style: "currency", currency }).format(value);
-    // Between other texts from right to left, the letters of a currency would move.
-    return document.dir === "rtl" ? `\u2067${text}\u2069` : text;
+    const format = numbers(currency, { style: "currency", currency });
+    if (document.dir !== "rtl") return format.format(value);
+    // Between other texts from right to left, the letters of a currency would move, and JP¥ be turned around.
+    const parts = format.formatToParts(value);
+    return `\u2067${parts.map((part) => (part.type === "currency" ? `\u2068${part.value}\u2069` : part.value)).join("")}\u2069`;
   } catch {
     return `${formatAmount(value)} ${currency}`;
   }
