@@ -64,6 +64,9 @@ def test_rejected_rows_are_corrected_on_the_page(person: Person) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, "repair-narrow")
     again.get_by_label("E-Mail").fill("dee@example.com")
+    # Escape does not lose it.
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Keep editing").click()
     again.get_by_role("button", name="Import 1 row").press("Enter")
     expect(page.locator(".tiles")).to_contain_text("Created1")
 

@@ -4,7 +4,6 @@ import { runMutation } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { actorView, formatDateTime, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
-import { askToDiscard } from "./navigation.js";
 import { announce } from "./progress.js";
 import { t } from "./texts.js";
 import {
@@ -17,6 +16,7 @@ import {
   runAction,
   showFieldErrors,
   withBusy,
+  askToDiscard,
 } from "./ui.js";
 
 const ADD = "mutation($id: ID!, $node: InputComment!) { addComment(customer: $id, node: $node) { id } }";

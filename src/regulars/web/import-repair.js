@@ -189,6 +189,9 @@ export async function openRepair(run) {
         ),
       );
     },
-    { isWide: true },
+    {
+      isWide: true,
+      isUnsaved: () => inputs.some((row, index) => row.some(({ value }, column) => value !== rows[index][column + 1])),
+    },
   );
 }

@@ -4,10 +4,9 @@ import { h, replace, setAttribute, uniqueId } from "./dom.js";
 import { formatValue } from "./format.js";
 import { icon } from "./icons.js";
 import { KINDS } from "./kinds.js";
-import { askToDiscard } from "./navigation.js";
 import { announce } from "./progress.js";
 import { t } from "./texts.js";
-import { button, showFieldErrors, withBusy } from "./ui.js";
+import { button, showFieldErrors, withBusy, askToDiscard } from "./ui.js";
 
 /** Shows a notice with new content. */
 export function showContent(notice, ...content) {

@@ -4,7 +4,7 @@ import { offlineError, request } from "./api.js";
 import { h, replace } from "./dom.js";
 import { startProgress } from "./progress.js";
 import { t } from "./texts.js";
-import { askConfirmation, errorState, showError } from "./ui.js";
+import { askToDiscard, errorState, showError } from "./ui.js";
 
 const main = document.getElementById("main");
 let findRoute = null;
@@ -49,10 +49,6 @@ async function canLeave(url) {
   if (isSamePage || !current?.hasUnsavedInput?.()) return true;
   return askToDiscard();
 }
-
-/** Asks whether unsaved input can be lost. */
-export const askToDiscard = () =>
-  askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, { cancel: t.unsaved.keepEditing });
 
 /** Shows the page of the current URL; `isBack` after a step in the history. */
 async function showPage(isBack = false) {

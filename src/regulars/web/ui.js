@@ -130,8 +130,11 @@ export async function runAction(control, work) {
   }
 }
 
-/** Opens a dialog with the element that `build(close)` returns. Resolves with the result that `close` is called with. */
-export function openDialog(title, build, { isWide = false } = {}) {
+/**
+ * Opens a dialog with the element that `build(close)` returns. Resolves with the result that `close` is called with.
+ * While it `isUnsaved`, Escape and the button at the top ask before they close it.
+ */
+export function openDialog(title, build, { isWide = false, isUnsaved = null } = {}) {
   return new Promise((resolve) => {
     const label = uniqueId("dialog");
     const close = (result = null) => {
@@ -139,15 +142,13 @@ export function openDialog(title, build, { isWide = false } = {}) {
       element.remove();
       resolve(result);
     };
+    const leave = async () => {
+      if (!isUnsaved?.() || (await askToDiscard())) close();
+    };
     const element = h(
       "dialog",
       { "aria-labelledby": label, class: isWide ? "wide" : null },
-      h(
-        "div",
-        { class: "dialog-head" },
-        h("h2", { id: label }, title),
-        iconButton("close", t.close, () => close()),
-      ),
+      h("div", { class: "dialog-head" }, h("h2", { id: label }, title), iconButton("close", t.close, leave)),
     );
     element.append(build(close));
     element.addEventListener("click", ({ target }) => {
@@ -155,13 +156,17 @@ export function openDialog(title, build, { isWide = false } = {}) {
     });
     element.addEventListener("cancel", (event) => {
       event.preventDefault();
-      close();
+      leave();
     });
     document.body.append(element);
     element.showModal();
     (element.querySelector("[autofocus]") ?? element.querySelector("input, textarea, select") ?? element).focus();
   });
 }
+
+/** Asks whether unsaved input can be lost. */
+export const askToDiscard = () =>
+  askConfirmation(t.unsaved.title, t.unsaved.text, t.unsaved.discard, { cancel: t.unsaved.keepEditing });
 
 /**
  * Asks for confirmation; `label` and `cancel` name the buttons. Without a label, the person can only
