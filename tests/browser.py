@@ -120,7 +120,7 @@ class Person:
     def close(self) -> None:
         """Close the browser. The pages must not have reported an error."""
         self.context.close()
-        assert self.errors == []
+        assert self.errors == [], self.errors
 
 
 @contextmanager

@@ -132,6 +132,7 @@ QUERIES: Mapping[str, Query] = {
     "actors of entries": job_queries.actors_of(),
     "entry": job_queries.entry(),
     "comments of customers": comment_queries.exported(False),
+    "characters of comments": comment_queries.characters(),
 }
 STATEMENTS: Sequence[BatchStatement] = (
     trash_queries.DELETE_KEYS,

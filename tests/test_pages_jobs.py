@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from tests.browser import SCREENSHOTS, Person, sign_in_person
 from tests.support import Client, find_account_name, run_regulars, run_server
@@ -150,10 +151,13 @@ def test_the_buttons_of_a_running_job_keep_the_focus(person: Person) -> None:
     def still_running(route: Route) -> None:
         if "job(id" not in (route.request.post_data or ""):
             return route.fallback()
-        response = route.fetch()
-        body = response.json()
-        body["data"]["job"] |= {"state": "running", "changed": next(progress), "can_undo": False}
-        return route.fulfill(response=response, json=body)
+        with suppress(Error):  # at the end, the page is closed while it waits
+            response = route.fetch()
+            body = response.json()
+            changes = {"state": "running", "changed": next(progress), "can_undo": False}
+            body["data"]["job"] |= changes
+            route.fulfill(response=response, json=body)
+        return None
 
     person.page.route("**/api/v2", still_running)
     page = person.open(f"/imports?id={job['id']}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from tests.browser import SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.support import Server
@@ -274,7 +275,7 @@ class PseudoLanguage:
         person.page.add_init_script(_MARK_INTL)
         for name in _MARKED_FILES:
             person.page.route(f"**/{name}", self._mark_texts)
-        person.page.on("response", self._read_texts)
+        person.page.route("**/*", self._read_texts)
 
     def _mark_texts(self, route: Route) -> None:
         response = route.fetch()
@@ -283,11 +284,18 @@ class PseudoLanguage:
         assert count == 1
         route.fulfill(response=response, body=script + _MARK_TEXTS)
 
-    def _read_texts(self, response: Response) -> None:
-        if "json" in response.headers.get("content-type", ""):
-            texts = leaf_texts(json.loads(response.body() or b"null"))
-            # The pages show quotation marks instead of backticks.
-            self.server_texts |= {re.sub("`([^`]*)`", "“\\1”", text) for text in texts}
+    def _read_texts(self, route: Route) -> None:
+        """Note the texts of a response before the page shows them."""
+        if route.request.resource_type != "fetch":
+            return route.fallback()
+        with suppress(Error):  # the page has been left meanwhile
+            response = route.fetch()
+            if "json" in response.headers.get("content-type", ""):
+                texts = leaf_texts(json.loads(response.body() or b"null"))
+                # The pages show quotation marks instead of backticks.
+                self.server_texts |= {re.sub("`([^`]*)`", "“\\1”", text) for text in texts}
+            route.fulfill(response=response)
+        return None
 
     def find_unmarked(self) -> set[str]:
         return {

@@ -64,6 +64,14 @@ def counts() -> Query:
     return Query(_counts().where(any_of(comments.c.customer_id, "ids")))
 
 
+@cache
+def characters() -> Query:
+    """The customers among `ids` with comments, and the number of characters of these."""
+    statement = sa.select(comments.c.customer_id, _characters()).where(of_account(comments))
+    statement = statement.where(any_of(comments.c.customer_id, "ids"))
+    return Query(statement.group_by(comments.c.customer_id))
+
+
 _EXPORTED = ("customer_id", "text", "pinned", "private", "edited", "actor_kind", "actor")
 
 

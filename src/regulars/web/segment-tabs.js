@@ -7,7 +7,7 @@ import { segmentUrl } from "./kinds.js";
 const SIZE = 12;
 const READ = `{ segments(query: "order_by:name order_dir:asc", first: ${SIZE}) { edges { node { _id name } } } }`;
 
-const tab = ({ _id, name }) => h("a", { href: segmentUrl({ id: null, _id }), title: name }, userText(name));
+const tab = ({ _id, name }) => h("a", { href: segmentUrl({ id: null, _id }) }, userText(name, { title: name }));
 
 /** Shows a tab for each segment after the first tab. That of the `current` segment is always there. Throws ApiError. */
 export async function showTabs(tabs, current, signal) {

@@ -61,6 +61,7 @@ export async function show(page) {
       showSelection();
     },
   });
+  all.hidden = true; // until there are customers to select
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const list = new PagedList(page, {
     name: "trash",
