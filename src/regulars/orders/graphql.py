@@ -43,6 +43,7 @@ from regulars.graphql import (
 )
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
 from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
+from regulars.orders.spend import ADOPT_CURRENCY
 from regulars.orders.statistics import Period
 from regulars.orders.values import is_counted
 from regulars.store import Row
@@ -154,7 +155,11 @@ async def _spend_of_each(env: Context, ids: list[int], _layout: Layout) -> Seque
         raise CostLimitError(len(rows), env.directory.limits.list_rows)
     currency = None
     if len({row[1] for row in rows}) > 1:
-        ((stored,),) = await store.fetch(account_settings_of(), account)
+        adopted = env.draft.statements.get(ADOPT_CURRENCY) if env.draft else None
+        if adopted is None:
+            ((stored,),) = await store.fetch(account_settings_of(), account)
+        else:
+            stored = adopted["adopted_settings"]
         currency = account_settings.load(stored)[account_settings.CURRENCY.name]
     found: dict[int, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row[1] != currency, -row[2], row[1])):
