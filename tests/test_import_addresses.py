@@ -360,8 +360,8 @@ def test_exports_come_back_to_the_same_bytes(
             id_ = client.create(f"p{number}@x.test", addresses=nodes)["id"]
             # Another entry becomes the default, and the last one of all is left.
             if changes > 0 and nodes:
-                last = {**nodes[-1], "default_shipping": True}
-                client.update(id_, addresses=[*nodes[:-1], last] if nodes[1:] else [last])
+                others = [{**node, "default_shipping": False} for node in nodes[:-1]]
+                client.update(id_, addresses=[*others, {**nodes[-1], "default_shipping": True}])
             if changes > 1 and nodes:
                 client.update(id_, addresses=[{**nodes[-1], "label": ""}])
         exports = [export(client, form) for form in ("csv", "jsonl", "xlsx")]
