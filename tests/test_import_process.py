@@ -93,7 +93,8 @@ def test_a_second_process_changes_no_result(shop: Shop, local: Shop) -> None:
         del result["seconds"], result["account"]
         columns = "_id,email,first_name,tags,custom,notes,shipping_address"
         files = [Path(result[f"{kind}_file"]) for kind in ("rejected", "warnings")]
-        texts = [path.read_text() for path in files]
+        # The warnings of the database follow those of the file in each batch. Its size is timed.
+        texts = [sorted(path.read_text().splitlines()) for path in files]
         for path in files:
             path.unlink()
         found = shop.run("customer", "list", "--account", account, "--query", "lukasz tag:t3")
