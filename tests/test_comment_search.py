@@ -263,7 +263,7 @@ def test_comments_of_programs_without_the_index_are_found_after_the_migration(
         "DELETE FROM comment_terms WHERE comment_id = 1",
         "UPDATE compatibility SET finished = '0025'",
     ):
-        run_in_transaction(url, lambda c, text=statement: c.execute(sa.text(text)))  # type: ignore[misc]
+        run_in_transaction(url, lambda c, text=statement: c.execute(sa.text(text)))  # type: ignore[misc]  # mypy infers no lambda with defaults
     # Before the contract part, this is no problem.
     assert verify(url).problems == []
     with run_server(new_database) as server, Client(server, token) as client:

@@ -48,7 +48,10 @@ _SPACED_AT = re.compile(r"([^\s@]++)\s*+@\s*+([^\s@]++)")
 _FULL_STOPS = {0x3002: ".", 0xFF61: "."}
 # An address among marks, in a link of HTML or Markdown, or of a spreadsheet.
 _PART = r"[^\s<>()\[\]{},;:\"'`@|/\\?=&]"
-_AMONG_MARKS = re.compile(rf"{_PART}+@{_PART}+\.{_PART}+")
+# It begins where no part precedes, and repeats possessively: a long text is read once.
+_AMONG_MARKS = re.compile(
+    rf"(?<!{_PART}){_PART}++@(?={_PART}{_PART.replace('[^', '[^.')}*+\.{_PART}){_PART}++"
+)
 _LINK = re.compile(r"<a\s|hyperlink\s*\(|mailto:", re.IGNORECASE)
 _PARAMETERS = re.compile(r"\?(?:subject|body|b?cc)=.*", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"\w+")
