@@ -186,11 +186,12 @@ def test_killed_processes_do_each_customer_once(new_database: str) -> None:
     environment = build_environment({"REGULARS_DATABASE_URL": new_database})
 
     def kill_until_done(account_id: int, job_id: str) -> None:
-        for _ in range(40):
+        for attempt in range(40):
             command = [sys.executable, "-m", "regulars.import_worker", str(account_id), job_id]
             with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
                 try:
-                    process.wait(0.6 + chance.random())
+                    # More time with each attempt: a process can take long to start.
+                    process.wait(0.6 + chance.random() + attempt / 4)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

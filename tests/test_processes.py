@@ -77,19 +77,21 @@ def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int
 
 
 async def count_readers_of_inbox_size(dsn: str, seconds: float) -> int:
-    """Locks the inbox, and returns how many connections wait to count its events meanwhile."""
+    """Locks the inbox, and returns how many connections wait to count its events, until some seconds
+    after the first one."""
     locking, watching = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
-    waiting = set()
+    waiting: set[asyncpg.Record] = set()
     async with locking.transaction():
         await locking.execute("LOCK TABLE inbox")
-        end = time.monotonic() + seconds
+        end = time.monotonic() + 60
         while time.monotonic() < end:
-            waiting |= set(
-                await watching.fetch(
-                    "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                    " AND query LIKE 'SELECT count(*)%FROM inbox'"
-                )
+            found = await watching.fetch(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND query LIKE 'SELECT count(*)%FROM inbox'"
             )
+            if found and not waiting:
+                end = time.monotonic() + seconds
+            waiting |= set(found)
             await asyncio.sleep(0.1)
     await locking.close()
     await watching.close()

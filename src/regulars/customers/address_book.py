@@ -8,7 +8,7 @@ has a label or an id. It is null if there is nothing more than default addresses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -72,7 +72,8 @@ class Book(NamedTuple):
 
 def load(row: Row) -> list[Entry]:
     """Return the entries of a customer: the default shipping address, the default billing address,
-    and the others in the order of the list. Equal default addresses are one entry."""
+    and the others in the order of the list. Equal addresses are one entry: a change of a default
+    address, also by an older program, can make it equal to another one."""
     items: list[dict[str, Any]] = orjson.loads(row[BOOK]) if row[BOOK] else []
     of_role = {
         column: next((item for item in items if item.get(flag)), {})
@@ -81,28 +82,44 @@ def load(row: Row) -> list[Entry]:
     shipping, billing = (addresses.load(row[column]) for column in FLAGS)
     own, other = of_role[SHIPPING], of_role[BILLING]
     entries = []
-    if shipping and shipping == billing:
-        label = own.get("label") or other.get("label", "")
-        id_ = own.get("id") or other.get("id", NEW)
-        entries.append(Entry(shipping, label, id_, True, True))
-    else:
-        if shipping:
-            id_ = own.get("id", NEW)
-            entries.append(Entry(shipping, own.get("label", ""), id_, True, False))
-        if billing:
-            # Only one of the two addresses was changed, which were equal.
-            id_ = NEW if shipping and other is own else other.get("id", NEW)
-            entries.append(Entry(billing, other.get("label", ""), id_, False, True))
+    if shipping:
+        entries.append(Entry(shipping, own.get("label", ""), own.get("id", NEW), True, False))
+    if billing:
+        # Only one of the two addresses was changed, which were equal.
+        id_ = NEW if shipping and other is own else other.get("id", NEW)
+        entries.append(Entry(billing, other.get("label", ""), id_, False, True))
     others = (item for item in items if "address" in item)
-    return entries + [Entry(item["address"], item["label"], item["id"]) for item in others]
+    entries += [Entry(item["address"], item["label"], item["id"]) for item in others]
+    return _joined(entries)
+
+
+def _joined(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries, of which equal addresses are one: the first, with the defaults of all.
+    Without a label or an id, it has that of the next one."""
+    found: dict[frozenset[tuple[str, str]], Entry] = {}
+    for entry in entries:
+        key = frozenset(entry.address.items())
+        first = found.get(key)
+        found[key] = (
+            entry
+            if first is None
+            else Entry(
+                entry.address,
+                first.label or entry.label,
+                first.id or entry.id,
+                first.default_shipping or entry.default_shipping,
+                first.default_billing or entry.default_billing,
+            )
+        )
+    return list(found.values())
 
 
 def dump(entries: Sequence[Entry]) -> Columns:
-    """Return the columns of a customer with these entries."""
+    """Return the columns of a customer with these entries. Equal addresses are joined."""
     columns: Columns = {SHIPPING: None, BILLING: None, BOOK: None}
     items: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
-    for entry in entries:
+    for entry in _joined(entries):
         roles = [column for column, flag in FLAGS.items() if getattr(entry, flag)]
         columns |= dict.fromkeys(roles, addresses.dump(entry.address))
         if not roles:
@@ -128,7 +145,7 @@ def own_ids(text: str | None) -> list[int]:
 
 def normalized(row: Row) -> str | None:
     """Return the stored book of a row whose default addresses have changed: a removed one has
-    neither a label nor an id."""
+    neither a label nor an id, and one that is equal to another entry is joined with it."""
     text: str | None = dump(load(row))[BOOK]
     return text
 

@@ -181,7 +181,7 @@ FIELDS: tuple[Field, ...] = (
     Addresses(
         "addresses",
         description="Address book: the default shipping address, the default billing address, then "
-        "the order of the list. Equal default addresses are one entry.",
+        "the order of the list. Equal addresses are one entry.",
         search=True,
         in_list=False,
     ),
