@@ -35,7 +35,7 @@ SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 # The message of browsers for a response with an error status. The pages show such errors.
 _ERROR_STATUS_MESSAGE = "Failed to load resource"
 # Long enough for a busy machine.
-_TIMEOUT_MS = 15_000
+_TIMEOUT_MS = 30_000
 expect.set_options(timeout=_TIMEOUT_MS)
 
 

@@ -40,7 +40,7 @@ from regulars.store import Store, Unreachable
 from regulars.store.query import Query
 from tests.fork_server import ForkedProcess, ForkServer
 
-START_SECONDS = 30
+START_SECONDS = 120
 BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests-0123456789"
 
 # One context for all clients: httpx would load all CA certificates for each of them, in 28 ms.
@@ -312,7 +312,7 @@ def example_count(thorough: int) -> int:
     return thorough * profile.max_examples // 100
 
 
-def wait_until(condition: Callable[[], Any], timeout_seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], timeout_seconds: float = 60) -> None:
     """Waits until a condition is true; fails after the timeout."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
@@ -488,7 +488,7 @@ class Client:
         self.http = httpx.Client(
             base_url=server.url,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
+            timeout=120,
             verify=TLS,
         )
 

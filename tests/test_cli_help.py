@@ -154,7 +154,7 @@ def test_a_shell_completes_commands_and_values(
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     assert sorted(done.stdout.split()) == expected
     script = run_regulars("--show-completion")
@@ -175,7 +175,7 @@ def test_the_help_imports_nothing_slow(arguments: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.stdout.splitlines()[-1] == "IMPORTED []"
 
@@ -192,7 +192,7 @@ def test_samples_need_an_extra() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == USAGE
     assert "pip install 'regulars[sample]'" in done.stderr

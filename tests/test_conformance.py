@@ -39,7 +39,7 @@ def test_the_audit_of_graphql_over_http_passes(client: Client, path: str) -> Non
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     results = process.stdout.splitlines()
     assert len(results) > 50

@@ -533,7 +533,7 @@ def test_one_of_two_processes_gets_an_email_a_thousand_times(new_database: str) 
 def race(database: str, count: int) -> None:
     """Two processes give the same emails to two customers: one as the default, one as another."""
     results: list[list[str]] = [[], []]
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=120)
     with run_server(database) as first, run_server(database) as second:
         token = create_token(first)
         with Client(first, token) as client:

@@ -151,7 +151,7 @@ def test_a_killed_copy_is_continued(
         process = subprocess.Popen(
             [sys.executable, "-m", "regulars", "copy", source, target], env=build_environment()
         )
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not count(target) and process.poll() is None:
             assert time.monotonic() < end
         process.send_signal(signal.SIGKILL)

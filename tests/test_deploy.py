@@ -164,7 +164,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
                 base_url=f"https://127.0.0.1:{https_port}",
                 headers={"Host": name},
                 transport=transport,
-                timeout=60,
+                timeout=120,
             ) as client:
                 # The certificate is of the name, and the connection to the address.
                 def use_name(request: httpx.Request) -> None:

@@ -89,7 +89,7 @@ class Reader:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert process.returncode == 0, command + process.stdout + process.stderr

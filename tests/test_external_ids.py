@@ -252,7 +252,7 @@ def race(database: str, count: int) -> None:
     """Two processes write the same external ids at the same time, for two customers."""
     add, remove = (CHANGE.replace("FIELD", f"{verb}ExternalIds") for verb in ("add", "remove"))
     results: list[list[str]] = [[], []]
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=120)
     with run_server(database) as first, run_server(database) as second:
         token = create_token(first)
         with Client(first, token) as client:

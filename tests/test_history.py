@@ -369,7 +369,7 @@ def test_the_feed_is_complete_during_writes(new_database: str) -> None:
                     after = page["pageInfo"]["endCursor"] or after
             return changes
 
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         with ThreadPoolExecutor(writer_count + 1) as pool:
             consumer = pool.submit(follow)
             ids = [i for written in pool.map(write, range(writer_count)) for i in written]

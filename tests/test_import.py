@@ -323,7 +323,7 @@ def test_a_stopped_import_is_resumed(shop: Shop) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(shop.emails()) <= before and process.poll() is None:
             assert time.monotonic() < deadline
         process.send_signal(how)
@@ -381,7 +381,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
         env=build_environment(local.env),
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     assert b"1        1" in done.stdout
     result = subprocess.run(
@@ -389,7 +389,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
         env=build_environment(local.env),
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     assert result.stdout == b"email\r\nana@x.test\r\n"
 

@@ -96,7 +96,7 @@ class Watch:
         self.stop = False
 
     def run(self) -> None:
-        with httpx.Client(base_url=self.server.url, verify=TLS, timeout=60) as http:
+        with httpx.Client(base_url=self.server.url, verify=TLS, timeout=120) as http:
             while not self.stop:
                 stopwatch = Stopwatch(self.server.pid)
                 http.get("/healthz")
@@ -300,7 +300,7 @@ def test_uploads_interrupted_by_a_crash_soon_stop_counting(new_database: str) ->
         token = create_token(server)
         with Client(server, token) as client:
             begun = begin_uploads(server, token, 10)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while len(client.http.get("/import").json()["data"]) < 10:
                 assert time.monotonic() < deadline
             # While they are received, they count.

@@ -108,7 +108,7 @@ def test_the_end_of_the_second_process_fails_the_import(local: Shop) -> None:
     file = local.file("a.csv", rows(6_000))
     with importing(local, file) as (process, parser):
         parser.kill()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
         assert "ended unexpectedly (exit code -9)" in errors
         assert "--resume" in errors
@@ -127,7 +127,7 @@ def test_an_interrupt_of_both_processes_stops_the_import(local: Shop) -> None:
     file = local.file("a.csv", rows(6_000))
     with importing(local, file) as (process, parser):
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
         assert "Continue with the same command and --resume." in errors
         parser.wait(30)
     result = finish(local, file)

@@ -270,7 +270,7 @@ def test_an_import_is_resumed_between_damaged_rows(local: Shop) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not local.emails() and process.poll() is None:
         assert time.monotonic() < deadline
     process.kill()

@@ -81,7 +81,7 @@ class Shop:
         self.database = ("--database-url", server.database_url)
         token, self.secret = with_store(server.database_url, self._create_account)
         self.client = Client(server, token)
-        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=30)
+        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=120)
 
     async def _create_account(self, store: Store) -> tuple[str, str]:
         """Create an account; return a token for it, and its signing secret."""
@@ -258,7 +258,7 @@ def test_concurrent_repetitions_of_an_order_count_once(server: Server, shop: Sho
     ]
 
     def send(number: int) -> set[int]:
-        with httpx.Client(base_url=server.url, verify=TLS, timeout=30) as http:
+        with httpx.Client(base_url=server.url, verify=TLS, timeout=120) as http:
             statuses = set()
             for index in range(10):
                 body = bodies[(number + index) % 2]
@@ -566,7 +566,7 @@ def test_two_processes_apply_the_same_order_once(postgresql: str) -> None:
 
             def send(_: int, body: bytes = body, signature: str = signature) -> int:
                 headers = {"lightfunnels-hmac": signature}
-                with httpx.Client(base_url=server.url, verify=TLS, timeout=30) as http:
+                with httpx.Client(base_url=server.url, verify=TLS, timeout=120) as http:
                     path = f"/in/{shop.name}/order/created"
                     return http.post(path, content=body, headers=headers).status_code
 

@@ -47,7 +47,7 @@ def refused(client: Client, **arguments: Any) -> dict[str, Any]:
 
 def ended(client: Client, job: dict[str, Any], selection: str = JOB) -> dict[str, Any]:
     """The job, once it has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         query = f"query($id: ID!) {{ job(id: $id) {{ {selection} }} }}"
         found: dict[str, Any] = client.data(query, id=job["id"])["job"]

@@ -68,7 +68,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     for language in LANGUAGES:
         module = "texts.js" if language == "en" else f"languages/{language}.js"
         command = ["node", str(folder / "print.js"), str(folder / module)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         found[language] = json.loads(done.stdout)
     return found

@@ -365,7 +365,7 @@ def test_two_servers_create_one_customer_for_a_phone(server: Server, shop: Clien
     url = server.database_url
     second_server = run_server(database_url=url) if url.startswith("postgres") else None
     phones = [f"+2126000000{number:02}" for number in range(20)]
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=120)
 
     def write(client: Client) -> None:
         for phone in phones:
@@ -387,7 +387,7 @@ def test_two_servers_create_one_customer_for_a_phone(server: Server, shop: Clien
 def test_a_race_between_a_removal_and_the_setting(server: Server, shop: Client) -> None:
     """A removal that is decided while the setting becomes stricter follows one of the two."""
     ids = [shop.create(f"c{n}@x.test", phone=f"{n}")["id"] for n in range(15)]
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=120)
 
     def change() -> None:
         with Client(server, shop.token) as client:

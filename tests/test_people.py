@@ -46,7 +46,7 @@ class Pages:
     opened: ClassVar[list[httpx.Client]] = []
 
     def __init__(self, server: Server) -> None:
-        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=30)
+        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=120)
         self.opened.append(self.http)
         self.headers = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
 

@@ -28,7 +28,7 @@ def test_banned_words_are_found_outside_code(tmp_path: Path) -> None:
         [sys.executable, str(ROOT / "tools" / "prose.py"), str(page)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert process.returncode == 1
@@ -47,7 +47,7 @@ def test_banned_words_are_found_in_messages_docstrings_and_comments(tmp_path: Pa
         [sys.executable, str(ROOT / "tools" / "prose.py"), str(module)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert process.returncode == 1

@@ -42,7 +42,7 @@ def events(log: Path) -> list[dict[str, Any]]:
 
 def get(url: str) -> httpx.Response:
     """Waits as long as a busy machine needs to start Python."""
-    return httpx.get(url, timeout=60, verify=TLS)
+    return httpx.get(url, timeout=120, verify=TLS)
 
 
 def version_of(server: Server) -> str:
@@ -112,7 +112,7 @@ def test_requests_in_flight_finish_before_a_reload(tmp_path: Path) -> None:
             yield b'"{ __typename }"}'
 
         headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}", "Content-Type": "application/json"}
-        answer = httpx.post(f"{server.url}/api/v2", content=body(), headers=headers, timeout=60)
+        answer = httpx.post(f"{server.url}/api/v2", content=body(), headers=headers, timeout=120)
         assert answer.json() == {"data": {"__typename": "Query"}}
         wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
 

@@ -63,7 +63,7 @@ class Load:
     def _run(self, number: int) -> None:
         at, count = number, 0
         headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
-        client = httpx.Client(headers=headers, verify=TLS, timeout=20)
+        client = httpx.Client(headers=headers, verify=TLS, timeout=120)
         while not self._stop.is_set():
             email = f"{number}-{count}@example.com"
             body = {"query": CREATE, "variables": {"e": email}} if count % 2 else {"query": READ}

@@ -41,7 +41,7 @@ class Browser:
 
     def __init__(self, server: Server) -> None:
         self.origin = server.url
-        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=30)
+        self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=120)
         self.headers = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
 
     def sign_in(self, **credentials: str) -> httpx.Response:

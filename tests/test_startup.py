@@ -59,7 +59,7 @@ def test_a_server_imports_what_few_requests_need_when_it_is_ready(new_database: 
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     # The other lines are those of `serve`.
     ready, late = (json.loads(line) for line in done.stdout.splitlines() if line[0] == "{")

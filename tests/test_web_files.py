@@ -68,7 +68,7 @@ def test_the_served_modules_are_valid(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(minify(name, text.encode()))
     paths = sorted(str(path) for path in tmp_path.iterdir())
     command = ["node", "--experimental-vm-modules", "--no-warnings", "-e", _LINK, *paths]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

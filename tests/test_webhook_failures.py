@@ -221,7 +221,7 @@ def test_sqlite_has_one_worker(tmp_path: Any) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 2
     assert "the server delivers webhooks" in done.stderr

@@ -91,7 +91,7 @@ def list_deliveries(client: Client) -> list[dict[str, Any]]:
 
 def wait_until_settled(client: Client, count: int) -> list[dict[str, Any]]:
     """Wait until `count` deliveries of the only webhook have ended; return all of them."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         deliveries = list_deliveries(client)
         if sum(delivery["ended_at"] is not None for delivery in deliveries) >= count:

@@ -21,7 +21,7 @@ class Wire:
         parts = urlsplit(client.server.url)
         self.token = client.token
         self.socket = socket.create_connection((str(parts.hostname), int(parts.port or 80)))
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self._received = b""
 
     def request(self, body: bytes = QUERY, *headers: str, version: str = "1.1") -> bytes:
