@@ -133,4 +133,4 @@ def test_batches_have_a_size_by_time() -> None:
 
 
 def test_pauses_have_a_minimum_and_a_maximum() -> None:
-    assert (pause_after(0.0), pause_after(0.01), pause_after(10.0)) == (0.001, 0.05, 1.0)
+    assert (pause_after(0.0), pause_after(0.01), pause_after(10.0)) == (0.001, 0.05, 0.1)
