@@ -96,7 +96,7 @@ class Receiver:
         return [request for request in self.requests if request.path == path]
 
     def wait(
-        self, count: int, path: str | None = None, seconds: float = 20
+        self, count: int, path: str | None = None, seconds: float = 60
     ) -> list[ReceivedRequest]:
         """Wait for `count` requests (to `path`), at most `seconds`; return all of them."""
         deadline = time.monotonic() + seconds

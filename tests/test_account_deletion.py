@@ -353,7 +353,7 @@ def test_webhooks_of_a_disabled_account_wait(tmp_path: Path) -> None:
         with pytest.raises(AssertionError):
             wait_until(received, 1.5)
         run(server.database_url, "account", "enable", name)
-        wait_until(received, 10)
+        wait_until(received, 60)
 
 
 def test_events_of_a_disabled_account_are_refused(server: Server) -> None:

@@ -72,7 +72,7 @@ def test_answered_writes_survive_many_kills(new_database: str) -> None:
     kill_again_and_again(new_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
 
 
-def wait_until_answered(server: Server, seconds: float = 10) -> None:
+def wait_until_answered(server: Server, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while get(f"{server.url}/readyz").status_code != 200:
         assert time.monotonic() < deadline, "the server does not recover"

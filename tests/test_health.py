@@ -328,7 +328,7 @@ def test_waiting_and_failed_work_is_measured(new_database: str, tmp_path: Path) 
                 and metrics["regulars_inbox_events"] == 1
             )
 
-        wait_until(are_measured, 60)
+        wait_until(are_measured, 120)
         metrics = read_metrics(server.url)
         assert metrics["regulars_webhooks_disabled"] == 0
         assert metrics["regulars_imports_waiting"] == metrics["regulars_imports_failed"] == 0

@@ -196,7 +196,7 @@ def test_a_webhook_that_failed_can_be_paused_and_skipped(
     def disabled() -> bool:
         return bool(client.data("{ webhooks { disabled_at } }")["webhooks"][0]["disabled_at"])
 
-    wait_until(disabled, 20)
+    wait_until(disabled, 60)
     state = client.data(f"{{ webhooks {{ {STATE} }} }}")["webhooks"][0]
     assert (state["paused"], state["missed_count"]) == (False, 0)
     client.create("2@example.com")
@@ -335,7 +335,7 @@ def test_ten_thousand_silent_rows_and_a_hundred_updates(client: Client, receiver
     assert len(entries) == 20_100
     assert sum(entry["silent"] for entry in entries) == 20_000
     update_webhook(client, webhook, disabled=False)
-    received = receiver.wait(100, seconds=30)
+    received = receiver.wait(100, seconds=120)
     assert [request.json["node"]["email"] for request in received] == [
         node["email"] for node in nodes
     ]
@@ -369,7 +369,7 @@ def test_a_resumed_import_of_the_command_line_stays_silent(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(lambda: count_customers(client) > 0, 30)
+        wait_until(lambda: count_customers(client) > 0, 120)
         process.send_signal(signal.SIGINT)
         process.wait(30)
         assert 0 < count_customers(client) < 20_000
@@ -398,7 +398,7 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
                 with worker(url, -signal.SIGKILL) as killed, worker(url):
                     nodes = [{"email": f"p{n}@example.com"} for n in range(200)]
                     assert client.data(SET, nodes=nodes)["setCustomers"]["created"] == 200
-                    receiver.wait(40, seconds=30)
+                    receiver.wait(40, seconds=120)
                     for webhook in hooks:
                         update_webhook(client, webhook, disabled=True)
                     killed.kill()
@@ -416,7 +416,7 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
                         }
                         return received == expected
 
-                    wait_until(complete, 60)
+                    wait_until(complete, 120)
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int
             wait_for_writes(writers, 50)
             for pid in before:
                 os.kill(pid, number)
-                wait_until(partial(is_replaced, server, pid), 60)
+                wait_until(partial(is_replaced, server, pid), 120)
                 wait_for_writes(writers, 50)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
@@ -110,7 +110,7 @@ def test_one_process_reads_the_figures_of_waiting_work(new_postgresql: str) -> N
         client.create("a@example.com")
         for _ in range(3):
             client.data("{ __typename }")
-        wait_until(lambda: read_metrics(server.url).get(name) == 1, 40)
+        wait_until(lambda: read_metrics(server.url).get(name) == 1, 120)
         assert read_metrics(server.url)[documents] >= 1
         for pid in wait_for_processes(server):
             os.kill(pid, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_one_process_reads_the_figures_of_waiting_work(new_postgresql: str) -> N
         assert read_metrics(server.url)[documents] == 0
         with Client(server, BOOTSTRAP_TOKEN) as other:
             other.data("mutation { deleteWebhook(id: 1) }")
-        wait_until(lambda: read_metrics(server.url).get(name) == 0, 40)
+        wait_until(lambda: read_metrics(server.url).get(name) == 0, 120)
 
 
 def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:

@@ -508,7 +508,7 @@ def test_a_killed_worker_loses_and_repeats_no_filtered_event(
                     with pytest.raises(AssertionError, match="-9"):
                         kill_worker(url, receiver, count)
                 with worker(url):
-                    wait_until(lambda: is_settled(server), 60)
+                    wait_until(lambda: is_settled(server), 120)
                 listed = """{ webhooks { deliveries(first: 250) { edges { node { state } } } } }"""
                 (webhook,) = client.data(listed)["webhooks"]
                 assert len(webhook["deliveries"]["edges"]) == 250
