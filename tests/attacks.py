@@ -1428,6 +1428,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     "jobs",
     "jobs of an account that wait or run",
     "ids of `updateCustomers`",
+    "tags of `renameTags`",
     "characters of an edit of `updateCustomers`",
     "custom fields that an edit of `updateCustomers` adds to, or removes",
     "webhooks of an account of the type `job/ended`",
@@ -1473,6 +1474,13 @@ def _(target: Target, number: int, token: str | None) -> None:
     for edit in edits:
         _, answer = target.graphql(document, edit, token)
         jobs += re.findall(r'"id":"(job_[^"]+)"', answer.decode())
+    rename = """mutation($n: [String!]!, $m: String!, $dry: Boolean) {
+      renameTags(names: $n, newName: $m, dryRun: $dry) { id segments { name } preview { customer_id } } }"""
+    for count in (50, 51, 10_000):
+        names = [f"{n} {text_with_marks(200)}" for n in range(count)]
+        target.graphql(rename, {"n": names, "m": f"job{number}", "dry": True}, token)
+    _, answer = target.graphql(rename, {"n": [f"job{number}"], "m": f"job {number}"}, token)
+    jobs += re.findall(r'"id":"(job_[^"]+)"', answer.decode())
     listed = "jobs(first: 150) { edges { node { id problems { message } preview { fields { name } } } } }"
     target.graphql(f"{{ {listed} }}", {}, token)
     undo = join(10, lambda i: f"a{i}: undoJob(id: $id, dryRun: true) {{ id }}")

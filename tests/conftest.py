@@ -52,9 +52,8 @@ LONGEST = {
 gc.disable()
 
 # `--hypothesis-profile thorough` is what .ci/run runs (make test-full).
-# Without a deadline: an example may take long on a busy machine.
-settings.register_profile("quick", max_examples=25, deadline=None)
-settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.register_profile("quick", max_examples=25)
+settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
 
 

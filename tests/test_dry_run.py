@@ -39,7 +39,7 @@ MUTATIONS = _MUTATION.fields
 # They send an event to a URL. They write no object that a response could show.
 ONLY_SEND = {"retryWebhookDelivery", "testWebhook"}
 # They start and stop jobs. A dry run is a job that changes no customer (`test_jobs`).
-JOBS = {"updateCustomers", "undoJob", "cancelJob"}
+JOBS = {"updateCustomers", "renameTags", "undoJob", "cancelJob"}
 WRITES = {name: field for name, field in MUTATIONS.items() if name not in ONLY_SEND | JOBS}
 
 # Reads each table. A query is compiled at its first use.

@@ -29,6 +29,7 @@ from regulars.store.auth_tables import compatibility
 from regulars.store.query import Query
 from regulars.transfer import job_runner
 from regulars.transfer import jobs as jobs_module
+from regulars.transfer.errors import Interrupted
 from regulars.transfer.job import Job
 from regulars.transfer.uploads import RETENTION_MS, forget_old
 from tests.support import build_environment, with_store
@@ -175,6 +176,51 @@ def test_a_cancelled_undo_is_started_again(
         row = await state_of(store, account_id, second_id)
         assert (row["updated"], row["unchanged"], row["problems"]) == (COUNT - 14, 14, "{}")
         assert await versions(store) == {3: COUNT}
+
+    run(new_database, work)
+
+
+def test_a_renaming_that_stops_changes_segments_once_at_its_end(
+    new_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(store: Store) -> None:
+        account_id, client = await shop(store)
+        await Job(store, account_id, await start(client)).run()
+        await start(client, 'mutation { createSegment(node: {name: "S", query: "tag:x"}) { id } }')
+
+        async def query() -> str:
+            read = await fetch_data(client, "{ segments { edges { node { query } } } }")
+            return str(read["segments"]["edges"][0]["node"]["query"])
+
+        rename = 'mutation { renameTags(names: ["x"], newName: "y") { id } }'
+        first_id = await start(client, rename)
+        await cancel_in_third_batch(monkeypatch, client, Job(store, account_id, first_id), first_id)
+        assert (await state_of(store, account_id, first_id))["updated"] == 14
+        assert await query() == "tag:x"
+        # The second job renames the others.
+        second_id = await start(client, rename)
+        await Job(store, account_id, second_id).run()
+        assert (await state_of(store, account_id, second_id))["updated"] == COUNT - 14
+        assert await query() == "tag:y"
+
+        undo_id = await start(client, undo_document(second_id))
+        write, stops = job_runner.JobRunner._write, 0
+
+        async def stop_at_end(runner: Any, command: Any) -> Any:
+            nonlocal stops
+            result = await write(runner, command)
+            if command.segments:
+                stops += 1
+                raise Interrupted("Stopped.")
+            return result
+
+        monkeypatch.setattr(job_runner.JobRunner, "_write", stop_at_end)
+        for state in ("running", "done"):
+            await Job(store, account_id, undo_id).run()
+            row = await state_of(store, account_id, undo_id)
+            assert (row["state"], row["updated"], row["unchanged"]) == (state, COUNT - 14, 0)
+            assert await query() == "tag:x"
+        assert stops == 1
 
     run(new_database, work)
 

@@ -66,7 +66,9 @@ REQUIRED_SCOPES["updateAccountSettings"] = "settings"
 REQUIRED_SCOPES |= dict.fromkeys(("job", "jobs"), "customers:write")
 # Fields whose values depend on the token.
 VIEWER_SPECIFIC = {"account", "viewer", "tokens", "createToken"}
-ID_ROOTS = [root for root in ROOTS if root[1] not in VIEWER_SPECIFIC]
+# It takes no id, and returns that of a new job.
+NEW_ID = {"renameTags"}
+ID_ROOTS = [root for root in ROOTS if root[1] not in VIEWER_SPECIFIC | NEW_ID]
 # Fields that reveal values they did not write, which requires another scope.
 SHOWS_MORE = {
     ("customers:write", "updateCustomer"),
@@ -91,7 +93,10 @@ SHOWS_MORE = {
     # The counts of a job show whether a value was changed.
     *(
         ("customers:write", name)
-        for name in ("job", "jobs", "updateCustomers", "undoJob", "cancelJob", "revertChange")
+        for name in (
+            *("job", "jobs", "updateCustomers", "renameTags", "undoJob", "cancelJob"),
+            "revertChange",
+        )
     ),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
@@ -371,6 +376,7 @@ READS = {
     "updateCustomers": "addTags dryRun expected items query removeCustom removeTags segment silent",
     "updateCustomers.increments": "amount field",
     "updateCustomers.node": CUSTOMER,
+    "renameTags": "dryRun names newName segments",
     "undoJob": "dryRun id",
     "cancelJob": "id",
     "revertChange": "dryRun fields force ifVersion sequence",

@@ -276,7 +276,7 @@ ERRORS = {
         "200",
         "The account has 500 segments, or 50 watched segments, or 500 webhooks with filters that use "
         "segments, or 100 webhooks of the type `job/ended`, or its segments would have more than 2 Mi "
-        "characters together. `addComment`, `updateComment`: the customer has 10,000 comments, or comments with 1,000,000 characters. `updateCustomers`, `undoJob`: 10 jobs of the account wait or "
+        "characters together. `addComment`, `updateComment`: the customer has 10,000 comments, or comments with 1,000,000 characters. `updateCustomers`, `renameTags`, `undoJob`: 10 jobs of the account wait or "
         "run.",
         "Delete one first, stop watching a segment, or wait for a job.",
     ),

@@ -58,7 +58,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **dict.fromkeys(("created_at", "updated_at", "ended_at"), TIME),
     },
     "import_parts": {
-        "kind": one_of(FILE, IDS, "rejected", "warnings", "kept"),
+        "kind": one_of(FILE, IDS, "rejected", "warnings", "kept", "segments"),
         "part": COUNT,
         "bytes": NOT_EMPTY,
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from regulars.customers.commands import (
 )
 from regulars.customers.reverting import Pairs, email_keys_of
 from regulars.jobs.edits import Edit
+from regulars.segments.commands import SEGMENT_LOOKUPS, SegmentChange
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, text_size
 
@@ -68,7 +69,8 @@ class StartJob(SmallCommand):
 @dataclass(frozen=True, slots=True)
 class EditCustomers(SmallCommand):
     """Edits the customers `ids` of a job, from number `position` on. Fewer are edited if that is
-    enough work for one transaction. In a dry run (`is_draft`) the progress is not in the job."""
+    enough work for one transaction. In a dry run (`is_draft`) the progress is not in the job. With
+    the last customers (`is_last`), tags are renamed in the segments, too."""
 
     job_id: str
     position: int
@@ -77,11 +79,18 @@ class EditCustomers(SmallCommand):
     at: int
     origin: Origin
     is_draft: bool = False
+    is_last: bool = False
     idempotency_record: None = None
 
     @property
+    def renames_segments(self) -> bool:
+        """Whether it changes segments after the last customer."""
+        return self.is_last and self.edit.renames_segments
+
+    @property
     def is_large(self) -> bool:
-        return text_size(self.edit.values, LARGE_CHARACTERS) * len(self.ids) > LARGE_CHARACTERS
+        characters = text_size(self.edit.values, LARGE_CHARACTERS) * len(self.ids)
+        return characters > LARGE_CHARACTERS or self.renames_segments
 
     def lookup_keys(self) -> LookupKeys:
         values = self.edit.values
@@ -90,6 +99,7 @@ class EditCustomers(SmallCommand):
             customer_ids=self.ids,
             account_settings=settings_of_change(values),
             table_versions=has_lists(values),
+            **(SEGMENT_LOOKUPS if self.renames_segments else {}),
         )
 
 
@@ -109,7 +119,7 @@ class CustomerUndo(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UndoChanges(SmallCommand):
     """Undoes what a job did to customers. Fewer are undone if that is enough work for one
-    transaction."""
+    transaction. The last one undoes what the job did to `segments`, without customers."""
 
     job_id: str
     position: int
@@ -117,6 +127,7 @@ class UndoChanges(SmallCommand):
     at: int
     origin: Origin
     is_draft: bool = False
+    segments: Sequence[SegmentChange] = ()
     idempotency_record: None = None
 
     @property
@@ -132,6 +143,7 @@ class UndoChanges(SmallCommand):
             email_keys=frozenset().union(*(email_keys_of(c.pairs) for c in self.customers)),
             shop_ids=frozenset(self._shop_ids()),
             account_settings=(True,),
+            **(SEGMENT_LOOKUPS if self.segments else {}),
         )
 
     def _ids(self, *kinds: str) -> frozenset[int]:

@@ -12,6 +12,8 @@ import orjson
 from regulars.core.errors import InvalidInput, Problem
 from regulars.customers import custom
 from regulars.customers.field_rules import Values
+from regulars.customers.search.parser import MAX_TERMS
+from regulars.customers.tags import TagRenaming, clean_tag, tag_term
 from regulars.customers.values import MAX_TAGS, clean_tags, clean_values, with_values
 from regulars.store import Row
 from regulars.store.large_work import text_size
@@ -21,19 +23,23 @@ UNIQUE = ("email", "emails", "external_ids")
 # Characters of an edit. It is written to each customer.
 MAX_TEXT = 100_000
 MAX_CHANGES = 100
+# A query finds the customers that have one of them.
+MAX_RENAMED = MAX_TERMS
 _CUSTOM = "custom."
 _MAX_EXACT = 2**53
 
 
 class Edit(NamedTuple):
-    """An edit: clean values to merge, tags to add and to remove, custom fields to remove, and
-    amounts to add to custom fields."""
+    """An edit: clean values to merge, tags to add and to remove, custom fields to remove, amounts
+    to add to custom fields, and tags to rename, also in segments if it `renames_segments`."""
 
     values: Values
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
     remove_custom: tuple[str, ...] = ()
     increments: tuple[tuple[str, float], ...] = ()
+    renaming: TagRenaming | None = None
+    renames_segments: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -47,7 +53,9 @@ class Edit(NamedTuple):
         patch = self.values.get("custom", {})
         names += ["custom"] if patch is None else [f"custom.{key}" for key in patch]
         names += [f"custom.{key}" for key in (*self.remove_custom, *dict(self.increments))]
-        has_tags = (self.add_tags or self.remove_tags) and "tags" not in self.values
+        has_tags = (
+            self.add_tags or self.remove_tags or self.renaming
+        ) and "tags" not in self.values
         names += ["tags"] if has_tags else []
         shown = list(dict.fromkeys(names))
         rest = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
@@ -91,7 +99,28 @@ def parse_edit(source: Mapping[str, Any]) -> tuple[Edit, list[Problem]]:
             problems.append(InvalidInput(message, (*path, "field")))
         increments.append((key, item["amount"]))
     problems += _conflicts(values, remove, [key for key, _ in increments])
-    return Edit(values, tuple(add), tuple(dropped), remove, tuple(increments)), problems
+    renaming, renames_segments, more = _parse_renaming(source.get("rename_tags"))
+    problems += more
+    tags = tuple(add), tuple(dropped)
+    edit = Edit(values, *tags, remove, tuple(increments), renaming, renames_segments)
+    return edit, problems
+
+
+def _parse_renaming(
+    source: Mapping[str, Any] | None,
+) -> tuple[TagRenaming | None, bool, list[Problem]]:
+    """Return the tags to rename, whether segments are changed, and the problems of the input."""
+    if source is None:
+        return None, False, []
+    names = source["names"]
+    if not 0 < len(names) <= MAX_RENAMED:
+        message = f"`names` has {len(names):,} tags; send 1 to {MAX_RENAMED}."
+        return None, False, [InvalidInput(message, ("names",))]
+    tags = [clean_tag(name, ("names",)) for name in names]
+    new_name, problems = clean_tag(source["new_name"], ("newName",))
+    terms = frozenset([tag_term(tag) for tag, _ in tags])
+    problems = [*(problem for _, found in tags for problem in found), *problems]
+    return TagRenaming(terms, new_name), source["segments"], problems
 
 
 def _custom_key(name: str) -> str:
@@ -139,6 +168,8 @@ def apply(edit: Edit, row: Row) -> tuple[Row, list[Problem]]:
                 InvalidInput(f"The customer would have more than {MAX_TAGS} tags.", ("addTags",))
             )
         values["tags"] = tags
+    if edit.renaming:
+        values["tags"] = edit.renaming.apply(orjson.loads(row["tags"]))
     updated, more = with_values(row, values, ("node",))
     return updated, [*problems, *more]
 

@@ -39,13 +39,17 @@ from regulars.jobs.problems import CannotUndo, JobNotFound, OldTables, TooManyJo
 from regulars.jobs.values import (
     CANCELLED,
     FAILED,
+    JOBS_VERSION,
     KEPT,
     MAX_WAITING,
     REJECTED,
+    SEGMENTS,
     can_undo,
     csv_lines,
     with_problem,
 )
+from regulars.segments.commands import SegmentChange
+from regulars.segments.tag_renaming import rename_in_segments, restore_segments
 from regulars.store import Row
 from regulars.store.imports import IDS, RUNNING
 from regulars.store.moving import OVERSIZED
@@ -55,10 +59,10 @@ from regulars.trash.moving import delete_customers
 from regulars.trash.problems import NotInTrash
 from regulars.trash.rules import restore
 
-# The version of the tables since which there are jobs.
-JOBS_VERSION = "0022"
 # The rows of the state with the jobs that wait or run.
 WAITING = "waiting_jobs"
+# The position of an undo that has undone everything. The numbers of changes begin with 1.
+UNDONE = 0
 _GONE = "The customer was deleted."
 _ids_of = encoder("Customer")
 
@@ -131,6 +135,8 @@ def edit(unit: CustomerUnitOfWork, command: EditCustomers) -> BatchResult:
                 batch.count(unit.save(row, updated, command) is not row)
         if unit.work - start_of_work > index_terms.MAX_WORK:
             break
+    if command.renames_segments and command.edit.renaming and batch.processed == len(command.ids):
+        batch.put_segments(rename_in_segments(unit, command.edit.renaming, command.at))
     return batch.end(command.at, REJECTED)
 
 
@@ -168,6 +174,9 @@ def undo(unit: CustomerUnitOfWork, command: UndoChanges) -> BatchResult:
         before = each.before
         if unit.work - savepoint.work > index_terms.MAX_WORK:
             break
+    if command.segments:
+        batch.put_segments(restore_segments(unit, command.segments, command.at))
+        before = UNDONE
     return batch.end(command.at, KEPT, before)
 
 
@@ -279,10 +288,20 @@ class _Batch:
         self.keep(each, "", reason)
         self.count(is_changed=False)
 
+    @property
+    def processed(self) -> int:
+        """The number of customers of the batch so far."""
+        return sum(self._counts.values())
+
+    def put_segments(self, changes: Sequence[SegmentChange]) -> None:
+        """Store what changed in segments, for the undo and for people."""
+        if changes:
+            _put_part(self._unit, self._row["import_id"], SEGMENTS, 0, orjson.dumps(changes))
+
     def end(self, at: int, kind: str, before: int | None = None) -> BatchResult:
         """Save the progress of the job with the batch, and return the outcome."""
         counts, row = self._counts, self._row
-        processed = sum(counts.values())
+        processed = self.processed
         part = row["rejected_at"]
         lines = csv_lines(self._lines)
         if lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from regulars.core.errors import Rejected
 from regulars.jobs.commands import StartJob
 from regulars.jobs.ending import end_statements
 from regulars.jobs.problems import JobNotFound
-from regulars.jobs.values import CANCELLED, details_of, ended_source, name_of
+from regulars.jobs.values import CANCELLED, SEGMENTS, details_of, ended_source, name_of
+from regulars.segments.commands import SegmentChange
 from regulars.store import Row, Store, imports
 from regulars.store.imports import PENDING, PULL, UNDO
 
@@ -36,6 +37,14 @@ async def find_job(store: Store, account_id: int, job_id: str) -> Row | None:
     """Return the row of a job, or None. A pull is no job."""
     row = await find_import(store, account_id, job_id)
     return row if row and row["kind"] != PULL else None
+
+
+async def segments_of(store: Store, account_id: int, job_id: str) -> Sequence[SegmentChange]:
+    """Return what a job has changed in segments."""
+    params = {"account_id": account_id, "import_id": job_id, "kind": SEGMENTS}
+    rows = await store.fetch(imports.parts_from(), {**params, "part": 0, "limit": 1})
+    changes: list[SegmentChange] = orjson.loads(rows[0][1]) if rows else []
+    return changes
 
 
 async def cancel(store: Store, account_id: int, row: Row, now: int) -> None:

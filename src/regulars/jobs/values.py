@@ -16,6 +16,8 @@ from regulars.core.text import neutral
 from regulars.store import Row
 from regulars.store.imports import BULK, FILE, PENDING, PULL, RECEIVING, RUNNING, UNDO
 
+# The version of the tables since which there are jobs.
+JOBS_VERSION = "0022"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 ENDED = (DONE, CANCELLED, FAILED)
 UNENDED = (RECEIVING, PENDING, RUNNING)
@@ -23,6 +25,8 @@ UNENDED = (RECEIVING, PENDING, RUNNING)
 KINDS = {FILE: "import", BULK: "bulk", UNDO: "undo"}
 # The parts with the customers that were rejected, or of which something was kept.
 REJECTED, KEPT = "rejected", "kept"
+# The part with the segments in which tags were renamed.
+SEGMENTS = "segments"
 HEADINGS = {
     REJECTED: ("_id", "reason"),
     KEPT: ("_id", "field", "reason", "changed_by"),

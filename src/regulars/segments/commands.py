@@ -18,6 +18,11 @@ from regulars.store import LookupKeys
 
 # Deciding on more of them takes some milliseconds.
 _MANY_CUSTOMERS = 200
+# What a renamed tag changes in a segment: its `segment_id` and `name`, the columns `before` and
+# `after`, and whether it was `renamed`.
+SegmentChange = Mapping[str, Any]
+# What a command loads that changes queries: all segments, and the webhooks that use them.
+SEGMENT_LOOKUPS: Mapping[str, Any] = {"all_segments": (True,), "segment_webhooks": (True,)}
 
 
 class _SegmentCommand(SmallCommand):
@@ -33,11 +38,7 @@ class _SegmentCommand(SmallCommand):
         return True
 
     def lookup_keys(self) -> LookupKeys:
-        return LookupKeys(
-            all_segments=(True,),
-            segment_webhooks=(True,),
-            **record_lookups(self.idempotency_record),
-        )
+        return LookupKeys(**SEGMENT_LOOKUPS, **record_lookups(self.idempotency_record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,8 @@ class RenameTag(SmallCommand):
         return self.renames_segments and not self.has_next
 
     def lookup_keys(self) -> LookupKeys:
-        segments = {"all_segments": (True,), "segment_webhooks": (True,)}
         return LookupKeys(
             customer_ids=frozenset(self.customer_ids),
-            **(segments if self._reads_segments else {}),
+            **(SEGMENT_LOOKUPS if self._reads_segments else {}),
             **record_lookups(self.idempotency_record),
         )

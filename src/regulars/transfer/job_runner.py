@@ -31,7 +31,8 @@ from regulars.jobs.commands import (
 )
 from regulars.jobs.edits import parse_edit
 from regulars.jobs.problems import FoundMore, exceeds
-from regulars.jobs.rules import pack_ids, unpack_ids
+from regulars.jobs.rules import UNDONE, pack_ids, unpack_ids
+from regulars.jobs.starting import segments_of
 from regulars.jobs.values import IDS_OF_PART, KEPT, REJECTED, details_of, merge_problems
 from regulars.segments.searching import parse_search
 from regulars.store import Row, Store
@@ -153,14 +154,16 @@ class JobRunner:
             ids = unpack_ids(content)[max(0, self.tally.rows - start) :]
             while ids:
                 self._check()
+                batch = tuple(ids[: self._size])
                 command = EditCustomers(
                     self._job_id,
                     self.tally.rows,
-                    tuple(ids[: self._size]),
+                    batch,
                     edit,
                     now_ms(),
                     self._origin,
                     self.is_dry_run,
+                    is_last=self.tally.rows + len(batch) == total,
                 )
                 result = await self._write(command)
                 ids = ids[result.processed :]
@@ -244,6 +247,10 @@ class JobRunner:
                 handled.clear()
             handled.update(each.customer_id for each in customers[: result.processed])
             before, size = result.before, self._size
+        segments = await segments_of(self._store, self._account_id, row["undo_of"])
+        if segments and before != UNDONE:
+            state = (self._job_id, self.tally.rows, (), now_ms(), self._origin, self.is_dry_run)
+            await self._write(UndoChanges(*state, segments))
 
     async def _entries(self, first: int, before: int, limit: int) -> Sequence[Any]:
         params = {

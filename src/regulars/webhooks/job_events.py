@@ -15,9 +15,8 @@ import sqlalchemy as sa
 from regulars.core.errors import InvalidInput, Problem
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.jobs.ending import JOB_ENDED
-from regulars.jobs.rules import JOBS_VERSION
 from regulars.jobs.starting import find_job
-from regulars.jobs.values import job_to_json, with_texts
+from regulars.jobs.values import JOBS_VERSION, job_to_json, with_texts
 from regulars.store import LoadedRows, Row, Store
 from regulars.store.entity import Load
 from regulars.store.queries import of_account

@@ -12,8 +12,7 @@ from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidCursor, InvalidInput, Problem, Rejected
 from regulars.core.ids import encoder
 from regulars.core.paging import TaggedCursors, check_size
-from regulars.customers.search.search_document import TAG_KEYS, make_facet
-from regulars.customers.values import clean_tags
+from regulars.customers.tags import clean_tag, tag_term
 from regulars.graphql import Arguments, Layouts, Nested, TypeBinding, Value
 from regulars.segments.commands import RenameTag
 from regulars.store import queries
@@ -21,7 +20,6 @@ from regulars.store import queries
 _CURSORS = TaggedCursors(
     "tag", 1, "This is not a cursor of `renameTag`. Use `endCursor` of the call before.", minimum=0
 )
-_KEY = TAG_KEYS[0]
 _DEFAULT_SIZE = 250
 
 
@@ -42,8 +40,9 @@ async def _prepare(env: Context, arguments: dict[str, Any]) -> _Prepared:
     )
     if arguments.get("first") == 0:
         problems.append(InvalidInput("`first` is 0. Use a number from 1.", ("first",)))
-    name = _clean(arguments["name"], "name", problems)
-    new_name = _clean(arguments["newName"], "newName", problems)
+    name, more = clean_tag(arguments["name"], ("name",))
+    new_name, others = clean_tag(arguments["newName"], ("newName",))
+    problems += [*more, *others]
     after = arguments.get("after")
     cursor = _CURSORS.decode(after) if after else (0,)
     if cursor is None:
@@ -51,7 +50,7 @@ async def _prepare(env: Context, arguments: dict[str, Any]) -> _Prepared:
     if problems or cursor is None:
         raise Rejected(*problems)
     count = arguments.get("first") or min(_DEFAULT_SIZE, max_count)
-    term = make_facet(_KEY, name)
+    term = tag_term(name)
     parameters = {
         "account_id": env.account_id,
         "term": term,
@@ -62,16 +61,6 @@ async def _prepare(env: Context, arguments: dict[str, Any]) -> _Prepared:
     ids = tuple([row[0] for row in rows[:count]])
     renames_segments = arguments.get("segments") is not False
     return _Prepared(ids, term, new_name, len(rows) > count, renames_segments)
-
-
-def _clean(text: str, argument: str, problems: list[Problem]) -> str:
-    """Return the tag in an argument, and add its problems."""
-    tags, found = clean_tags([text], (argument,))
-    problems += found
-    if not found and (not tags or make_facet(_KEY, tags[0]) == f"{_KEY}:"):
-        message = f"`{argument}` is empty. Pass a tag with visible characters."
-        problems.append(InvalidInput(message, (argument,)))
-    return tags[0] if tags else ""
 
 
 def _build(env: Context, prepared: _Prepared, record: IdempotencyRecord | None) -> RenameTag:

@@ -3,6 +3,7 @@ find those of a tag."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,23 +39,23 @@ def split(query: str) -> list[QueryTerm]:
     return [_term(query, start, end) for start, end in bounds]
 
 
-def tag_terms(query: str, tag_term: str) -> list[tuple[int, int]]:
-    """Return where the terms of a tag begin and end in a query, which may be in parentheses.
-    `tag_term` is the term of the tag in the index. A beginning with a star is none. Raises Rejected
+def tag_terms(query: str, terms: Collection[str]) -> list[tuple[int, int]]:
+    """Return where the terms of some tags begin and end in a query, which may be in parentheses.
+    `terms` are those of the tags in the index. A beginning with a star is none. Raises Rejected
     if the query cannot be parsed."""
     finder = _TagFinder(query)
     finder.search()
     return [
         (start, end)
         for start, end in finder.bounds
-        if _is_tag(Text(query[start:end]).term(), tag_term)
+        if _is_tag(Text(query[start:end]).term(), terms)
     ]
 
 
-def _is_tag(term: object, tag_term: str) -> bool:
+def _is_tag(term: object, terms: Collection[str]) -> bool:
     if not isinstance(term, KeyValue) or term.key not in TAG_KEYS or term.value.prefix:
         return False
-    return make_facet(term.key, term.value.text) == tag_term
+    return make_facet(term.key, term.value.text) in terms
 
 
 class _Bounded(Parser):

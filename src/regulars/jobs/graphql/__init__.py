@@ -32,10 +32,10 @@ from regulars.graphql import (
 )
 from regulars.jobs.commands import EditCustomers, JobResult
 from regulars.jobs.edits import parse_edit
-from regulars.jobs.graphql.edits import prepare_edit
+from regulars.jobs.graphql.edits import prepare_edit, prepare_renaming
 from regulars.jobs.graphql.reverts import revert_change
 from regulars.jobs.problems import JobNotFound
-from regulars.jobs.starting import StartJobBuilder, cancel, find_job, undo_command
+from regulars.jobs.starting import StartJobBuilder, cancel, find_job, segments_of, undo_command
 from regulars.jobs.values import CANCELLED, UNENDED, details_of, job_to_json
 from regulars.jobs.wakeup import wake
 from regulars.store import Row, imports
@@ -43,6 +43,8 @@ from regulars.store.imports import BULK, RECEIVING
 
 JOB_COST = 100 * WRITE_COST
 _KEYSET = ("created_at", "import_id")
+# What `jobs` does not read.
+_ONLY_OF_ONE: Mapping[str, Any] = {"preview": [], "segments": []}
 _Prepare = Callable[[Context, dict[str, Any]], Awaitable[StartJobBuilder]]
 
 
@@ -106,7 +108,8 @@ def jobs(layouts: Layouts) -> Resolve:
             for row in cut.rows:
                 tuples.append(
                     _tuple(
-                        {**job_to_json(row), "import_id": row["import_id"], "preview": []}, columns
+                        {**job_to_json(row), "import_id": row["import_id"], **_ONLY_OF_ONE},
+                        columns,
                     )
                 )
                 await asyncio.sleep(0)  # a job can have a large edit
@@ -122,6 +125,8 @@ async def _render(env: Context, row: Row, layouts: Layouts) -> Any:
     layout, described = layouts.only, job_to_json(row)
     if "preview" in layout.columns:
         described["preview"] = await _preview(env, row)
+    if "segments" in layout.columns:
+        described["segments"] = await _segments(env, row)
     (filled,) = await layout.load_related([_tuple(described, layout.columns)], env)
     return filled
 
@@ -150,6 +155,16 @@ async def _preview(env: Context, row: Row) -> list[dict[str, Any]]:
             "fields": history.fields(entry["fields"]),
         }
         for entry in draft.entries
+    ]
+
+
+async def _segments(env: Context, row: Row) -> list[dict[str, Any]]:
+    """Return the segments in which a job has renamed tags."""
+    changes = await segments_of(env.directory.primary, env.account_id, row["import_id"])
+    ids = encoder("Segment")([each["segment_id"] for each in changes])
+    return [
+        {"id": id_, "_id": each["segment_id"], "name": each["name"], "renamed": each["renamed"]}
+        for id_, each in zip(ids, changes, strict=True)
     ]
 
 
@@ -216,6 +231,7 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         "job": Root(job, guard, price_of_write),
         "jobs": Root(jobs, guard, partial(price_of_page, page_size)),
         "updateCustomers": Root(partial(_start, prepare=prepare_edit), guard, _price),
+        "renameTags": Root(partial(_start, prepare=prepare_renaming), guard, _price),
         "undoJob": Root(partial(_start, prepare=_prepare_undo), guard, _price),
         "cancelJob": Root(cancel_job, guard),
         "revertChange": Root(revert_change, guard, price_of_write),
@@ -238,6 +254,7 @@ API = ApiPart(
                 "actor": SameRow(),
                 "problems": Nested(("problems",), can_be_large=True),
                 "preview": Nested(("preview",), can_be_large=True),
+                "segments": Nested(("segments",), can_be_large=True),
                 "created_at": timestamp_of("created_at"),
                 "ended_at": timestamp_of("ended_at"),
             }

@@ -1,4 +1,5 @@
-"""Preparing the jobs of `updateCustomers`: their input, and the customers that they edit."""
+"""Preparing the jobs of `updateCustomers` and `renameTags`: their input, and the customers that
+they edit."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ from regulars.api.context import Context
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.listing import customer_page
+from regulars.customers.tags import TAG_KEY
 from regulars.jobs.commands import StartJob
-from regulars.jobs.edits import parse_edit
+from regulars.jobs.edits import Edit, parse_edit
 from regulars.jobs.problems import FoundMore, exceeds
 from regulars.jobs.starting import StartJobBuilder, new_job
+from regulars.segments.expansion import quote
 from regulars.segments.searching import parse_search
 from regulars.store.imports import BULK
 
@@ -42,14 +45,43 @@ async def prepare_edit(env: Context, arguments: Mapping[str, Any]) -> StartJobBu
     source = {
         key: arguments[name] for name, key in _EDITS.items() if arguments.get(name) is not None
     }
-    edit, problems = parse_edit(source)
-    if problems:
-        raise Rejected(*problems)
+    edit = _parse(source)
     if edit.is_empty:
         message = "The edit changes nothing. Set a field, or add or remove a tag."
         raise Rejected(InvalidInput(message, ("node",)))
+    return await _build(env, arguments, source, edit, env.directory.limits.search_characters)
+
+
+async def prepare_renaming(env: Context, arguments: Mapping[str, Any]) -> StartJobBuilder:
+    """Return the function that makes the command which starts a bulk edit that renames tags. Raises
+    Rejected."""
+    names = arguments["names"]
+    has_segments = arguments.get("segments") is not False
+    renaming = {"names": names, "new_name": arguments["newName"], "segments": has_segments}
+    source = {"rename_tags": renaming}
+    edit = _parse(source)
+    query = " OR ".join(f"{TAG_KEY}:{quote(name)}" for name in names)
+    return await _build(env, {**arguments, "query": query}, source, edit, len(query))
+
+
+def _parse(source: Mapping[str, Any]) -> Edit:
+    edit, problems = parse_edit(source)
+    if problems:
+        raise Rejected(*problems)
+    return edit
+
+
+async def _build(
+    env: Context,
+    arguments: Mapping[str, Any],
+    source: Mapping[str, Any],
+    edit: Edit,
+    max_characters: int,
+) -> StartJobBuilder:
+    """Return the function that makes the command which starts an edit. Its query has at most
+    `max_characters`."""
     references = _references(arguments.get("items"))
-    found_ids = await _check_count(env, arguments)
+    found_ids = await _check_count(env, arguments, max_characters)
     details = {
         "dry_run": bool(arguments.get("dryRun")),
         "silent": bool(arguments.get("silent")),
@@ -75,7 +107,9 @@ def _references(items: Sequence[str] | None) -> tuple[Reference, ...] | None:
     return tuple([reference_to(text) for text in items])
 
 
-async def _check_count(env: Context, arguments: Mapping[str, Any]) -> list[int]:
+async def _check_count(
+    env: Context, arguments: Mapping[str, Any], max_characters: int
+) -> list[int]:
     """Check the query, and the number of customers that it finds. Return the first ids of a dry
     run."""
     expected, items = arguments.get("expected"), arguments.get("items")
@@ -88,7 +122,7 @@ async def _check_count(env: Context, arguments: Mapping[str, Any]) -> list[int]:
         env.directory.primary,
         env.account_id,
         arguments.get("query") or "",
-        env.directory.limits.search_characters,
+        max_characters,
         arguments.get("segment"),
     )
     selected = customer_page({"first": _PREVIEWED}, search, env.now, _PREVIEWED)
