@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import NARROW, Person
+from tests.test_jobs import ended
 from tests.test_pages_for_all import check_accessibility
 from tests.test_tag_renaming import create_segment, queries
 from tests.test_tags import counts
@@ -83,7 +84,29 @@ def test_tags_are_merged_in_customers_and_segments(shop: Person) -> None:
     assert queries(shop.client) == {"Best": "tag:Top country:FR"}
 
 
-def test_many_customers_are_renamed_page_by_page(shop: Person) -> None:
+def test_a_merge_is_undone_with_its_segments(shop: Person) -> None:
+    page = shop.page
+    page.get_by_role("checkbox", name="Select v.i.p.").check()
+    page.get_by_role("checkbox", name="Select late parcel").check()
+    page.get_by_role("button", name="Merge 2 tags").click()
+    page.get_by_role("dialog").get_by_label("New tag").fill("Top")
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("2 customers changed to the tag “Top”. Changed segments: Best.")
+    expect_tags(page, "<b>new</b>", "Top", "vip")
+    # The page of the job names the segment, too.
+    toast.get_by_role("button", name="Show").click()
+    expect(page.locator("main")).to_contain_text("Changed segments: Best.")
+    check_accessibility(page)
+    page.get_by_role("button", name="Undo tags").click()
+    page.get_by_role("dialog").get_by_role("button", name="Undo").click()
+    expect(toast.last).to_contain_text("Undone for 2 customers. Changed segments: Best.")
+    shop.open("/tags")
+    expect_tags(page, "<b>new</b>", "late parcel", "v.i.p.", "vip")
+    assert queries(shop.client) == {"Best": "tag:v.i.p. country:FR"}
+
+
+def test_many_customers_are_renamed_while_the_page_is_left(shop: Person) -> None:
     for start in (0, 250):
         nodes = [{"email": f"p{start + n}@example.com", "tags": ["many"]} for n in range(250)]
         shop.client.data(
@@ -91,12 +114,39 @@ def test_many_customers_are_renamed_page_by_page(shop: Person) -> None:
             nodes=nodes,
         )
     page = shop.open("/tags?q=many")
-    page.get_by_role("button", name="Rename many").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Keep this page open until the end.")
-    page.get_by_role("dialog").get_by_label("New tag").fill("few")
-    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
-    expect(page.locator(".toast")).to_contain_text("500 customers changed")
+    rename(page, "many", "few")
+    page.get_by_role("link", name="Webhooks").click()
+    expect(page.locator(".toast")).to_contain_text("500 customers changed to the tag “few”.")
     assert counts(shop.client, query="few") == {"few": 500}
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast").last).to_contain_text("Undone for 500 customers.")
+    assert counts(shop.client, query="many") == {"many": 500}
+    page = shop.open("/tags?q=many")
+    rename(page, "many", "few")
+    # The job continues without the browser.
+    page.goto("about:blank")
+    (edge, *_) = shop.client.data("{ jobs(first: 1) { edges { node { id } } } }")["jobs"]["edges"]
+    assert ended(shop.client, edge["node"])["changed"] == 500
+    assert counts(shop.client, query="few") == {"few": 500}
+
+
+def rename(page: Page, name: str, new_name: str) -> None:
+    """Rename a tag. The dialog is closed once the work has begun."""
+    page.get_by_role("button", name=f"Rename {name}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("New tag").fill(new_name)
+    dialog.get_by_role("button", name="Rename").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_a_job_that_cannot_start_is_shown_in_the_dialog(shop: Person) -> None:
+    page = shop.page
+    page.get_by_role("button", name="Rename vip").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("New tag").fill("x" * 256)
+    dialog.get_by_role("button", name="Rename").click()
+    expect(dialog.locator(".problem").filter(has_text="255")).to_be_visible()
+    assert counts(shop.client)["vip"] == 2
 
 
 def test_the_page_of_tags_is_accessible_and_fits(shop: Person) -> None:

@@ -6,7 +6,7 @@ import { h, replace, userText } from "./dom.js";
 import { EDITABLE_FIELDS } from "./fields.js";
 import { displayName, formatNumber, readNumber } from "./format.js";
 import { icon } from "./icons.js";
-import { followJob, JOB_FIELDS, reasons, showEnd, undoNow } from "./jobs.js";
+import { followJob, followJobs, JOB_FIELDS, reasons } from "./jobs.js";
 import { splitTags } from "./kinds.js";
 import { hiddenNotice } from "./selection.js";
 import { suggestTags } from "./tag-suggestions.js";
@@ -22,7 +22,6 @@ import {
   openFormDialog,
   selectOptions,
   showError,
-  toast,
   withBusy,
 } from "./ui.js";
 
@@ -176,7 +175,8 @@ export function openTagDialog(selection, hidden, isAdding, read) {
       if (!tags.length) return undefined;
       const change = isAdding ? { addTags: tags } : { removeTags: tags };
       const edits = (await partsOf(selection)).map((part) => ({ ...change, ...part }));
-      followEdits(edits, await startEdit(edits[0]), describe, read);
+      const rest = edits.slice(1).map((edit) => () => startEdit(edit));
+      followJobs(await startEdit(edits[0]), rest, describe, read);
       return true;
     },
   );
@@ -279,7 +279,7 @@ export function openEditDialog(selection, hidden, read) {
             const work = { ...edit, expected: total };
             const describe = (count) => t.jobs.edited(formatNumber(count), count);
             try {
-              await followEdits([work], await startEdit(work), describe, read);
+              await followJobs(await startEdit(work), [], describe, read);
             } catch (error) {
               showError(error);
             }
@@ -334,43 +334,4 @@ async function startEdit(edit) {
     if (!missingIds.length || !items.length) throw error;
     return startEdit({ ...edit, items });
   }
-}
-
-/**
- * Follows edits, of which the first has the job `first`, and starts the others, one after another. Their
- * progress, their result and *Undo* are in messages; `describe(changed, unchanged)` returns the text of
- * the result.
- */
-async function followEdits(edits, first, describe, read) {
-  const progress = toast(t.jobs.starting, { isLasting: true });
-  const jobs = [];
-  try {
-    for (const edit of edits) {
-      const { id } = jobs.length ? await startEdit(edit) : first;
-      const job = await followJob(id, ({ done, total }) => {
-        if (total) progress.setText(t.jobs.running(formatNumber(done), formatNumber(total)));
-      });
-      jobs.push(job);
-      if (job.state !== "done") break;
-    }
-  } catch (error) {
-    showError(error);
-  } finally {
-    progress.close();
-  }
-  if (!jobs.length) return;
-  const sum = (name) => jobs.reduce((count, job) => count + job[name], 0);
-  const rejected = sum("rejected");
-  const undoable = jobs.filter((job) => job.can_undo);
-  const undo = async () => {
-    for (const job of undoable) await undoNow(job.id);
-    read();
-  };
-  showEnd(
-    { ...jobs.at(-1), changed: sum("changed") },
-    (_shown, changed) => describe(changed, sum("unchanged")),
-    rejected ? t.jobs.rejected(formatNumber(rejected)) : "",
-    undoable.length ? [[t.undo, undo]] : [],
-  );
-  read();
 }

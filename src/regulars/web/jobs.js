@@ -27,7 +27,7 @@ const LIST_SIZE = 50;
 const RUNNING_STATES = ["receiving", "pending", "running"];
 /** The selection of a job. */
 export const JOB_FIELDS = `id kind state name dry_run silent total done changed unchanged rejected message undone_by undo_of
-  can_undo created_at(format: "ISO") actor { name } problems { message count examples }`;
+  can_undo segments { name renamed } created_at(format: "ISO") actor { name } problems { message count examples }`;
 const UNDO = `mutation($id: ID!, $dryRun: Boolean) { undoJob(id: $id, dryRun: $dryRun) { ${JOB_FIELDS} } }`;
 
 /** Whether an import or a job has not ended. */
@@ -60,8 +60,47 @@ export async function followJob(id, onProgress = (_job) => {}, { more = "", isKn
   }
 }
 
+/**
+ * Follows the job `first`, and then those that the functions `rest` start, one after another. Their progress,
+ * their result and *Undo* are in messages; `describe(changed, unchanged)` returns the text of the result, and
+ * `read()` reads the list again.
+ */
+export async function followJobs(first, rest, describe, read) {
+  const progress = toast(t.jobs.starting, { isLasting: true });
+  const jobs = [];
+  try {
+    for (const start of [() => first, ...rest]) {
+      const { id } = await start();
+      const job = await followJob(id, ({ done, total }) => {
+        if (total) progress.setText(t.jobs.running(formatNumber(done), formatNumber(total)));
+      });
+      jobs.push(job);
+      if (job.state !== "done") break;
+    }
+  } catch (error) {
+    showError(error);
+  } finally {
+    progress.close();
+  }
+  if (!jobs.length) return;
+  const sum = (name) => jobs.reduce((count, job) => count + job[name], 0);
+  const rejected = sum("rejected");
+  const undoable = jobs.filter((job) => job.can_undo);
+  const undo = async () => {
+    for (const job of undoable) await undoNow(job.id);
+    read();
+  };
+  showEnd(
+    { ...jobs.at(-1), changed: sum("changed") },
+    (_shown, changed) => describe(changed, sum("unchanged")),
+    rejected ? t.jobs.rejected(formatNumber(rejected)) : "",
+    undoable.length ? [[t.undo, undo]] : [],
+  );
+  read();
+}
+
 /** Undoes a job, with its progress in a message. */
-export async function undoNow(id) {
+async function undoNow(id) {
   const progress = toast(t.jobs.undoing(formatNumber(0)), { isLasting: true });
   try {
     const { undoJob } = await runMutation(UNDO, { id });
@@ -75,14 +114,26 @@ export async function undoNow(id) {
 }
 
 /** Shows the end of a job in a message, with `rest` after the number of changed customers. */
-export function showEnd(job, text, rest, actions = []) {
+function showEnd(job, text, rest, actions = []) {
   const { changed, id, message, state } = job;
   const isDone = state === "done";
-  toast(isDone ? text(formatNumber(changed), changed) + rest : t.jobs.failed(message ?? ""), {
+  const done = () => [text(formatNumber(changed), changed) + rest, ...segmentTexts(job)].join(" ");
+  toast(isDone ? done() : t.jobs.failed(message ?? ""), {
     isError: !isDone,
     actions: [...actions, [t.jobs.show, () => navigate(jobUrl(id))]],
     seconds: 20,
   });
+}
+
+/** The texts about the segments in which a job has renamed tags. */
+function segmentTexts({ segments }) {
+  const namesOf = (isRenamed) =>
+    segments
+      .filter(({ renamed }) => renamed === isRenamed)
+      .map(({ name }) => name)
+      .join(t.separators.list);
+  const [renamed, kept] = [namesOf(true), namesOf(false)];
+  return [renamed && t.tagPage.segments(renamed), kept && t.tagPage.keptSegments(kept)].filter(Boolean);
 }
 
 /** Shows what an undo of a job would keep, and undoes it after a confirmation. Resolves with whether it did. */
@@ -221,6 +272,7 @@ function showJob(body, job, read) {
       { class: "tiles small" },
       ["changed", "unchanged", ...(job.kind === "undo" ? [] : ["rejected"])].map(figure),
     ),
+    segmentTexts(job).map((text) => h("p", null, text)),
     problems.length
       ? [
           h("h3", null, job.kind === "undo" ? t.jobs.kept : t.jobs.notEdited),

@@ -4,31 +4,19 @@ import { getViewer, runMutation } from "./api.js";
 import { h, replace, setAttribute, userText } from "./dom.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
+import { followJobs } from "./jobs.js";
 import { PagedList } from "./paged-list.js";
-import { announce } from "./progress.js";
 import { asValue } from "./search-box.js";
 import { findTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
-import {
-  button,
-  checkbox,
-  emptyState,
-  formField,
-  headingRow,
-  openFormDialog,
-  pageHeader,
-  tableBox,
-  toast,
-} from "./ui.js";
+import { button, checkbox, emptyState, formField, headingRow, openFormDialog, pageHeader, tableBox } from "./ui.js";
 import { suggestValues } from "./value-suggestions.js";
 
 const PAGE_SIZE = 100;
-const CALL_SIZE = 250; // customers that one call renames
 const READ = `query($query: String, $after: String) { tags(query: $query, first: ${PAGE_SIZE}, after: $after) {
   pageInfo { hasNextPage endCursor } edges { node { name customers_count } } } }`;
-const RENAME = `mutation($name: String!, $newName: String!, $after: String) {
-  renameTag(name: $name, newName: $newName, after: $after) {
-    customers_count hasNextPage endCursor segments { name renamed } } }`;
+const RENAME = `mutation($names: [String!]!, $newName: String!) {
+  renameTags(names: $names, newName: $newName) { id } }`;
 
 /** The URL of the list of customers with a tag. */
 const listUrl = (name) => `/customers?${new URLSearchParams({ q: `tag:${asValue(name)}` })}`;
@@ -39,7 +27,8 @@ export async function show(page) {
   const { scopes } = await getViewer();
   const canWrite = ["customers:write", "customers:read"].every((scope) => scopes.includes(scope));
   const selected = new Map();
-  const merge = button([icon("tag"), t.tagPage.merge], () => openRenameDialog([...selected.values()]).then(readIf), {
+  const read = () => list.read();
+  const merge = button([icon("tag"), t.tagPage.merge], () => openRenameDialog([...selected.values()], read), {
     hidden: true,
   });
   const list = new PagedList(page, {
@@ -62,8 +51,6 @@ export async function show(page) {
     selected.clear();
     showSelection();
   }
-
-  const readIf = (isDone) => isDone && list.read();
 
   function render({ tags: { edges } }, q) {
     clearSelection();
@@ -94,7 +81,7 @@ export async function show(page) {
       else selected.delete(name);
       showSelection();
     };
-    const rename = () => openRenameDialog([tag]).then(readIf);
+    const rename = () => openRenameDialog([tag], read);
     const link = h("a", { href: listUrl(name), class: "clamped", title: name }, userText(name));
     const box = canWrite ? checkbox(h("span", { class: "unseen" }, t.list.select(name)), { onchange: choose }) : null;
     return h(
@@ -113,17 +100,15 @@ export async function show(page) {
 }
 
 /**
- * Asks for the name that replaces tags, and renames each for all customers. Resolves with true once
- * that is done, or with null.
+ * Asks for the name that replaces tags, and starts the job that renames them. `read()` reads the list again.
  */
-function openRenameDialog(tags) {
+function openRenameDialog(tags, read) {
   const [largest] = tags.toSorted((left, right) => right.customers_count - left.customers_count);
   const input = h("input", { type: "text", value: largest.name, autocomplete: "off", autofocus: true, dir: "auto" });
   const field = formField(t.tagPage.newName, input, { hint: t.tagPage.hint });
   suggestValues(input, findTags);
   const isMerge = tags.length > 1;
-  const isLong = tags.some(({ customers_count: count }) => count > CALL_SIZE);
-  const progress = h("p", { class: "hint", role: "status" });
+  const names = tags.map(({ name }) => name);
   return openFormDialog(
     isMerge ? t.tagPage.mergeTitle(formatNumber(tags.length)) : t.tagPage.renameTitle(largest.name),
     isMerge ? t.tagPage.merge : t.tagPage.rename,
@@ -132,58 +117,21 @@ function openRenameDialog(tags) {
         ? h(
             "p",
             null,
-            tags.map(({ name }, index) => [index ? t.separators.list : null, userText(name)]),
+            names.map((name, index) => [index ? t.separators.list : null, userText(name)]),
           )
         : null,
       field,
-      h("p", { class: "hint" }, t.tagPage.effect, isLong ? ` ${t.tagPage.keepOpen}` : null),
-      progress,
+      h("p", { class: "hint" }, t.tagPage.effect),
     ],
-    { name: field, newName: field },
+    { names: field, newName: field },
     async () => {
       const newName = input.value.trim();
       field.setError(newName ? "" : t.tagPage.noName);
       if (!newName) return undefined;
-      const changes = await renameAll(
-        tags.map(({ name }) => name),
-        newName,
-        (done) => replace(progress, t.selection.done(formatNumber(done))),
-      );
-      showChanges(newName, changes);
+      const { renameTags } = await runMutation(RENAME, { names, newName });
+      const describe = (count) => t.tagPage.renamed(newName, t.list.count(formatNumber(count), count));
+      followJobs(renameTags, [], describe, read);
       return true;
     },
   );
-}
-
-/** Renames tags, and returns the number of changed customers and the segments. Throws ApiError. */
-async function renameAll(names, newName, onProgress) {
-  let count = 0;
-  const segments = [];
-  for (const name of names) {
-    let page = null;
-    do {
-      const { renameTag } = await runMutation(RENAME, { name, newName, after: page?.endCursor ?? null });
-      page = renameTag;
-      count += page.customers_count;
-      segments.push(...page.segments);
-      onProgress(count);
-    } while (page.hasNextPage);
-  }
-  return { count, segments };
-}
-
-function showChanges(newName, { count, segments }) {
-  // A segment can name several of the tags.
-  const namesOf = (isRenamed) =>
-    [...new Set(segments.filter(({ renamed }) => renamed === isRenamed).map(({ name }) => name))].join(
-      t.separators.list,
-    );
-  const [renamed, kept] = [namesOf(true), namesOf(false)];
-  const text = [
-    t.tagPage.renamed(newName, t.list.count(formatNumber(count), count)),
-    renamed ? t.tagPage.segments(renamed) : "",
-    kept ? t.tagPage.keptSegments(kept) : "",
-  ];
-  toast(text.filter(Boolean).join(" "));
-  announce(text[0]);
 }

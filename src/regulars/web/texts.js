@@ -216,12 +216,13 @@ export const t = {
     mergeTitle: (shown) => `Merge ${shown} tags`,
     newName: "New tag",
     hint: "If the tag exists, the tags are merged.",
-    effect: "All customers change. Segments that name the tag name the new one.",
-    keepOpen: "Keep this page open until the end. If you close it earlier, rename the tag again to continue.",
+    effect:
+      "All customers change in the background, also if you leave the page. Segments that name the tag name the new one.",
     noName: "Enter a tag.",
     renamed: (name, customers) => `${customers} changed to the tag “${name}”.`,
     segments: (names) => `Changed segments: ${names}.`,
-    keptSegments: (names) => `These segments would be too long, and keep the old tag: ${names}.`,
+    keptSegments: (names) =>
+      `These segments stay as they are, because they would be too long or changed since: ${names}.`,
   },
   filters: {
     label: "Filters",
@@ -358,7 +359,6 @@ export const t = {
       () => "No changes: none of the selected customers has these tags.",
     ],
     reading: (shown) => `Reading customers: ${shown} …`,
-    done: (shown) => `${shown} done …`,
     deleting: (done, all) => `${done} of ${all} deleted …`,
     deleteTitle: (shown, count) => `Delete ${customers(shown, count)}?`,
     deleteText: "Orders and history are deleted permanently. You can undo this for 10 seconds.",

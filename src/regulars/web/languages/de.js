@@ -327,13 +327,12 @@ export const t = {
     mergeTitle: (shown) => `${shown} Schlagwörter zusammenführen`,
     newName: "Neues Schlagwort",
     hint: "Wenn es das Schlagwort schon gibt, werden die Schlagwörter zusammengeführt.",
-    effect: "Alle Kunden ändern sich. Segmente mit dem Schlagwort verwenden das neue.",
-    keepOpen:
-      "Lassen Sie diese Seite bis zum Ende geöffnet. Falls Sie sie vorher schließen, benennen Sie das Schlagwort noch einmal um: Dann geht es weiter.",
+    effect:
+      "Alle Kunden ändern sich im Hintergrund, auch wenn Sie die Seite verlassen. Segmente mit dem Schlagwort verwenden das neue.",
     noName: "Geben Sie ein Schlagwort ein.",
     renamed: (name, changed) => `Neues Schlagwort „${name}“: ${changed}.`,
     segments: (names) => `Geänderte Segmente: ${names}.`,
-    keptSegments: (names) => `Diese Segmente würden zu lang und behalten das alte Schlagwort: ${names}.`,
+    keptSegments: (names) => `Diese Segmente bleiben, weil sie zu lang würden oder seitdem geändert wurden: ${names}.`,
   },
   filters: {
     label: "Filter",
@@ -468,7 +467,6 @@ export const t = {
       () => "Keine Änderung: Keiner der ausgewählten Kunden hat diese Schlagwörter.",
     ],
     reading: (shown) => `Kunden werden gelesen: ${shown} …`,
-    done: (shown) => `${shown} erledigt …`,
     deleting: (done, all) => `${done} von ${all} gelöscht …`,
     deleteTitle: (shown) => `${customersObject(shown)} löschen?`,
     deleteText:

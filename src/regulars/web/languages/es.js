@@ -316,13 +316,13 @@ export const t = {
     mergeTitle: (shown) => `Combinar ${shown} etiquetas`,
     newName: "Nueva etiqueta",
     hint: "Si la etiqueta ya existe, se combinan.",
-    effect: "Cambian todos los clientes. Los segmentos que nombran la etiqueta pasan a nombrar la nueva.",
-    keepOpen:
-      "Deje esta página abierta hasta el final. Si la cierra antes, cambie de nuevo el nombre de la etiqueta para continuar.",
+    effect:
+      "Todos los clientes cambian en segundo plano, aunque salga de la página. Los segmentos que nombran la etiqueta pasan a nombrar la nueva.",
     noName: "Escriba una etiqueta.",
     renamed: (name, changed) => `Nueva etiqueta «${name}»: ${changed}.`,
     segments: (names) => `Segmentos modificados: ${names}.`,
-    keptSegments: (names) => `Estos segmentos serían demasiado largos y conservan la etiqueta anterior: ${names}.`,
+    keptSegments: (names) =>
+      `Estos segmentos se quedan como están, porque serían demasiado largos o han cambiado desde entonces: ${names}.`,
   },
   filters: {
     label: "Filtros",
@@ -461,7 +461,6 @@ export const t = {
       () => "Sin cambios: ninguno de los clientes seleccionados tiene estas etiquetas.",
     ],
     reading: (shown) => `Leyendo clientes: ${shown}…`,
-    done: (shown) => `Hechos: ${shown}…`,
     deleting: (done, all) => `Eliminados: ${done} de ${all}…`,
     deleteTitle: (shown, count) => `¿Eliminar ${customers(shown, count)}?`,
     deleteText: "Los pedidos y el historial se eliminan para siempre. Puede deshacerlo durante 10 segundos.",

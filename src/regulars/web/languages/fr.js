@@ -319,13 +319,13 @@ export const t = {
     mergeTitle: (shown) => `Fusionner ${shown} tags`,
     newName: "Nouveau tag",
     hint: "Si le tag existe, les tags sont fusionnés.",
-    effect: "Tous les clients changent. Les segments qui citent le tag citent alors le nouveau.",
-    keepOpen:
-      "Laissez cette page ouverte jusqu’à la fin. Si vous la fermez avant, renommez de nouveau le tag pour continuer.",
+    effect:
+      "Tous les clients changent en arrière-plan, même si vous quittez la page. Les segments qui citent le tag citent alors le nouveau.",
     noName: "Saisissez un tag.",
     renamed: (name, changed) => `Nouveau tag « ${name} » : ${changed}.`,
     segments: (names) => `Segments modifiés : ${names}.`,
-    keptSegments: (names) => `Ces segments seraient trop longs et gardent l’ancien tag : ${names}.`,
+    keptSegments: (names) =>
+      `Ces segments restent tels quels, car ils seraient trop longs ou ont changé depuis : ${names}.`,
   },
   filters: {
     label: "Filtres",
@@ -464,7 +464,6 @@ export const t = {
       () => "Rien à changer : aucun des clients sélectionnés n’a ces tags.",
     ],
     reading: (shown) => `Lecture des clients : ${shown}…`,
-    done: (shown) => `Traités : ${shown}…`,
     deleting: (done, all) => `Supprimés : ${done} sur ${all}…`,
     deleteTitle: (shown, count) => `Supprimer ${customers(shown, count)} ?`,
     deleteText: "Les commandes et l’historique sont supprimés définitivement. Vous pouvez annuler pendant 10 secondes.",
