@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from regulars.core.account_settings import ANYTHING, EMAIL, EMAIL_OR_PHONE, IDENTIFIERS
-from regulars.core.text import did_you_mean, nearest
+from regulars.core.text import did_you_mean
 from regulars.customers.addresses import PARTS
 from regulars.transfer.column_choice import MAX_RECOGNISED, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
@@ -25,13 +25,15 @@ from regulars.transfer.columns import (
     of_source,
 )
 from regulars.transfer.contact_columns import KIND_OF, LABELLED, add_contact_points
+from regulars.transfer.display_names import add_display_names
 from regulars.transfer.entry_fields import is_entry_field
 from regulars.transfer.errors import BadOption
-from regulars.transfer.heading_dictionary import comparable
+from regulars.transfer.heading_stems import is_like_email
 from regulars.transfer.headings import match_heading
 from regulars.transfer.import_options import is_external
 from regulars.transfer.secret_headings import is_secret
 from regulars.transfer.sibling_columns import without_prefix
+from regulars.transfer.text_layouts import require_table
 
 _MAX_LISTED = 20
 _MAX_CANDIDATES = 3
@@ -42,7 +44,6 @@ _COLUMN = {
     EMAIL_OR_PHONE: "the email or the phone",
     ANYTHING: "the email, the phone, a name or an external id",
 }
-_LIKE_EMAIL = ("email", "emailaddress", "mail", "correo", "courriel", "eposta")
 
 
 def mapping(options: Sequence[str]) -> dict[str, str]:
@@ -92,6 +93,8 @@ def assign_columns(
     if missing:
         raise BadOption(f"There is no column {missing[0]!r}. The columns are: {_listed(names)}.")
     _require_one_mapping(headings, names, mapped)
+    if not mapped:
+        require_table(headings, profiles)
     assigned = _assign(
         headings, names, profiles, mapped, has_own_ids=match == "_id", has_lists=has_lists
     )
@@ -197,6 +200,7 @@ def _assign(
         _choose_email(names, open_headings, profiles, choices)
     if has_lists:
         add_contact_points(open_headings, names, profiles, choices)
+    add_display_names(profiles, choices, taken)
     assigned = []
     for position, (name, field, choice) in enumerate(zip(names, fixed, choices, strict=True)):
         note = choice.note
@@ -324,7 +328,7 @@ def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile], identify_
         )
     shares = [(email_share(profile), name) for name, profile in zip(names, profiles, strict=False)]
     candidates = [name for share, name in sorted(shares, reverse=True) if share > 0 and name]
-    candidates += [name for name in names if _is_like_email(name)]
+    candidates += [name for name in names if is_like_email(name)]
     candidates = list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]
     hint = (
         f" It may be {' or '.join(repr(name[:50]) for name in candidates)}." if candidates else ""
@@ -340,8 +344,3 @@ def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile], identify_
         f"No column is recognized as {_COLUMN[identify_by]}.{hint} The headings are "
         f"{_listed(names)}. Map the column, as in --map '{example}=email'.{other}"
     )
-
-
-def _is_like_email(name: str) -> bool:
-    key = comparable(name)
-    return "mail" in key or nearest(key, _LIKE_EMAIL) is not None

@@ -10,6 +10,7 @@ from regulars.transfer.columns import COLUMNS, CUSTOM, Column, of_source, recogn
 from regulars.transfer.composed_fields import PARTS_OF_NAMES
 from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.date_text import Order
+from regulars.transfer.display_names import DISPLAY_NAME, WITH_NAME
 from regulars.transfer.entry_fields import is_entry_field
 from regulars.transfer.import_options import Options, is_external
 from regulars.transfer.name_order import AND_CUSTOMER_READERS
@@ -56,7 +57,8 @@ class ColumnTargets:
     ) -> list[tuple[int, Target, Reader | None]]:
         """Return the targets with the reader of their plain cells. A field with several sources
         has none."""
-        names = [target.name for _, target in targets if not target.group]
+        own = [target for _, target in targets if target.reader != DISPLAY_NAME]
+        names = [target.name for target in own if not target.group]
         names += [column.fallback for column in self.fallbacks if column.fallback]
         if not frozenset(PARTS_OF_NAMES).isdisjoint(names):
             names += names
@@ -76,6 +78,8 @@ class ColumnTargets:
             targets = [
                 target_of(field, column.heading, reader, order) for field in (column.field, name)
             ]
+        elif column.reader == WITH_NAME:
+            targets.append(target_of("name", column.heading, DISPLAY_NAME))
         return targets
 
     def _targets_of_name(self, column: Column) -> list[Target] | None:

@@ -16,6 +16,7 @@ from regulars.transfer.encoding_detection import (
     is_likelier_than_utf8,
 )
 from regulars.transfer.errors import UnclearEncoding
+from regulars.transfer.utf7_detection import find_utf7
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -35,6 +36,7 @@ _MAX_CELL_BYTES, _MAX_LONG_CELLS = 400, 100
 _MAX_COLLECTED_BYTES, _MAX_WORD_BYTES = 16_777_216, 1_048_576
 _MAX_WORDS = 150
 _MAX_TAIL_BYTES = 4_096
+_MAX_UTF7_BYTES = 16_777_216
 _BAD = re.compile("[\udc80-\udcff]+")
 # A name or a city.
 _WORD = re.compile(rb"[A-Z][a-z]{2,20}")
@@ -101,6 +103,8 @@ class EncodingScan:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._sequences = self._bad = self._sequences_elsewhere = 0
         self._escaped: tuple[bytes, str] | None = None
+        self._utf7_bytes = 0
+        self._has_utf7 = False
         self._cells: dict[bytes, None] = {}
         self._used: set[int] = set()
         self._long_cells: list[bytes] = []
@@ -116,6 +120,9 @@ class EncodingScan:
             if len(text) == len(chunk) and not before and text.isascii():
                 if self._escaped is None and any(mark in chunk for mark in _MARKS):
                     self._escaped = _escaped(chunk)
+                if not self._has_utf7 and self._utf7_bytes < _MAX_UTF7_BYTES:
+                    self._utf7_bytes += len(chunk)
+                    self._has_utf7 = find_utf7(chunk)
                 self._tail = None
                 return
             bad = sum(map(len, _BAD.findall(text)))
@@ -127,6 +134,11 @@ class EncodingScan:
                 self._tail = None
                 return
         self._collect(chunk)
+
+    @property
+    def is_utf7(self) -> bool:
+        """Whether the file is ASCII, and its beginning has text in UTF-7."""
+        return self._has_utf7 and not self._bad and not self._sequences
 
     def guess(self) -> Guess:
         """Return the encoding of the chunks together. Text in another encoding is hardly ever valid

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from regulars.core.countries import find_country
+from regulars.core.text import nearest
 from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
 from regulars.transfer.consent import read_consent, read_flag
 from regulars.transfer.heading_dictionary import comparable, dictionary, words
@@ -20,6 +21,7 @@ _LAST = 900
 _MIN_WITHIN, _MIN_BEGINNING = 6, 4
 # As `min_beginning`: no stem is the beginning of a word.
 _WHOLE_WORDS = 100
+_LIKE_EMAIL = ("email", "emailaddress", "mail", "correo", "courriel", "eposta")
 _MIN_DIGITS = 6
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _PHONE = re.compile(r"[\d\s()+./\-–]{6,40}")
@@ -155,3 +157,9 @@ _RULES = (
     _Rule(("country",), Match("country", (0, _LAST, 0), ""), _are_countries),
     _Rule(("notes",), Match("notes", (1, _LAST, 0)), _are_texts),
 )
+
+
+def is_like_email(heading: str) -> bool:
+    """Return whether a heading may be one of emails, such as a misspelled one."""
+    key = comparable(heading)
+    return "mail" in key or nearest(key, _LIKE_EMAIL) is not None

@@ -274,7 +274,7 @@ def _open_text(plain: _PlainFile, encoding: str | None, form: str | None) -> Inp
     if encoding is None and not plain.sheet:
         guess = recognised(sample, form)
         if guess is None:
-            guess = _charset_of_all(plain.open()[2])
+            guess = _charset_of_all(name, plain.open()[2])
             if guess.encoding != "utf-8" or guess.confidence != "sure":
                 guess = decide_by_headings(sample, guess)
             require_sure(name, guess)
@@ -343,12 +343,18 @@ def recognised(sample: bytes, form: str | None = None) -> Guess | None:
     return None if encoding is None else Guess(encoding, "sure")
 
 
-def _charset_of_all(file: IO[bytes]) -> Guess:
-    """Detect the encoding of a file as a whole: UTF-8, or another one."""
+def _charset_of_all(name: str, file: IO[bytes]) -> Guess:
+    """Detect the encoding of a file as a whole: UTF-8, or another one. Raises BadFile for UTF-7."""
     scan = EncodingScan()
     try:
         while chunk := file.read(CHUNK_BYTES):
             scan.add(chunk)
     except (*UNREADABLE, BadFile):
         pass  # met again when it is read
-    return scan.guess()
+    guess = scan.guess()
+    if scan.is_utf7 and guess.encoding == "utf-8":
+        raise BadFile(
+            f"{name} seems to be in UTF-7, which is not supported. Export it as UTF-8, or convert "
+            "it: iconv -f UTF-7 -t UTF-8. If it is not in UTF-7, choose --encoding utf-8."
+        )
+    return guess

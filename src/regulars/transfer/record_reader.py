@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from regulars.core.counts import count_of
+from regulars.transfer.column_profile import is_email
 from regulars.transfer.csv_dialect import DELIMITERS, CsvDialect, detect_dialect, parse_delimiter
 from regulars.transfer.csv_records import csv_records
 from regulars.transfer.email_cells import is_only_email
@@ -20,7 +21,10 @@ from regulars.transfer.records import (
     is_json,
     json_records,
 )
+from regulars.transfer.text_layouts import is_mailbox_list
 
+# No text has these characters: a cell is a line.
+MAILBOXES = CsvDialect("\x1f", quote="\x1e")
 _FORMATS = {VCARD: "vCard", JSON_ARRAY: "JSON", WORKBOOK: "workbook"}
 
 
@@ -43,14 +47,19 @@ class RecordReader:
             self.records: Iterator[Record] = json_records(self._lines)
             return
         dialect = choose_dialect(file, options)
-        self.delimiter = dialect.delimiter
+        is_list = dialect is MAILBOXES
+        self.delimiter = "," if is_list else dialect.delimiter
         records = csv_records(self._lines, dialect)
         first = self._first(records, dialect.heading_line)
         cells = first.cells or []
         if dialect.has_row_names:
             cells = ["", *cells]
         self._lines.width = width = len(cells)
-        if options.header and width == 1 and is_only_email(cells[0]):  # a list of emails
+        if (
+            options.header
+            and width == 1
+            and (is_email(cells[0]) if is_list else is_only_email(cells[0]))
+        ):
             self.headings = ["email"]
             self.records = fitted_records(chain([first], records), width)
         elif options.header:
@@ -124,6 +133,8 @@ def choose_dialect(file: InputFile, options: Options) -> CsvDialect:
     if file.content == WORKBOOK:
         return detect_dialect(file.sample, ",", options.header)
     delimiter = None
+    if options.header and options.delimiter is None and is_mailbox_list(file.sample):
+        return MAILBOXES
     if options.delimiter is not None:
         delimiter = parse_delimiter(options.delimiter)
         if delimiter is None:

@@ -12,6 +12,7 @@ from regulars.customers.fields import FIELDS
 from regulars.transfer.column_selection import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
 from regulars.transfer.columns import ADDRESS_FIELDS
 from regulars.transfer.date_text import Order
+from regulars.transfer.display_names import DISPLAY_NAME, display_name
 from regulars.transfer.entry_fields import COMPOSED_PARTS, is_entry_field
 from regulars.transfer.export_columns import OWN_EXTERNAL_IDS as EXTERNAL_IDS
 from regulars.transfer.import_options import is_external
@@ -89,6 +90,8 @@ class Target:
         if reader in (FAMILY_FIRST, TWO_LAST_NAMES):
             is_double = reader == TWO_LAST_NAMES
             self.read = lambda value: put_last_name_first(as_text(value), is_double)
+        elif reader == DISPLAY_NAME:
+            self.read = display_name
         self.is_consent = field == CONSENT or reader in CONSENT_TIMES
 
     def put(self, node: dict[str, Any], value: Any) -> None:
