@@ -11,6 +11,7 @@ from regulars.customers.address_book import BOOK, FLAGS, MAX_ENTRIES, MAX_LABEL
 from regulars.customers.addresses import Address
 from regulars.customers.bulk import RowWarning
 from regulars.customers.contact_changes import BookRow, GivenAddress
+from regulars.transfer.address_cells import ADDRESS_CELL
 from regulars.transfer.columns import IMPORTED, Column
 from regulars.transfer.composed_fields import (
     HOUSE_NUMBER,
@@ -38,7 +39,7 @@ class AddressReader:
             group, _, part = (column.field or "").rpartition(".")
             if not group.startswith(f"{BOOK}.") and group not in FLAGS:
                 continue
-            self._has_entries |= group not in FLAGS
+            self._has_entries |= group not in FLAGS or column.reader == ADDRESS_CELL
             self._first_headings.setdefault(group, column.heading)
             if column.label:
                 self._labels.setdefault(group, column.label)

@@ -6,18 +6,25 @@ from typing import Any
 
 from regulars.core.errors import InvalidInput
 from regulars.core.text import CONTROL_CHARACTERS
+from regulars.customers.address_book import FLAGS, MAX_LABEL
 from regulars.customers.bulk import RowWarning
+from regulars.transfer.address_cells import ADDRESS_CELL, is_whole_address, read_addresses
 from regulars.transfer.artefacts import split_street, strip_invisible
 from regulars.transfer.column_selection import CIRCLES, CONSENT, OPT_OUT, SUBSCRIBED_AT
 from regulars.transfer.column_targets import target_of
 from regulars.transfer.composed_fields import MORE_LINES
+from regulars.transfer.entry_fields import LABEL, entry_field
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.row_target import CONSENT_TIMES, Target
-from regulars.transfer.sanitizing import GARBLED, sanitized, without_nul
+from regulars.transfer.sanitizing import GARBLED, WHOLE_ADDRESS, sanitized, without_nul
 from regulars.transfer.tag_cells import split_tags
 from regulars.transfer.values import AMBIGUOUS_DATE, Changed, InvalidValue, consent_of
 
+_WHOLE_ADDRESS = (
+    "The whole address is in one cell, and was stored as the street. Check it, or give the city, "
+    "postal code and country columns of their own."
+)
 # What a time is when nothing happened.
 _NO_TIMES = (
     "0",
@@ -48,6 +55,10 @@ class CellReader:
         """Set a field of a customer's input from a cell or a value of JSON, without what other
         programs put around it. A cell of spaces only is empty. The items of a list are the lines
         of a street."""
+        if target.reader == ADDRESS_CELL:
+            if type(value) is str and self._put_addresses(row, target, value):
+                return
+            target = target_of(target.field, target.heading)
         if type(value) is list and target.name == "line1":
             value = "\n".join(item for item in value if isinstance(item, str))
         if type(value) is str and value:
@@ -80,6 +91,9 @@ class CellReader:
 
     def store(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Read a value and set its field. A value that cannot be read is refused."""
+        if target.reader == ADDRESS_CELL:
+            self.put(row, target, value)
+            return
         try:
             if target.is_consent:
                 self._store_consent(row, target, value)
@@ -94,6 +108,24 @@ class CellReader:
                 target.put(row.node, result)
         except InvalidValue as error:
             self._refuse(row, target, value, error)
+
+    def _put_addresses(self, row: ParsedRow, target: Target, cell: str) -> bool:
+        """Set the parts of the addresses in a cell. A text whose parts are not certain is left."""
+        found = read_addresses(cell)
+        if found is None:
+            if is_whole_address(cell):
+                row.warnings.append(RowWarning(WHOLE_ADDRESS, target.heading, _WHOLE_ADDRESS))
+            return False
+        name = target.heading[: MAX_LABEL // 2]
+        for number, parts in enumerate(found.addresses, 1):
+            group = target.group if number == 1 else entry_field(f"{name} {number}")
+            for part, value in parts.items():
+                of_default = part == LABEL and group in FLAGS
+                field = entry_field(group, LABEL) if of_default else f"{group}.{part}"
+                self.put(row, target_of(field, target.heading), value)
+        if found.rest:
+            row.keep(target.heading, found.rest)
+        return True
 
     def _store_consent(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""

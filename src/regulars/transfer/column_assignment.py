@@ -9,6 +9,7 @@ from dataclasses import replace
 from regulars.core.account_settings import ANYTHING, EMAIL, EMAIL_OR_PHONE, IDENTIFIERS
 from regulars.core.text import did_you_mean
 from regulars.customers.addresses import PARTS
+from regulars.transfer.address_cells import add_address_cells
 from regulars.transfer.column_choice import MAX_RECOGNISED, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.column_selection import DROP, Choice
@@ -200,6 +201,7 @@ def _assign(
         _choose_email(names, open_headings, profiles, choices)
     if has_lists:
         add_contact_points(open_headings, names, profiles, choices)
+        add_address_cells(open_headings, profiles, choices)
     add_display_names(profiles, choices, taken)
     assigned = []
     for position, (name, field, choice) in enumerate(zip(names, fixed, choices, strict=True)):

@@ -62,7 +62,8 @@ class Column:
     X is no). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
     also the field of that name of the customer. A whole name has `family_first` or `two_last_names`
-    (see name_order.py). `continued` means that its values are the next part
+    (see name_order.py). A street has `address_cell` if its cells are whole addresses, and an email
+    has `with_name` if its cells have names. `continued` means that its values are the next part
     of those of the column before. `note` is a sentence for the user, or None.
     `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
     values: an email or phone if the field's own column has none, and the state of a customer who

@@ -36,6 +36,7 @@ UNREADABLE = "unreadable"
 SURPLUS = "surplus_cells"
 STRAY_QUOTES = "stray_quotes"
 GARBLED = "garbled"
+WHOLE_ADDRESS = "whole_address"
 NOT_IMPORTED = "not_imported"
 
 _BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
