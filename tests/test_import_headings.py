@@ -826,3 +826,16 @@ def test_values_and_other_headings_complete_a_heading(
     headings: str, row: str, heading: str, field: str
 ) -> None:
     assert fields(headings, row)[heading] == field
+
+
+@pytest.mark.parametrize("heading", ["status", "Active", "Estado"])
+def test_inactive_subscribers_with_a_time_of_subscription_do_not_subscribe(heading: str) -> None:
+    columns = assign(
+        ["email", heading, "subscribed_at"],
+        ["a@x.test", "active", "2024-03-18"],
+        ["b@x.test", "inactive", "2024-03-18"],
+    )
+    assert [column.fallback for column in columns] == [None, "accepts_marketing", None]
+    # Without such a time, a status says nothing of consent.
+    columns = assign(["email", heading], ["a@x.test", "active"], ["b@x.test", "inactive"])
+    assert [column.fallback for column in columns] == [None, None]

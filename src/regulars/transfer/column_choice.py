@@ -101,6 +101,8 @@ class Chooser:
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
+        # Columns of active and inactive customers.
+        self._activities: list[int] = []
         for position, heading in enumerate(headings):
             if not heading or position in self._continuations or siblings.is_id_of_order(heading):
                 continue
@@ -112,6 +114,8 @@ class Chooser:
             ):
                 match = Match(CONSENT, (1, 0, 0))
                 self._fields[CONSENT].append(Candidate(position, name, match, profile))
+            elif siblings.is_activity(heading, profile):
+                self._activities.append(position)
             elif position < MAX_RECOGNISED and (found := _match(heading, profile)):
                 candidate = Candidate(position, name, found, profile)
                 if found.field == "state" and is_status(heading):
@@ -316,3 +320,6 @@ class Chooser:
         ):
             for candidate in candidates:
                 self._chosen.choices[candidate.position] = Choice(CONSENT, reader)
+        if best:  # an inactive subscriber has a time of subscription, too
+            for position in self._activities:
+                self._chosen.choices[position].fallback = CONSENT

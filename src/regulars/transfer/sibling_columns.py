@@ -62,7 +62,12 @@ class Siblings:
         """Return whether a column of active and inactive customers is one of subscriptions: the
         file has ids of subscribers, or the time at which subscriptions ended, as in the exports of
         Beehiiv and Campaign Monitor."""
-        if not self._is_of_subscribers or comparable(heading) not in dictionary().activities:
+        return self._is_of_subscribers and self.is_activity(heading, profile)
+
+    @staticmethod
+    def is_activity(heading: str, profile: ColumnProfile) -> bool:
+        """Return whether a column says who is active and inactive."""
+        if comparable(heading) not in dictionary().activities:
             return False
         return share(profile, lambda value: is_state(value) or value in ("0", "1")) >= _NEARLY_ALL
 
