@@ -342,6 +342,26 @@ def test_segments_are_tabs_above_the_list(browser: Browser, shop: Person, locale
     person.close()
 
 
+def test_a_segment_that_does_not_exist_has_no_tab_and_leads_to_the_list(shop: Person) -> None:
+    create(shop, "VIP", query="tag:vip")
+    page = shop.open("/customers?segment=99")
+    current = page.locator("nav.tabs [aria-current]")
+    expect(page.get_by_role("heading", name="Segment not found")).to_be_visible()
+    expect(page.locator("nav.tabs a")).to_have_text(["All customers", "VIP"])
+    expect(current).to_have_count(0)
+    check_accessibility(page)
+    # From another page of the list, too.
+    page.locator("nav.tabs").get_by_role("link", name="VIP").click()
+    expect(current).to_have_text("VIP")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Segment not found")).to_be_visible()
+    expect(current).to_have_count(0)
+    page.locator(".empty-state").get_by_role("link", name="All customers").click()
+    expect(page.locator(".row-link")).to_have_count(4)
+    expect(current).to_have_text("All customers")
+    page.wait_for_url("**/customers")
+
+
 def test_the_menu_and_the_completion_lead_to_segments(shop: Person) -> None:
     page = shop.open("/customers")
     menu = page.locator(".tab-row summary")

@@ -174,7 +174,8 @@ export async function show({ main, url, signal, setTitle }) {
   async function renderTabs(isChanged = false) {
     try {
       await heading;
-      if (!markTab(tabs, segment) || isChanged) await showTabs(tabs, segment, signal);
+      const isAll = !listQuery.segment;
+      if (!markTab(tabs, segment, isAll) || isChanged) await showTabs(tabs, segment, isAll, signal);
     } catch (error) {
       if (error.name !== "AbortError") showError(error);
     }
@@ -330,8 +331,14 @@ export async function show({ main, url, signal, setTitle }) {
     showStale(true);
   }
 
-  const allSegments = () => h("a", { class: "button", href: "/segments" }, t.segments.all);
-  const missingSegment = () => emptyState("segment", t.segments.missing, t.segments.missingText, allSegments());
+  const missingSegment = () =>
+    emptyState(
+      "segment",
+      t.segments.missing,
+      t.segments.missingText,
+      h("a", { class: "button primary", href: "/customers" }, t.segments.allCustomers),
+      h("a", { class: "button", href: "/segments" }, t.segments.all),
+    );
   const problemState = () =>
     emptyState("warning", t.segments.problem, [
       readableMessage(segment.problem),
