@@ -419,7 +419,7 @@ class CustomerPage {
         autocomplete: "off",
       });
       const field = formField(t.tags.add, input);
-      suggestTags(input);
+      suggestTags(input, () => form.requestSubmit());
       const change = (mutation, changedTags) => this.changeTags(mutation, changedTags, field);
       const form = h(
         "form",

@@ -26,5 +26,5 @@ function tagAtCursor(input) {
   return { text: input.value.slice(start, input.selectionStart), start, end };
 }
 
-/** Makes an input, which has a parent, suggest the account's tags, also after a comma. */
-export const suggestTags = (input) => suggestValues(input, findTags, tagAtCursor);
+/** Makes an input, which has a parent, suggest the account's tags, also after a comma. See suggestValues. */
+export const suggestTags = (input, onChoose = null) => suggestValues(input, findTags, tagAtCursor, onChoose);

@@ -507,10 +507,11 @@ export class SuggestionList {
     this.activate(index).scrollIntoView({ block: "nearest" });
   }
 
-  accept(index) {
+  /** Chooses an option by a `key`, or by a click. */
+  accept(index, key = null) {
     const option = this.options[index];
     this.hide();
-    this.onAccept(option);
+    this.onAccept(option, key);
   }
 
   /** Returns whether the list has used a key. */
@@ -518,7 +519,7 @@ export class SuggestionList {
     if (!this.options.length) return false;
     if (key === "ArrowDown") this.move(1);
     else if (key === "ArrowUp") this.move(-1);
-    else if ((key === "Tab" || key === "Enter") && this.activeIndex >= 0) this.accept(this.activeIndex);
+    else if ((key === "Tab" || key === "Enter") && this.activeIndex >= 0) this.accept(this.activeIndex, key);
     else if (key === "Escape") this.hide();
     else return false;
     return true;

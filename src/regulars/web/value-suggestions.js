@@ -29,13 +29,15 @@ const whole = ({ value }) => ({ text: value, start: 0, end: value.length });
 
 /**
  * Makes an input, which has a parent, suggest the `label`s that `find(text)` resolves with. `part(input)`
- * returns the text that is completed, with its bounds: all of it, unless it is given.
+ * returns the text that is completed, with its bounds: all of it, unless it is given. `onChoose()` is called after a
+ * suggestion was chosen by Enter or a click; Tab only completes.
  */
-export function suggestValues(input, find, part = whole) {
-  const accept = ({ label, start, end }) => {
+export function suggestValues(input, find, part = whole, onChoose = null) {
+  const accept = ({ label, start, end }, key) => {
     input.setRangeText(label, start, end, "end");
     input.dispatchEvent(new Event("input", { bubbles: true }));
     list.hide();
+    if (key !== "Tab") onChoose?.();
   };
   const list = new SuggestionList(input, accept);
   const suggest = async () => {
