@@ -135,8 +135,8 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     lines = rejected.read_text().splitlines()
     assert lines[0] == "regulars_problem,email,country,phone"
     assert lines[1].endswith(",bad,Nowhere,'=2")
-    assert "The email is not valid" in lines[1]
-    assert lines[2].startswith('"Unclosed quote.')
+    assert lines[1].startswith("Row 3: email: The email is not valid")
+    assert lines[2].startswith('"Row 4: Unclosed quote.')
     kinds = {problem["kind"] for problem in result["problems"]}
     assert "errors_invalid_input email" in kinds
     refused = shop.run("import", str(shop.folder / "a.csv"))

@@ -61,7 +61,7 @@ def test_rows_with_warnings_are_in_a_file_that_can_be_imported(local: Shop) -> N
     assert file.stat().st_mode & 0o777 == 0o600
     heading, row = file.read_text().splitlines()
     assert heading == "regulars_warning,email,country"
-    assert row.startswith('"unreadable country: This is not a country.')
+    assert row.startswith('"Row 2: unreadable country: This is not a country.')
     assert row.endswith(",a@x.test,Atlantis")
     again = local.bring(file.read_text().replace("Atlantis", "Norway"), name="again.csv")
     assert counts(again) == (0, 1, 0, 0)

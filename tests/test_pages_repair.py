@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,6 +34,9 @@ def test_rejected_rows_are_corrected_on_the_page(person: Person) -> None:
     page.get_by_role("button", name="Correct the rows here").click()
     dialog = page.get_by_role("dialog", name="Correct 3 rows")
     first, second, third = (dialog.get_by_role("row").nth(n) for n in (1, 2, 3))
+    # As in the messages of the page, the rows have the numbers that a spreadsheet shows.
+    for row, number in ((first, "3"), (second, "4"), (third, "5")):
+        expect(row.get_by_role("rowheader")).to_have_text(re.compile(rf"^{number}\b"))
     bad = first.get_by_label("E-Mail")
     expect(bad).to_have_attribute("aria-invalid", "true")
     expect(bad).to_have_accessible_description(

@@ -1,4 +1,5 @@
 """Rejected rows in the format of their file, with the reason in a column, to correct and import.
+The reason of a row of CSV or of a workbook begins with the number of the row in the file.
 
 The rows are UTF-8. A byte of the file that could not be decoded is written as it is, so that an
 editor, or an import with another `encoding`, can still read it.
@@ -104,7 +105,8 @@ def as_text(
         # The same number of cells: a truncated row must stay invalid.
         cells = record.cells if record.cells is not None else [""] * width
         texts = map(unwrap, [*cells, *record.surplus])
-        writer.writerow([neutral(reason), *map(neutral, texts)])
+        number = record.spreadsheet_row or record.line
+        writer.writerow([f"Row {number}: {reason}", *map(neutral, texts)])
     return encode_with_raw_bytes(out.getvalue())
 
 

@@ -68,6 +68,12 @@ function parseCsv(text, delimiter, maxRows) {
 const writeCsv = (rows) =>
   rows.map((row) => `${row.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(",")}\r\n`).join("");
 
+/** The number of a row in the file, if its reason begins with it, and the rest of the reason. */
+function splitRowNumber(reason) {
+  const [, number, text] = reason.match(/^Row (\d+): (.*)$/s) ?? [null, null, reason];
+  return { number: number && Number(number), text };
+}
+
 /** The messages of a row by the index of their column; -1 for those of the whole row. */
 function messagesByColumn(reason, headings) {
   const found = headings
@@ -127,14 +133,15 @@ export async function openRepair(run) {
     return h("td", { class: "wrong", "data-label": input.getAttribute("aria-label") }, h("div", null, input, problem));
   };
   const rowOf = (row, index) => {
-    const messages = messagesByColumn(row[0], headings);
+    const { number, text: reason } = splitRowNumber(row[0]);
+    const messages = messagesByColumn(reason, headings);
     return h(
       "tr",
       null,
       h(
         "th",
         { scope: "row" },
-        formatNumber(index + 1),
+        number && formatNumber(number),
         messages.has(-1) ? h("p", { class: "problem" }, messages.get(-1)) : null,
       ),
       inputs[index].map((input, column) => cellOf(input, messages.get(column))),
