@@ -16,6 +16,8 @@ export const loadMessages = () =>
 
 const SENTENCE_END = /(?<=[.?]) (?=[A-Z\u0060'"])/;
 const PLACEHOLDER = /\{\d\}/;
+// A value in parentheses names a field, and is translated, too.
+const VALUE = /(\()?\{(\d)\}/g;
 /** Pairs of an expression for a sentence of the server and its translation. @type {[RegExp, string][]} */
 let sentences = null;
 
@@ -34,7 +36,10 @@ function translateSentence(sentence) {
   sentences ??= t.serverMessages.map(([text, translation]) => [toExpression(text), translation]);
   for (const [expression, translation] of sentences) {
     const match = sentence.match(expression);
-    if (match) return translation.replace(/\{(\d)\}/g, (_, number) => match[number]);
+    if (!match) continue;
+    return translation.replace(VALUE, (_, open = "", number) =>
+      open ? open + (translateSentence(match[number]) ?? match[number]) : match[number],
+    );
   }
   return null;
 }

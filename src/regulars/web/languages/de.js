@@ -172,6 +172,120 @@ const serverMessages = {
   text: "Text",
   "true or false": "true oder false",
   words: "Wörter",
+  "An account can permit customers without one by its setting `identify_by`.":
+    "Ein Konto kann Kunden ohne E-Mail erlauben: siehe die Einstellungen des Kontos.",
+  "A new customer needs {1}.": "Ein neuer Kunde braucht eine Angabe ({1}).",
+  "Send one of them.": "Geben Sie eine davon an.",
+  "This customer needs {1}.": "Dieser Kunde braucht eine Angabe ({1}).",
+  "Add one before you remove the last.": "Ergänzen Sie eine, bevor Sie die letzte entfernen.",
+  "The address's {1} has {2} characters; the maximum is {3}.":
+    "Zu langer Text in der Adresse ({1}): {2} Zeichen; das Maximum ist {3}.",
+  "The {1} has {2} characters; the maximum is {3}.": "Zu langer Text ({1}): {2} Zeichen; das Maximum ist {3}.",
+  "The {1} has no visible characters.": "Keine sichtbaren Zeichen ({1}).",
+  "Write at least one.": "Geben Sie mindestens eines ein.",
+  "The {1} is not a full URL, such as `https://example.com/hooks`.":
+    "Das ist keine vollständige URL ({1}), wie `https://example.com/hooks`.",
+  "Percent-encode other than ASCII characters, and write the host name in Punycode.":
+    "Kodieren Sie Zeichen außerhalb von ASCII mit %, und schreiben Sie den Hostnamen in Punycode.",
+  "The URL must use `https`, because customer data must not travel unencrypted.":
+    "Die URL muss `https` verwenden, weil Kundendaten nicht unverschlüsselt übertragen werden dürfen.",
+  "To allow `http`, the operator can set `REGULARS_WEBHOOK_PRIVATE_TARGETS`.":
+    "Um `http` zu erlauben, kann der Administrator `REGULARS_WEBHOOK_PRIVATE_TARGETS` setzen.",
+  "The host {1} has the address {2}, which is not public.":
+    "Der Host {1} hat die Adresse {2}, die nicht öffentlich ist.",
+  "Use a public host, or ask the operator to set `REGULARS_WEBHOOK_PRIVATE_TARGETS`.":
+    "Verwenden Sie einen öffentlichen Host, oder bitten Sie den Administrator, `REGULARS_WEBHOOK_PRIVATE_TARGETS` zu setzen.",
+  "No customer has the {1} {2}.": "Kein Kunde passt dazu: {1} {2}.",
+  "`{1}` has {2} values; the maximum is {3}.": "Zu viele Werte ({1}): {2}; das Maximum ist {3}.",
+  "A customer can have {1} addresses; this one would have {2} addresses.":
+    "Ein Kunde kann {1} Adressen haben; dieser hätte {2}.",
+  "A customer can have {1} {2}; this one would have {3}.": "Ein Kunde kann {1} davon haben ({2}); dieser hätte {3}.",
+  "Remove some of them.": "Entfernen Sie einige davon.",
+  "The custom fields take {1} bytes as JSON; the maximum is {2}.":
+    "Die eigenen Felder belegen {1} Byte als JSON; das Maximum ist {2}.",
+  'A segment is named "{1}" already.': "Ein Segment heißt schon „{1}“.",
+  "Choose a different name.": "Wählen Sie einen anderen Namen.",
+  'The segment "{1}" is used by the {2}.': "Das Segment „{1}“ wird verwendet ({2}).",
+  'segment "{1}"': "Segment „{1}“",
+  "Change or delete that one first.": "Ändern oder löschen Sie zuerst dieses andere.",
+  "This account has {1} segments, the maximum.": "Dieses Konto hat {1} Segmente, das Maximum.",
+  "This customer has {1} comments, the maximum.": "Dieser Kunde hat {1} Kommentare, das Maximum.",
+  "Delete one first.": "Löschen Sie zuerst eines davon.",
+  "{1} segments are watched, the maximum.": "{1} Segmente werden beobachtet, das Maximum.",
+  "Stop watching one first.": "Beenden Sie zuerst die Beobachtung von einem.",
+  "The comments of this customer would have {1} characters; the maximum is {2}.":
+    "Die Kommentare dieses Kunden hätten {1} Zeichen; das Maximum ist {2}.",
+  "Shorten the text, or delete a comment first.": "Kürzen Sie den Text, oder löschen Sie zuerst einen Kommentar.",
+  "A person of this account is already named `{1}`.": "Eine Person dieses Kontos heißt schon `{1}`.",
+  "Choose another name, or create a new sign-in link for this person.":
+    "Wählen Sie einen anderen Namen, oder erstellen Sie einen neuen Anmeldelink für diese Person.",
+  "An account can have {1} active people.": "Ein Konto kann {1} aktive Personen haben.",
+  "Remove some of them first.": "Entfernen Sie zuerst einige davon.",
+  "`{1}` is the only owner who has signed in, so the role cannot be changed and the person cannot be removed.":
+    "`{1}` ist die einzige Person mit der Inhaberrolle, die sich angemeldet hat: Die Rolle kann nicht geändert und die Person nicht entfernt werden.",
+  "Make another person an owner first.": "Machen Sie zuerst eine andere Person zum Inhaber.",
+  "The job `{1}` has not ended.": "Der Vorgang `{1}` ist nicht beendet.",
+  "Cancel it, or wait for its end.": "Brechen Sie ihn ab, oder warten Sie auf sein Ende.",
+  "{1} jobs of this account are waiting or running, the maximum.":
+    "{1} Vorgänge dieses Kontos warten oder laufen, das Maximum.",
+  "Try again when one of them has ended.": "Versuchen Sie es erneut, wenn einer davon beendet ist.",
+  "The customer was deleted.": "Der Kunde wurde gelöscht.",
+  "The customer would have more than {1} tags.": "Der Kunde hätte mehr als {1} Schlagwörter.",
+  "`custom.{1}` is not a number, or the result is too large.":
+    "`custom.{1}` ist keine Zahl, oder das Ergebnis ist zu groß.",
+  "This account already has {1} waiting imports.": "Dieses Konto hat schon {1} wartende Importe.",
+  "The file was not stored.": "Die Datei wurde nicht gespeichert.",
+  "Try again when an import has finished, or cancel one.":
+    "Versuchen Sie es erneut, wenn ein Import beendet ist, oder brechen Sie einen ab.",
+  "The connection closed before the file was complete.": "Die Verbindung endete, bevor die Datei vollständig war.",
+  "Send the file again.": "Senden Sie die Datei noch einmal.",
+  "{1} was kept in `custom`.": "Erhalten in `custom` ({1}).",
+  "Another customer has this email and keeps it.": "Ein anderer Kunde hat diese E-Mail und behält sie.",
+  "Here, it was stored in `custom`.": "Hier steht sie in `custom`.",
+  "Check whether the two are one person, or remove the email.":
+    "Prüfen Sie, ob beide dieselbe Person sind, oder entfernen Sie die E-Mail.",
+  "Unclosed quote.": "Ein Anführungszeichen ist nicht geschlossen.",
+  "Close it.": "Schließen Sie es.",
+  "To write a quote within a value, double it.":
+    "Um ein Anführungszeichen in einen Wert zu schreiben, verdoppeln Sie es.",
+  "Add {1} at its end, or write \\{2} to search for the character.":
+    "Ergänzen Sie {1} am Ende, oder schreiben Sie \\{2}, um nach dem Zeichen zu suchen.",
+  "`{1}:` needs a value.": "`{1}:` braucht einen Wert.",
+  "To find customers without one, use `-has:{1}`.": "Um Kunden ohne Wert zu finden, verwenden Sie `-has:{1}`.",
+  "{1} is not a date.": "{1} ist kein Datum.",
+  "Use a day (2024-03-18), a month (2024-03), a year, a timestamp (2024-03-18T14:20:37Z), or a time before now (-7d, -12h, -3mo).":
+    "Verwenden Sie einen Tag (2024-03-18), einen Monat (2024-03), ein Jahr, einen Zeitpunkt (2024-03-18T14:20:37Z) oder eine Zeit vor jetzt (-7d, -12h, -3mo).",
+  "{1} has no letters and no digits, so it cannot be found.":
+    "{1} hat keine Buchstaben und keine Ziffern und kann nicht gefunden werden.",
+  "Search for a word or a number.": "Suchen Sie nach einem Wort oder einer Zahl.",
+  "`OR` needs a term before it.": "`OR` braucht einen Begriff davor.",
+  "`AND` needs a term before it.": "`AND` braucht einen Begriff davor.",
+  "`{1}` needs a term after it.": "`{1}` braucht einen Begriff danach.",
+  "To search for the word, put it in quotes.": "Um nach dem Wort zu suchen, setzen Sie es in Anführungszeichen.",
+  "`*` needs the beginning of a word before it.": "`*` braucht den Anfang eines Wortes davor.",
+  "Its beginning": "sein Anfang",
+  "The value": "der Wert",
+  "an email": "E-Mail",
+  "an email or a phone": "E-Mail oder Telefon",
+  "a name, an email, a phone or an external id": "Name, E-Mail, Telefon oder externe ID",
+  city: "Ort",
+  comment: "Kommentar",
+  company: "Firma",
+  description: "Beschreibung",
+  email: "E-Mail",
+  emails: "E-Mails",
+  first_name: "Vorname",
+  label: "Bezeichnung",
+  last_name: "Nachname",
+  line1: "Adresse",
+  line2: "Adresszusatz",
+  name: "Name",
+  phones: "Telefonnummern",
+  query: "Suche",
+  state: "Bundesland oder Region",
+  tag: "Schlagwort",
+  tags: "Schlagwörter",
+  zip: "Postleitzahl",
 };
 
 /** @type {typeof import("../texts.js").t} */

@@ -165,6 +165,119 @@ const serverMessages = {
   text: "texte",
   "true or false": "true ou false",
   words: "mots",
+  "An account can permit customers without one by its setting `identify_by`.":
+    "Un compte peut permettre des clients sans e-mail : voyez les paramètres du compte.",
+  "A new customer needs {1}.": "Un nouveau client a besoin d’une identification ({1}).",
+  "Send one of them.": "Indiquez-en une.",
+  "This customer needs {1}.": "Ce client a besoin d’une identification ({1}).",
+  "Add one before you remove the last.": "Ajoutez-en une avant de retirer la dernière.",
+  "The address's {1} has {2} characters; the maximum is {3}.":
+    "Texte trop long dans l’adresse ({1}) : {2} caractères ; le maximum est {3}.",
+  "The {1} has {2} characters; the maximum is {3}.": "Texte trop long ({1}) : {2} caractères ; le maximum est {3}.",
+  "The {1} has no visible characters.": "Aucun caractère visible ({1}).",
+  "Write at least one.": "Saisissez-en au moins un.",
+  "The {1} is not a full URL, such as `https://example.com/hooks`.":
+    "Ce n’est pas une URL complète ({1}), comme `https://example.com/hooks`.",
+  "Percent-encode other than ASCII characters, and write the host name in Punycode.":
+    "Encodez les caractères non ASCII avec %, et écrivez le nom d’hôte en Punycode.",
+  "The URL must use `https`, because customer data must not travel unencrypted.":
+    "L’URL doit commencer par `https`, car les données des clients ne doivent pas circuler en clair.",
+  "To allow `http`, the operator can set `REGULARS_WEBHOOK_PRIVATE_TARGETS`.":
+    "Pour permettre `http`, l’administrateur peut définir `REGULARS_WEBHOOK_PRIVATE_TARGETS`.",
+  "The host {1} has the address {2}, which is not public.": "L’hôte {1} a l’adresse {2}, qui n’est pas publique.",
+  "Use a public host, or ask the operator to set `REGULARS_WEBHOOK_PRIVATE_TARGETS`.":
+    "Utilisez un hôte public, ou demandez à l’administrateur de définir `REGULARS_WEBHOOK_PRIVATE_TARGETS`.",
+  "No customer has the {1} {2}.": "Aucun client ne correspond : {1} {2}.",
+  "`{1}` has {2} values; the maximum is {3}.": "Trop de valeurs ({1}) : {2} ; le maximum est {3}.",
+  "A customer can have {1} addresses; this one would have {2} addresses.":
+    "Un client peut avoir {1} adresses ; celui-ci en aurait {2}.",
+  "A customer can have {1} {2}; this one would have {3}.":
+    "Un client peut en avoir {1} ({2}) ; celui-ci en aurait {3}.",
+  "Remove some of them.": "Retirez-en.",
+  "The custom fields take {1} bytes as JSON; the maximum is {2}.":
+    "Les champs personnalisés prennent {1} octets en JSON ; le maximum est {2}.",
+  'A segment is named "{1}" already.': "Un segment s’appelle déjà « {1} ».",
+  "Choose a different name.": "Choisissez un autre nom.",
+  'The segment "{1}" is used by the {2}.': "Le segment « {1} » est utilisé ({2}).",
+  'segment "{1}"': "segment « {1} »",
+  "Change or delete that one first.": "Modifiez ou supprimez d’abord cet autre.",
+  "This account has {1} segments, the maximum.": "Ce compte a {1} segments, le maximum.",
+  "This customer has {1} comments, the maximum.": "Ce client a {1} commentaires, le maximum.",
+  "Delete one first.": "Supprimez-en un d’abord.",
+  "{1} segments are watched, the maximum.": "{1} segments sont surveillés, le maximum.",
+  "Stop watching one first.": "Cessez d’abord d’en surveiller un.",
+  "The comments of this customer would have {1} characters; the maximum is {2}.":
+    "Les commentaires de ce client auraient {1} caractères ; le maximum est {2}.",
+  "Shorten the text, or delete a comment first.": "Raccourcissez le texte, ou supprimez d’abord un commentaire.",
+  "A person of this account is already named `{1}`.": "Une personne de ce compte s’appelle déjà `{1}`.",
+  "Choose another name, or create a new sign-in link for this person.":
+    "Choisissez un autre nom, ou créez un nouveau lien de connexion pour cette personne.",
+  "An account can have {1} active people.": "Un compte peut avoir {1} personnes actives.",
+  "Remove some of them first.": "Retirez-en d’abord.",
+  "`{1}` is the only owner who has signed in, so the role cannot be changed and the person cannot be removed.":
+    "`{1}` est la seule personne propriétaire qui s’est connectée : son rôle ne peut pas changer, et elle ne peut pas être retirée.",
+  "Make another person an owner first.": "Nommez d’abord une autre personne propriétaire.",
+  "The job `{1}` has not ended.": "Le travail `{1}` n’est pas terminé.",
+  "Cancel it, or wait for its end.": "Annulez-le, ou attendez sa fin.",
+  "{1} jobs of this account are waiting or running, the maximum.":
+    "{1} travaux de ce compte attendent ou sont en cours, le maximum.",
+  "Try again when one of them has ended.": "Réessayez quand l’un d’eux sera terminé.",
+  "The customer was deleted.": "Le client a été supprimé.",
+  "The customer would have more than {1} tags.": "Le client aurait plus de {1} tags.",
+  "`custom.{1}` is not a number, or the result is too large.":
+    "`custom.{1}` n’est pas un nombre, ou le résultat est trop grand.",
+  "This account already has {1} waiting imports.": "Ce compte a déjà {1} importations en attente.",
+  "The file was not stored.": "Le fichier n’a pas été enregistré.",
+  "Try again when an import has finished, or cancel one.":
+    "Réessayez quand une importation sera terminée, ou annulez-en une.",
+  "The connection closed before the file was complete.": "La connexion s’est fermée avant la fin du fichier.",
+  "Send the file again.": "Envoyez le fichier à nouveau.",
+  "{1} was kept in `custom`.": "Conservé dans `custom` ({1}).",
+  "Another customer has this email and keeps it.": "Un autre client a cet e-mail et le garde.",
+  "Here, it was stored in `custom`.": "Ici, il est conservé dans `custom`.",
+  "Check whether the two are one person, or remove the email.":
+    "Vérifiez si c’est la même personne, ou retirez l’e-mail.",
+  "Unclosed quote.": "Un guillemet n’est pas fermé.",
+  "Close it.": "Fermez-le.",
+  "To write a quote within a value, double it.": "Pour écrire un guillemet dans une valeur, doublez-le.",
+  "Add {1} at its end, or write \\{2} to search for the character.":
+    "Ajoutez {1} à la fin, ou écrivez \\{2} pour chercher ce caractère.",
+  "`{1}:` needs a value.": "`{1}:` a besoin d’une valeur.",
+  "To find customers without one, use `-has:{1}`.": "Pour trouver les clients sans valeur, utilisez `-has:{1}`.",
+  "{1} is not a date.": "{1} n’est pas une date.",
+  "Use a day (2024-03-18), a month (2024-03), a year, a timestamp (2024-03-18T14:20:37Z), or a time before now (-7d, -12h, -3mo).":
+    "Utilisez un jour (2024-03-18), un mois (2024-03), une année, un instant (2024-03-18T14:20:37Z) ou une durée avant maintenant (-7d, -12h, -3mo).",
+  "{1} has no letters and no digits, so it cannot be found.":
+    "{1} n’a ni lettres ni chiffres, et ne peut pas être trouvé.",
+  "Search for a word or a number.": "Cherchez un mot ou un nombre.",
+  "`OR` needs a term before it.": "`OR` a besoin d’un terme avant lui.",
+  "`AND` needs a term before it.": "`AND` a besoin d’un terme avant lui.",
+  "`{1}` needs a term after it.": "`{1}` a besoin d’un terme après lui.",
+  "To search for the word, put it in quotes.": "Pour chercher ce mot, mettez-le entre guillemets.",
+  "`*` needs the beginning of a word before it.": "`*` a besoin du début d’un mot avant lui.",
+  "Its beginning": "son début",
+  "The value": "la valeur",
+  "an email": "e-mail",
+  "an email or a phone": "e-mail ou téléphone",
+  "a name, an email, a phone or an external id": "nom, e-mail, téléphone ou identifiant externe",
+  city: "ville",
+  comment: "commentaire",
+  company: "entreprise",
+  description: "description",
+  email: "e-mail",
+  emails: "e-mails",
+  first_name: "prénom",
+  label: "libellé",
+  last_name: "nom",
+  line1: "adresse",
+  line2: "complément d’adresse",
+  name: "nom",
+  phones: "téléphones",
+  query: "recherche",
+  state: "État ou région",
+  tag: "tag",
+  tags: "tags",
+  zip: "code postal",
 };
 
 /** @type {typeof import("../texts.js").t} */
