@@ -121,6 +121,10 @@ def test_the_figures_of_the_overview_lead_to_their_customers(
     expect(revenue.locator(".amount")).to_contain_text(["€1,234.50", "¥2,384", "KWD"])
     expect(revenue.locator(".amount").nth(0)).to_contain_text("+1,135%")
     expect(revenue.locator(".amount").nth(1)).to_contain_text("none before")
+    # At this width, each amount is on one line with its change.
+    if options["viewport"] == WIDE:
+        lines = "(amounts) => amounts.map((a) => a.clientHeight / parseFloat(getComputedStyle(a).lineHeight))"
+        assert max(revenue.locator(".amount").evaluate_all(lines)) < 1.5
     top = page.get_by_role("table", name="Top customers").locator("tbody tr")
     expect(top).to_have_count(1)
     expect(top).to_contain_text("€1,234.50 · 1 order")
