@@ -238,8 +238,14 @@ def test_a_value_of_the_history_is_restored(person: Person) -> None:
     )
     client.data(update, id=created["id"], n={"phone": "2", "custom": {"tier": "silver", "n": 2}})
     page = person.open(f"/customers/{created['_id']}")
+    comment = page.get_by_role("textbox", name="New comment")
+    comment.fill("She calls again at")
     page.get_by_role("button", name="Restore this value of Phone").click()
     expect(page.locator(".toast").last).to_contain_text("Phone restored.")
+    # What the person is typing stays, and the keyboard goes on at the new entry.
+    expect(comment).to_have_value("She calls again at")
+    expect(page.get_by_role("link", name="1", exact=True).first).to_be_visible()
+    expect(page.locator(".timeline li p").first).to_be_focused()
     assert [each["phone"] for each in customers(client)] == ["1"]
     restore = page.get_by_role("button", name="Restore this value of Custom: tier")
     expect(restore).to_have_count(1)

@@ -17,8 +17,8 @@ const CHANGE_ICONS = {
   comment_deleted: "comment",
 };
 
-/** The view of a change. `leads` are the messages of the customer. */
-export function changeView(change, leads) {
+/** The view of a change. `leads` are the messages of the customer; `onRestored()` is called when a value was restored. */
+export function changeView(change, leads, onRestored) {
   const lead =
     change.kind === "lead_created" ? leads.find(({ created_at_iso: at }) => at === change.at_iso) : undefined;
   return h(
@@ -46,16 +46,16 @@ export function changeView(change, leads) {
         ),
       ),
       lead ? h("p", { class: "lines message" }, userText(lead.message || lead.subject)) : null,
-      change.fields.length ? differences(change) : null,
+      change.fields.length ? differences(change, onRestored) : null,
     ),
   );
 }
 
 /** The changed fields of a change, with buttons that restore the earlier values. */
-function differences(change) {
+function differences(change, onRestored) {
   const parts = change.fields.map(withTexts).flatMap(changedParts);
   const names = parts.map(({ name }) => name);
-  return withRevert(change, names, differenceList(parts));
+  return withRevert(change, names, differenceList(parts), onRestored);
 }
 
 /** What happened: for an update of one or two fields their names, too. */

@@ -25,10 +25,14 @@ const FIRST_PAGE = { hasNextPage: true, endCursor: null };
 const NOTHING = { changes: [], comments: [], pages: { changes: FIRST_PAGE, comments: FIRST_PAGE } };
 
 export class Timeline {
-  /** `getLeads()` returns the messages of the customer; `viewer` is the person who is signed in. */
-  constructor(id, { canWrite, viewer, getLeads }) {
+  /**
+   * `getLeads()` returns the messages of the customer; `viewer` is the person who is signed in. `readAgain()` shows
+   * the customer after a value was restored.
+   */
+  constructor(id, { canWrite, viewer, getLeads, readAgain }) {
     this.id = id;
     this.getLeads = getLeads;
+    this.readAgain = readAgain;
     this.canWrite = canWrite;
     this.viewer = viewer;
     /** What was read: the `changes` and the `comments`, and the `pages` at which they continue. */
@@ -98,10 +102,15 @@ export class Timeline {
     const pinned = comments.filter(isPinned);
     const oldest = pages.changes.hasNextPage ? (changes.at(-1)?.at_iso ?? "") : "";
     const leads = this.getLeads();
+    const onRestored = async () => {
+      await this.readAgain();
+      // The button that had the focus was replaced. The change is the newest entry.
+      /** @type {HTMLElement} */ (this.list.querySelector("p"))?.focus();
+    };
     const entries = [
       ...changes
         .filter(({ kind }) => !HIDDEN_KINDS.has(kind))
-        .map((change) => ({ at: change.at_iso, view: () => changeView(change, leads) })),
+        .map((change) => ({ at: change.at_iso, view: () => changeView(change, leads, onRestored) })),
       ...comments
         .filter((comment) => !isPinned(comment) && comment.created_at_iso >= oldest)
         .map((comment) => ({ at: comment.created_at_iso, view: () => this.viewOf(comment) })),

@@ -93,6 +93,7 @@ class CustomerPage {
       canWrite: this.canWrite,
       viewer,
       getLeads: () => this.customer.leads,
+      readAgain: () => this.readAgain(),
     });
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
     this.head = h("div", { class: "customer-head" });
@@ -197,6 +198,13 @@ class CustomerPage {
         await this.poll();
       }
     }
+  }
+
+  /** Reads the customer and the history again. Unsaved input stays. */
+  async readAgain() {
+    const { node } = await runQuery(READ, { id: this.customer.id }, { signal: this.signal });
+    if (node) this.setCustomer(node);
+    await this.history.read();
   }
 
   setCustomer(customer) {

@@ -1,7 +1,6 @@
 // *Restore this value*: the buttons in the history of a customer that set a field back.
 
 import { getViewer, runMutation } from "./api.js";
-import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
 import { askConfirmation, iconButton, runAction, toast } from "./ui.js";
 
@@ -12,27 +11,27 @@ const EXCLUDED = /^(accepts_marketing$|order\.)/;
 
 /**
  * Adds a button to each row of the list `element` of a change, for people who may write. `names` are
- * the fields of the rows, or parts of them, such as `custom.tier`. Returns the list.
+ * the fields of the rows, or parts of them, such as `custom.tier`. `onRestored()` is called, and
+ * awaited, after a change. Returns the list.
  */
-export function withRevert({ kind, sequence }, names, element) {
+export function withRevert({ kind, sequence }, names, element, onRestored) {
   if (kind !== "updated") return element;
   getViewer().then(({ scopes }) => {
     if (!scopes.includes("customers:write")) return;
     names.forEach((name, index) => {
-      if (!EXCLUDED.test(name)) element.children[index]?.lastElementChild.append(" ", revertButton(sequence, name));
+      if (!EXCLUDED.test(name))
+        element.children[index]?.lastElementChild.append(" ", revertButton(sequence, name, onRestored));
     });
   });
   return element;
 }
 
-function revertButton(sequence, name) {
+function revertButton(sequence, name, onRestored) {
   const label = t.jobs.restoreNamed(t.fieldName(name));
   const control = iconButton("history", label, () =>
     runAction(control, async () => {
       if (!(await restore(sequence, name))) return;
-      const scroll = window.scrollY;
-      await navigate(location.pathname, { replace: true });
-      window.scrollTo(0, scroll);
+      await onRestored();
       toast(t.jobs.restored(t.fieldName(name)));
     }),
   );
