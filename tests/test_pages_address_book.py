@@ -77,12 +77,12 @@ def test_a_family_moves(person: Person) -> None:
     expect(items(page).last).to_contain_text("HomeDefault billing1 Rue Haute")
     assert stored(person) == [("Rabat", "", True, False), ("Fès", "Home", False, True)]
 
-    page.get_by_role("button", name="Delete Home").click()
+    page.get_by_role("button", name="Delete address: Home").click()
     expect(items(page)).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
     expect(items(page)).to_have_count(2)
     assert stored(person) == [("Rabat", "", True, False), ("Fès", "Home", False, True)]
-    page.get_by_role("button", name="Delete Rabat").click()
+    page.get_by_role("button", name="Delete address: Rabat").click()
     expect(items(page)).to_have_count(1)
     expect(page.get_by_role("button", name="Add address")).to_be_focused()
     assert stored(person) == [("Fès", "Home", False, True)]
@@ -206,7 +206,7 @@ def test_other_people_change_the_book(person: Person, browser: Browser) -> None:
         # It was deleted.
         page.get_by_role("button", name="Edit Address: 1 rue Haute").click()
         form.get_by_label("City").fill("Lyon")
-        other.get_by_role("button", name="Delete 1 rue Haute").click()
+        other.get_by_role("button", name="Delete address: 1 rue Haute").click()
         expect(other.locator(".address")).to_have_count(2)
         form.get_by_role("button", name="Save").click()
         expect(form.locator(".theirs")).to_have_text("AddressNone")
@@ -240,7 +240,7 @@ def test_the_keyboard_alone_is_enough(person: Person) -> None:
     keys.type("Ana")
     keys.press("Enter")
     expect(page.get_by_role("button", name="Edit Address: Ana")).to_be_focused()
-    tab_to(page, "Delete Ana")
+    tab_to(page, "Delete address: Ana, France")
     keys.press("Enter")
     expect(items(page)).to_have_count(1)
     expect(page.get_by_role("button", name="Add address")).to_be_focused()
@@ -261,7 +261,7 @@ def test_a_reader_sees_the_book(person: Person, browser: Browser) -> None:
     person.create_session()
     page = person.open("/customers/1")
     expect(items(page)).to_have_text(["HomeDefault shippingRabatMoroccoAddress is missing"])
-    for name in ("Edit Address: Home", "Delete Home", "Add address"):
+    for name in ("Edit Address: Home", "Delete address: Home", "Add address"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
 
 

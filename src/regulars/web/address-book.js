@@ -111,7 +111,8 @@ export class AddressBook extends EntryList {
     if (!entry) return [];
     const { address, label } = entry;
     const lines = addressLines(address);
-    const name = label || lines[0];
+    // Several addresses often have the same first line, that of the person.
+    const name = label || lines.join(t.separators.list);
     const chips = [
       label ? userText(label, { class: "chip", title: label }) : null,
       FLAGS.filter((flag) => entry[flag]).map((flag) => chip(t.addresses.flags[flag])),

@@ -381,27 +381,22 @@ class CustomerPage {
 
   /** A switch that is saved at once. */
   flagEditor({ name }) {
-    const element = h("div", { class: "editable" });
+    const label = checkbox(t.fieldName(name), { role: "switch", disabled: !this.canWrite });
+    const { input } = label;
+    // The switch is not replaced, so it keeps the focus.
     const render = () => {
-      const label = checkbox(t.fieldName(name), {
-        role: "switch",
-        checked: this.customer[name],
-        disabled: !this.canWrite,
-      });
-      const { input } = label;
-      input.addEventListener("change", async () => {
-        try {
-          await withBusy(input, () => this.save({ [name]: input.checked }, this.customer));
-          announce(t.saved);
-        } catch (error) {
-          input.checked = !input.checked;
-          if (error instanceof ConflictError) this.render();
-          else showError(error);
-        }
-      });
-      replace(element, label);
+      input.checked = this.customer[name];
     };
-    return { element, render };
+    input.addEventListener("change", async () => {
+      try {
+        await withBusy(input, () => this.save({ [name]: input.checked }, this.customer));
+        announce(t.saved);
+      } catch (error) {
+        render();
+        if (!(error instanceof ConflictError)) showError(error);
+      }
+    });
+    return { element: h("div", { class: "editable" }, label), render };
   }
 
   /** Tags that are added and removed at once. */
@@ -473,9 +468,13 @@ class CustomerPage {
   async changeTags(mutation, tags, field) {
     try {
       await withBusy(field.input, () => this.change(`${mutation}(items: [$id], tags: $values)`, "String", tags));
+      // Text that the person has not added stays.
+      const text = mutation === "addTags" ? "" : field.input.value;
       field.input.value = "";
       this.render();
-      this.main.querySelector(".tag-form input")?.focus();
+      const input = /** @type {HTMLInputElement | null} */ (this.main.querySelector(".tag-form input"));
+      if (input) input.value = text;
+      input?.focus();
       await this.history.read();
     } catch (error) {
       showFieldErrors(error, { tags: field }, () => showError(error));

@@ -616,7 +616,7 @@ export const t = {
       malformed: (part) => `${part} does not have the form of this country`,
     },
     all: (count) => `Show all ${count} addresses`,
-    delete: (name) => `Delete ${name}`,
+    delete: (name) => `Delete address: ${name}`,
     deleted: "Address deleted.",
     empty: "The address is empty. Fill in a part, or cancel.",
   },

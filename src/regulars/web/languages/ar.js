@@ -835,7 +835,7 @@ export const t = {
       malformed: (part) => `${part}: ليس بالصيغة المعتادة في هذا البلد`,
     },
     all: (count) => `عرض جميع العناوين (${count})`,
-    delete: (name) => `حذف ${own(name)}`,
+    delete: (name) => `حذف العنوان: ${own(name)}`,
     deleted: "تم حذف العنوان.",
     empty: "العنوان فارغ. املأ جزءًا منه، أو ألغِ.",
   },

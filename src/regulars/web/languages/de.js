@@ -844,7 +844,7 @@ export const t = {
       malformed: (part) => `${part} hat nicht die Form dieses Landes`,
     },
     all: (count) => `Alle ${count} Adressen anzeigen`,
-    delete: (name) => `${name} löschen`,
+    delete: (name) => `Adresse löschen: ${name}`,
     deleted: "Adresse gelöscht.",
     empty: "Die Adresse ist leer. Füllen Sie etwas aus, oder brechen Sie ab.",
   },

@@ -830,7 +830,7 @@ export const t = {
       malformed: (part) => `No tiene la forma de este país: ${part}`,
     },
     all: (count) => `Ver las ${count} direcciones`,
-    delete: (name) => `Eliminar ${name}`,
+    delete: (name) => `Eliminar la dirección: ${name}`,
     deleted: "Dirección eliminada.",
     empty: "La dirección está vacía. Rellene una parte, o cancele.",
   },

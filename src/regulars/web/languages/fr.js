@@ -835,7 +835,7 @@ export const t = {
       malformed: (part) => `N’a pas la forme de ce pays : ${part}`,
     },
     all: (count) => `Afficher les ${count} adresses`,
-    delete: (name) => `Supprimer ${name}`,
+    delete: (name) => `Supprimer l’adresse : ${name}`,
     deleted: "Adresse supprimée.",
     empty: "L’adresse est vide. Remplissez une partie, ou annulez.",
   },
