@@ -338,6 +338,22 @@ def test_concurrent_edits_are_merged_or_reported_as_conflicts(
         expect(theirs.get_by_role("heading", level=1)).to_have_text("Anna Mine")
 
 
+def test_the_focus_stays_when_another_person_changes_the_customer(ana: Person) -> None:
+    page = ana.page
+    remove = page.get_by_role("button", name="Remove the tag vip")
+    remove.focus()
+    ana.client.update("Q3VzdG9tZXI6MQ==", phone="111")
+    expect(page.locator("main > .notice")).to_contain_text("Phone")
+    expect(remove).to_be_focused()
+    # An open menu stays open.
+    page.locator("summary", has_text="More").press("Enter")
+    export = page.get_by_role("button", name="Export data")
+    export.focus()
+    ana.client.update("Q3VzdG9tZXI6MQ==", first_name="Anna")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Anna Núñez")
+    expect(export).to_be_focused()
+
+
 def test_a_conflict_can_keep_the_other_value(browser: Browser, ana: Person) -> None:
     ana.client.update("Q3VzdG9tZXI6MQ==", phone="000")
     ana.page.reload()

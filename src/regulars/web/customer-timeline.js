@@ -4,7 +4,7 @@
 import { runQuery } from "./api.js";
 import { CommentView, Composer } from "./comments.js";
 import { changeView } from "./customer-changes.js";
-import { h, replace, setAttribute } from "./dom.js";
+import { h, keepingFocus, replace, setAttribute } from "./dom.js";
 import { selectTimes } from "./fields.js";
 import { t } from "./texts.js";
 import { button, runAction } from "./ui.js";
@@ -169,12 +169,4 @@ export class Timeline {
       /** @type {HTMLElement} */ (this.list.children[count]?.querySelector("p"))?.focus();
     });
   }
-}
-
-/** Runs a function that moves elements, and gives the focus back to the element that had it. */
-function keepingFocus(element, run) {
-  const focused = /** @type {HTMLElement} */ (document.activeElement);
-  const hadFocus = element.contains(focused);
-  run();
-  if (hadFocus && element.contains(focused)) focused.focus({ preventScroll: true });
 }

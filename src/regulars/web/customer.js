@@ -7,7 +7,7 @@ import { idText } from "./customer-changes.js";
 import { ORDERS, ordersView } from "./customer-orders.js";
 import { Timeline } from "./customer-timeline.js";
 import { showShortcuts } from "./customers.js";
-import { h, replace, setAttribute, userText } from "./dom.js";
+import { h, keepingFocus, replace, setAttribute, userText } from "./dom.js";
 import { ALL_FIELDS, EDITABLE_FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import {
   avatar,
@@ -96,7 +96,16 @@ class CustomerPage {
       readAgain: () => this.readAgain(),
     });
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
-    this.head = h("div", { class: "customer-head" });
+    this.picture = avatar(customer, true);
+    this.title = h("div", { class: "grow" });
+    this.head = h(
+      "div",
+      { class: "customer-head" },
+      h("a", { class: "icon-button", href: lastList.url, "aria-label": backLabel(), title: backLabel() }, icon("back")),
+      this.picture,
+      this.title,
+      h("div", { class: "row head-actions" }, this.neighbourButton(-1), this.neighbourButton(1), this.menu()),
+    );
     this.figures = h("section", { class: "card figures", "aria-label": t.customer.figures });
     this.orders = h("section", { class: "card", "aria-labelledby": "orders" });
     this.leads = h("section", { class: "card", "aria-labelledby": "leads" });
@@ -209,33 +218,29 @@ class CustomerPage {
 
   setCustomer(customer) {
     this.customer = customer;
-    this.render();
+    keepingFocus(this.main, () => this.render());
   }
 
   render() {
     const { customer } = this;
     const name = displayName(customer);
     this.setTitle(name);
+    const picture = avatar(customer, true);
+    this.picture.replaceWith(picture);
+    this.picture = picture;
     replace(
-      this.head,
-      h("a", { class: "icon-button", href: lastList.url, "aria-label": backLabel(), title: backLabel() }, icon("back")),
-      avatar(customer, true),
+      this.title,
+      h("h1", { tabindex: "-1" }, userText(name)),
       h(
-        "div",
-        { class: "grow" },
-        h("h1", { tabindex: "-1" }, userText(name)),
-        h(
-          "p",
-          { class: "hint" },
-          contactLinks(customer),
-          customer.location ? [" · ", KINDS.Location.cell(customer, { name: "location" })] : null,
-          ` · `,
-          timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
-        ),
-        this.segments,
-        this.externalIds(),
+        "p",
+        { class: "hint" },
+        contactLinks(customer),
+        customer.location ? [" · ", KINDS.Location.cell(customer, { name: "location" })] : null,
+        ` · `,
+        timeElement(t.customer.since(formatMonth(customer.created_at_iso.slice(0, 7))), customer.created_at_iso),
       ),
-      h("div", { class: "row head-actions" }, this.neighbourButton(-1), this.neighbourButton(1), this.menu()),
+      this.segments,
+      this.externalIds(),
     );
     this.renderSegments();
     for (const editor of this.allEditors) editor.render();

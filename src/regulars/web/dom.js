@@ -38,6 +38,26 @@ export function replace(element, ...children) {
   return element;
 }
 
+const nameOf = (element) => element.getAttribute("aria-label") ?? element.textContent;
+
+/**
+ * Runs a function that moves or replaces elements in `element`, and gives the focus back to the one that had it, or
+ * to the one that has its name and its place now.
+ */
+export function keepingFocus(element, run) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  if (!element.contains(focused)) {
+    run();
+    return;
+  }
+  const namesakes = () =>
+    [...element.querySelectorAll(focused.tagName)].filter((other) => nameOf(other) === nameOf(focused));
+  const index = namesakes().indexOf(focused);
+  run();
+  const successor = element.contains(focused) ? focused : namesakes()[index];
+  if (document.activeElement === document.body) successor?.focus({ preventScroll: true });
+}
+
 function flat(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
