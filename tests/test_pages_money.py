@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,6 +102,23 @@ def test_the_currency_is_a_setting(shop: Person) -> None:
     assert shop.client.data("{ accountSettings { currency } }") == {
         "accountSettings": {"currency": "JPY"}
     }
+
+
+def test_the_periods_that_are_compared_are_equally_long(shop: Person) -> None:
+    with shop.page.expect_request(
+        lambda request: "orderStatistics" in (request.post_data or "")
+    ) as sent:
+        shop.open("/overview?period=week")
+    variables = json.loads(sent.value.post_data or "")["variables"]
+    since, before, until = (
+        datetime.fromisoformat(variables[name]).replace(tzinfo=UTC)
+        for name in ("since", "before", "until")
+    )
+    assert since.date() - before.date() == timedelta(days=7)
+    # Seven days and the present day would be longer than the seven days before.
+    now = datetime.now(UTC)
+    assert abs((now - since) - (until - before)) < timedelta(minutes=5)
+    assert until <= since
 
 
 @pytest.mark.parametrize("options", [{"viewport": WIDE}, {"viewport": NARROW}])

@@ -25,14 +25,14 @@ import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
 
 const SHOWN_COUNTRIES = 12;
 const SHOWN_CURRENCIES = 3;
-const QUERY = `query($since: String!, $before: String!) { accountSettings { currency expenses_currency }
+const QUERY = `query($since: String!, $before: String!, $until: String!) { accountSettings { currency expenses_currency }
   statistics { customers accepts_marketing
   new_by_week { start(format: "ISO") customers } countries { country customers } tags { tag customers }
   spend_by_month { month currency amount orders } }
   now: orderStatistics(since: $since) { orders customers returning new_customers
     spend { currency amount orders_count average }
     top_customers { customer { _id full_name email phone } currency amount orders_count } }
-  before: orderStatistics(since: $before, until: $since) { orders customers returning new_customers
+  before: orderStatistics(since: $before, until: $until) { orders customers returning new_customers
     spend { currency amount } } }`;
 // The days of each period that can be chosen; the period before it has as many.
 const PERIODS = { week: 7, month: 30, quarter: 90, year: 365 };
@@ -45,9 +45,12 @@ export async function show({ main, url, signal, setTitle }) {
   setTitle(t.nav.overview);
   const chosen = url.searchParams.get("period");
   const period = chosen && Object.hasOwn(PERIODS, chosen) ? chosen : DEFAULT_PERIOD;
-  const day = (days) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
-  const since = day(PERIODS[period]);
-  const variables = { since, before: day(2 * PERIODS[period]) };
+  const ago = (days) => new Date(Date.now() - days * 86_400_000).toISOString();
+  const day = (days) => ago(days).slice(0, 10);
+  const days = PERIODS[period];
+  // Today is one of the days. The period before ends at the same time of its last day, so that both are equally long.
+  const since = day(days - 1);
+  const variables = { since, before: day(2 * days - 1), until: ago(days) };
   const [data, { scopes }] = await Promise.all([runQuery(QUERY, variables, { signal }), getViewer()]);
   const { statistics, now, before, accountSettings } = data;
   setAccountCurrency(accountSettings);
