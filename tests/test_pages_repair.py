@@ -76,6 +76,29 @@ def test_rejected_rows_are_corrected_on_the_page(person: Person) -> None:
     expect(page.locator(".tiles")).to_contain_text("Created1")
 
 
+def test_a_corrected_row_keeps_the_lines_of_its_note(person: Person) -> None:
+    page = person.open("/imports")
+    long_email = "a.rather.long.name.at@example.com"
+    wrong = long_email.replace("@", ".")
+    choose(page, "notes.csv", f'email,notes\n{wrong},"Calls.\nAfter 5."\n'.encode())
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Correct the rows here").click()
+    dialog = page.get_by_role("dialog", name="Correct 1 row")
+    email = dialog.get_by_label("email")
+    assert email.evaluate("element => element.scrollWidth <= element.clientWidth")
+    expect(dialog.get_by_label("notes")).to_have_value("Calls.\nAfter 5.")
+    # Nothing is lost yet.
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Correct the rows here").click()
+    email.fill(long_email)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator(".tiles")).to_contain_text("Created1")
+    (customer,) = person.client.page("email notes")["edges"]
+    assert customer["node"] == {"email": long_email, "notes": "Calls.\nAfter 5."}
+
+
 def test_only_the_first_rows_are_shown(person: Person) -> None:
     rows = "".join(f"bad{n},{n}\n" for n in range(60))
     page = person.open("/imports")

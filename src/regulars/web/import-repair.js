@@ -107,6 +107,12 @@ function repairParams({ name, options, recognised, silent }, headings) {
   return params;
 }
 
+/** The input of a cell. One line would lose the line breaks of a note. */
+function cellInput(cell, heading) {
+  const attributes = { value: cell, "aria-label": heading, autocomplete: "off", dir: "auto" };
+  return cell.includes("\n") ? h("textarea", { ...attributes, rows: 2 }) : h("input", { ...attributes, type: "text" });
+}
+
 const isWrong = (input) => input.hasAttribute("aria-invalid");
 
 /**
@@ -118,13 +124,8 @@ export async function openRepair(run) {
   const [head, ...parsed] = parseCsv(text, run.recognised.delimiter ?? ",", MAX_ROWS + 2);
   const headings = head.slice(1);
   const rows = parsed.filter((row) => row.length === head.length).slice(0, MAX_ROWS);
-  const inputs = rows.map((row) =>
-    row
-      .slice(1)
-      .map((cell, column) =>
-        h("input", { type: "text", value: cell, "aria-label": headings[column], autocomplete: "off", dir: "auto" }),
-      ),
-  );
+  const inputs = rows.map((row) => row.slice(1).map((cell, column) => cellInput(cell, headings[column])));
+  const initialValues = inputs.map((row) => row.map(({ value }) => value));
   const cellOf = (input, message) => {
     if (!message) return h("td", { "data-label": input.getAttribute("aria-label") }, input);
     const problem = h("p", { class: "problem", id: uniqueId("problem") }, icon("warning"), h("span", null, message));
@@ -198,7 +199,8 @@ export async function openRepair(run) {
     },
     {
       isWide: true,
-      isUnsaved: () => inputs.some((row, index) => row.some(({ value }, column) => value !== rows[index][column + 1])),
+      isUnsaved: () =>
+        inputs.some((row, index) => row.some(({ value }, column) => value !== initialValues[index][column])),
     },
   );
 }
