@@ -453,7 +453,8 @@ def test_unsaved_input_survives_a_server_restart(browser: Browser, new_database:
             expect(form.get_by_label("First name")).to_have_value("Anna")
             page.get_by_role("link", name="Customers", exact=True).first.click()
             page.get_by_role("dialog").get_by_role("button", name="Discard").click()
-            expect(page.get_by_role("heading", name="Cannot reach the server")).to_be_visible()
+            unreachable = page.get_by_role("heading", name="Cannot reach the server", level=2)
+            expect(unreachable).to_be_visible()
             with run_server(new_database, "--port", port):
                 page.get_by_role("button", name="Try again").click()
                 expect(page.get_by_role("link", name="Ana")).to_be_visible()

@@ -203,7 +203,11 @@ def test_a_page_offers_another_try_only_if_it_can_help(person: Person) -> None:
     expect(back).to_be_visible()
     expect(again).to_have_count(0)
     open_with("errors_scope", "ReportedError")
-    expect(page.get_by_role("heading", name="You do not have access to this page")).to_be_visible()
+    no_access = "You do not have access to this page"
+    expect(page.get_by_role("heading", name=no_access, level=2)).to_be_visible()
+    # The hidden heading and the title say the same, not "Something went wrong".
+    expect(page.get_by_role("heading", level=1)).to_have_text(no_access)
+    assert no_access in page.title()
     expect(page.get_by_text("It is so.")).to_have_count(0)
     expect(again).to_have_count(0)
     expect(back).to_be_visible()

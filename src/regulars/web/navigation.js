@@ -81,12 +81,10 @@ async function showPage(isBack = false) {
     else if (!isFirst) focusTop();
   } catch (error) {
     if (error.name === "AbortError" || navigation !== navigationCount) return null;
-    replace(
-      main,
-      h("h1", { class: "unseen", tabindex: "-1" }, t.errors.title),
-      errorState(error, error === loadError ? reload : showAgain),
-    );
-    setTitle(t.errors.title);
+    const state = errorState(error, error === loadError ? reload : showAgain);
+    const title = state.querySelector("h2").textContent;
+    replace(main, h("h1", { class: "unseen", tabindex: "-1" }, title), state);
+    setTitle(title);
     if (!isFirst) focusTop();
   } finally {
     stopProgress();
