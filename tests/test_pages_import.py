@@ -42,6 +42,10 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     expect(row.get_by_role("cell").nth(1)).to_have_text("AnaBenCy")
     assert (field(page, "Given name"), field(page, "Signed up")) == ("first_name", "created_at")
     note = page.get_by_label("Field of the column Shop text")
+    # Each field has a label, not its name in the API.
+    labels = note.locator("option").all_inner_texts()
+    assert "Shipping address: House number" in labels
+    assert [label for label in labels if "_" in label.replace("(_id)", "")] == []
     assert note.input_value() == "custom.Shop text"
     note.focus()
     note.select_option("Notes")

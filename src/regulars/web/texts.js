@@ -49,6 +49,20 @@ const address = {
   email: "Email",
   name: "Full name",
 };
+// The columns of files: fields, parts of an address, and those that only files have.
+const fieldColumns = {
+  ...fields,
+  last_name_prefix: "Last name prefix",
+  second_last_name: "Second last name",
+  additional_emails: "Additional emails",
+  additional_phones: "Additional phones",
+};
+const addressColumns = {
+  ...address,
+  house_number: "House number",
+  house_number_addition: "House number addition",
+  zip_city: "Postal code and city",
+};
 const order = {
   total: "Total",
   refunded_amount: "Refunded",
@@ -65,7 +79,11 @@ const order = {
   email: "Email",
 };
 
-const fieldName = fieldNamer(fields, { address, order }, { order: "Order", custom: "Custom", address: "Address" });
+const fieldName = fieldNamer(
+  fieldColumns,
+  { address: addressColumns, order },
+  { order: "Order", custom: "Custom", address: "Address" },
+);
 
 export const t = {
   separators: { group: ",", decimal: ".", list: ", " },

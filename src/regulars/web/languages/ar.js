@@ -75,6 +75,20 @@ const address = {
   email: "البريد الإلكتروني",
   name: "الاسم الكامل",
 };
+// The columns of files: fields, parts of an address, and those that only files have.
+const fieldColumns = {
+  ...fields,
+  last_name_prefix: "بادئة اسم العائلة",
+  second_last_name: "اسم العائلة الثاني",
+  additional_emails: "عناوين بريد إضافية",
+  additional_phones: "هواتف إضافية",
+};
+const addressColumns = {
+  ...address,
+  house_number: "رقم المبنى",
+  house_number_addition: "إضافة رقم المبنى",
+  zip_city: "الرمز البريدي والمدينة",
+};
 const order = {
   total: "الإجمالي",
   refunded_amount: "المبلغ المسترد",
@@ -92,7 +106,7 @@ const order = {
 };
 
 const prefixes = { order: "الطلب", custom: "حقل مخصص", address: "العنوان" };
-const fieldName = fieldNamer(fields, { address, order }, prefixes);
+const fieldName = fieldNamer(fieldColumns, { address: addressColumns, order }, prefixes);
 
 const serverMessages = {
   "The email is empty.": "البريد الإلكتروني فارغ.",

@@ -49,6 +49,20 @@ const address = {
   email: "E-Mail",
   name: "Vollständiger Name",
 };
+// The columns of files: fields, parts of an address, and those that only files have.
+const fieldColumns = {
+  ...fields,
+  last_name_prefix: "Namenszusatz",
+  second_last_name: "Zweiter Nachname",
+  additional_emails: "Weitere E-Mails",
+  additional_phones: "Weitere Telefonnummern",
+};
+const addressColumns = {
+  ...address,
+  house_number: "Hausnummer",
+  house_number_addition: "Zusatz zur Hausnummer",
+  zip_city: "PLZ und Ort",
+};
 const order = {
   total: "Summe",
   refunded_amount: "Erstattet",
@@ -66,7 +80,7 @@ const order = {
 };
 
 const prefixes = { order: "Bestellung", custom: "Eigenes Feld", address: "Adresse" };
-const fieldName = fieldNamer(fields, { address, order }, prefixes);
+const fieldName = fieldNamer(fieldColumns, { address: addressColumns, order }, prefixes);
 
 const serverMessages = {
   "The email is empty.": "Die E-Mail ist leer.",

@@ -47,6 +47,20 @@ const address = {
   email: "Correo",
   name: "Nombre completo",
 };
+// The columns of files: fields, parts of an address, and those that only files have.
+const fieldColumns = {
+  ...fields,
+  last_name_prefix: "Prefijo del apellido",
+  second_last_name: "Segundo apellido",
+  additional_emails: "Otros correos",
+  additional_phones: "Otros teléfonos",
+};
+const addressColumns = {
+  ...address,
+  house_number: "Número de la calle",
+  house_number_addition: "Complemento del número",
+  zip_city: "Código postal y ciudad",
+};
 const order = {
   total: "Total",
   refunded_amount: "Reembolsado",
@@ -64,7 +78,7 @@ const order = {
 };
 
 const prefixes = { order: "Pedido", custom: "Campo personalizado", address: "Dirección" };
-const fieldName = fieldNamer(fields, { address, order }, prefixes);
+const fieldName = fieldNamer(fieldColumns, { address: addressColumns, order }, prefixes);
 
 const serverMessages = {
   "The email is empty.": "El correo está vacío.",

@@ -48,6 +48,20 @@ const address = {
   email: "E-mail",
   name: "Nom complet",
 };
+// The columns of files: fields, parts of an address, and those that only files have.
+const fieldColumns = {
+  ...fields,
+  last_name_prefix: "Particule du nom",
+  second_last_name: "Deuxième nom de famille",
+  additional_emails: "Autres e-mails",
+  additional_phones: "Autres téléphones",
+};
+const addressColumns = {
+  ...address,
+  house_number: "Numéro de rue",
+  house_number_addition: "Complément du numéro",
+  zip_city: "Code postal et ville",
+};
 const order = {
   total: "Total",
   refunded_amount: "Remboursé",
@@ -65,7 +79,7 @@ const order = {
 };
 
 const prefixes = { order: "Commande", custom: "Champ personnalisé", address: "Adresse" };
-const fieldName = fieldNamer(fields, { address, order }, prefixes);
+const fieldName = fieldNamer(fieldColumns, { address: addressColumns, order }, prefixes);
 
 const serverMessages = {
   "The email is empty.": "L’e-mail est vide.",
