@@ -208,6 +208,18 @@ def test_values_keep_their_direction_in_arabic_sentences(browser: Browser, shop:
     person.close()
 
 
+def test_tables_begin_below_their_headings_in_arabic(browser: Browser, shop: Person) -> None:
+    person = Person(browser, shop.server, shop.client, locale="ar")
+    person.create_session()
+    page = person.open("/overview")
+    card = page.locator("section", has=page.locator(".shares a")).first
+    card.wait_for()
+    right = "element => element.getBoundingClientRect().right"
+    heading, link = card.locator("h2").first, card.locator(".shares a").first
+    assert abs(heading.evaluate(right) - link.evaluate(right)) < 2
+    person.close()
+
+
 def test_the_explorer_stays_left_to_right(browser: Browser, shop: Person) -> None:
     person = Person(browser, shop.server, shop.client, locale="ar")
     person.create_session()
