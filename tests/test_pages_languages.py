@@ -25,7 +25,7 @@ WORDS = {
     "fr": {
         "/customers": ["Clients", r"40\d clients", r"\d+,\d\d"],
         "/overview": ["Vue d’ensemble", "Italie", r"\d+\s%", r"févr\. \d{4}"],
-        "customer": ["Profil", "Client depuis", "Créé", r"il y a \d+ (mois|jours)|maintenant"],
+        "customer": ["Profil", "Client depuis", "Créé", r"il y a \d+ (mois|jours?)|maintenant"],
         "/imports": ["Importer des clients", "Choisir un fichier"],
         "/sign-in": ["Se connecter à Regulars"],
     },
@@ -458,3 +458,31 @@ def test_the_parts_of_a_currency_keep_their_order_in_arabic(
             }"""
         )
     assert lefts == sorted(lefts)
+
+
+def test_relative_times_are_those_of_the_server(browser: Browser, server: Server) -> None:
+    day = 86_400
+    expected = {
+        20: "maintenant",
+        100: "il y a 2 minutes",
+        23 * 3_600: "il y a 1 jour",
+        # “Hier”, “le mois dernier” and “l’année dernière” are about the calendar, and were wrong here.
+        47 * 3_600: "il y a 2 jours",
+        42 * day: "il y a 1 mois",
+        700 * day: "il y a 2 ans",
+        980 * day: "il y a 3 ans",
+        -100: "dans 2 minutes",
+    }
+    with sign_in_person(browser, server, locale="fr-FR") as person:
+        texts = person.open("/customers").evaluate(
+            """async (ages) => {
+              const { modules } = await import(document.querySelector("script[src$='/app.js']").src);
+              const text = (age) => {
+                const at_iso = new Date(Date.now() - age * 1000).toISOString();
+                return modules["format.js"].relativeTime({ at_iso }, "at").textContent;
+              };
+              return ages.map(text);
+            }""",
+            list(expected),
+        )
+    assert [text.replace("\xa0", " ") for text in texts] == [*expected.values()]

@@ -97,24 +97,27 @@ export function relativeTime(object, name) {
   return timeElement(isServerLanguage || !iso ? object[name] : fromNow(iso), iso);
 }
 
-// Units of relative times, with the seconds from which they are used.
-/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+// Units of relative times, with their seconds, and the number from which the next one is used: those of the server.
+/** @type {[Intl.RelativeTimeFormatUnit, number, number][]} */
 const UNITS = [
-  ["year", 365 * 86_400],
-  ["month", 30 * 86_400],
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
+  ["minute", 60, 45],
+  ["hour", 3_600, 22],
+  ["day", 86_400, 26],
+  ["month", 2_629_746, 11],
+  ["year", 31_556_952, Infinity],
 ];
+const relative = (numeric) => cached(`relative ${numeric}`, () => new Intl.RelativeTimeFormat(locale(), { numeric }));
 
 /** The time from now to another time, in words of the language. */
 function fromNow(iso) {
   const seconds = (Date.parse(iso) - Date.now()) / 1000;
-  const words = cached("relative", () => new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }));
-  const found = UNITS.find(([, size]) => Math.abs(seconds) >= size);
-  if (!found) return words.format(0, "second"); // "now", because clocks differ by seconds
-  const [unit, size] = found;
-  return words.format(Math.trunc(seconds / size), unit);
+  if (Math.abs(seconds) < 45) return relative("auto").format(0, "second"); // "now", because clocks differ by seconds
+  for (const [unit, size, end] of UNITS) {
+    const count = Math.max(1, Math.round(Math.abs(seconds) / size));
+    // Without words such as "yesterday" and "last year", which are about the calendar.
+    if (count < end) return relative("always").format(Math.sign(seconds) * count, unit);
+  }
+  return "";
 }
 
 export function countryName(code) {
