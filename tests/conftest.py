@@ -52,8 +52,9 @@ LONGEST = {
 gc.disable()
 
 # `--hypothesis-profile thorough` is what .ci/run runs (make test-full).
-settings.register_profile("quick", max_examples=25)
-settings.register_profile("thorough", max_examples=100)
+# Without a deadline: an example may take long on a busy machine.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("quick")
 
 

@@ -134,6 +134,15 @@ FILTERS = [
 ]
 
 
+def test_a_button_below_suggestions_is_pressed_once(shop: Person) -> None:
+    """The suggestions close when the field loses the focus, and the button moves up."""
+    dialog = open_filter(shop.page, "City")
+    dialog.get_by_label("City").press_sequentially("Pa")
+    expect(dialog.get_by_role("listbox")).to_be_visible()
+    add(dialog)
+    expect(box(shop.page)).to_have_value("city:Pa")
+
+
 @pytest.mark.parametrize(("name", "texts", "choices", "expected", "names"), FILTERS)
 def test_each_filter_writes_its_term(
     shop: Person,

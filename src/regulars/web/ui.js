@@ -437,6 +437,21 @@ export function tableBox(properties, tableClass, head, body) {
   );
 }
 
+let isPressing = false;
+document.addEventListener("pointerdown", () => (isPressing = true), true);
+for (const event of ["pointerup", "pointercancel"]) document.addEventListener(event, () => (isPressing = false), true);
+
+/** Calls `work` now, or after the click that is being made: a button that moves meanwhile is not clicked. */
+function afterPress(work) {
+  if (!isPressing) {
+    work();
+    return;
+  }
+  const later = () => setTimeout(work);
+  document.addEventListener("pointerup", later, { once: true });
+  document.addEventListener("pointercancel", later, { once: true });
+}
+
 /**
  * The suggestions for an input, in a list below it. Each option has a `label`, a `hint` and perhaps
  * a `description`; `onAccept(option)` is called when the person takes it.
@@ -456,7 +471,7 @@ export class SuggestionList {
     this.activeIndex = -1;
     setAttribute(input, "aria-controls", this.element.id);
     setAttribute(input, "aria-autocomplete", "list");
-    input.addEventListener("blur", () => this.hide());
+    input.addEventListener("blur", () => afterPress(() => document.activeElement === input || this.hide()));
   }
 
   show(options, activeIndex = -1) {
