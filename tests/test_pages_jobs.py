@@ -118,6 +118,7 @@ def test_an_import_shows_what_stays_before_it_is_undone(person: Person) -> None:
     page.get_by_role("button", name="Undo shop.csv").click()
     dialog = page.get_by_role("dialog", name="Undo “shop.csv”?")
     expect(dialog).to_contain_text("1 customer changes back.")
+    expect(dialog).to_contain_text("Customers that the import created are deleted.")
     expect(dialog).to_contain_text("Phone: changed since")
     check_accessibility(page)
     screenshot(page, "undo")

@@ -149,6 +149,7 @@ async function askUndo(job) {
   const { changed, problems } = tried;
   const text = [
     h("p", null, changed ? t.jobs.undoChanges(formatNumber(changed), changed) : t.jobs.undoNothing),
+    changed && job.created ? h("p", null, t.jobs.undoImport) : null,
     problems.length ? [h("p", null, t.jobs.undoKeeps), reasons(problems), keptLink(tried)] : null,
   ];
   const isConfirmed = await askConfirmation(t.jobs.undoTitle(job.name), text, changed ? t.jobs.undoSubmit : null);

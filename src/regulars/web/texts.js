@@ -419,6 +419,7 @@ export const t = {
     show: "Show",
     undoTitle: (name) => `Undo “${name}”?`,
     undoCheck: "Checking what can be undone …",
+    undoImport: "Customers that the import created are deleted.",
     undoChanges: (shown, count) => plural(count, `${shown} customer changes back.`, `${shown} customers change back.`),
     undoKeeps: "These values stay as they are, because they changed since or belong to another customer now:",
     undoNothing: "Nothing can be undone: all values changed since.",

@@ -636,6 +636,7 @@ export const t = {
     show: "عرض",
     undoTitle: (name) => `التراجع عن «${own(name)}»؟`,
     undoCheck: "جارٍ فحص ما يمكن التراجع عنه…",
+    undoImport: "يُحذف العملاء الذين أنشأهم الاستيراد.",
     undoChanges: (shown, count) => `ستعود القيم السابقة إلى ${customersObject(shown, count)}.`,
     undoKeeps: "تبقى هذه القيم كما هي، لأنها تغيرت بعد ذلك أو صارت لعميل آخر:",
     undoNothing: "لا يمكن التراجع عن شيء: تغيرت جميع القيم بعد ذلك.",

@@ -638,6 +638,7 @@ export const t = {
     show: "Anzeigen",
     undoTitle: (name) => `„${name}“ rückgängig machen?`,
     undoCheck: "Es wird geprüft, was rückgängig gemacht werden kann …",
+    undoImport: "Kunden, die der Import angelegt hat, werden gelöscht.",
     undoChanges: (shown, count) =>
       `${shown} ${plural(count, "Kunde erhält seine", "Kunden erhalten ihre")} früheren Werte zurück.`,
     undoKeeps: "Diese Werte bleiben, weil sie sich seither geändert haben oder jetzt einem anderen Kunden gehören:",

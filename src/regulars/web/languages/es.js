@@ -627,6 +627,7 @@ export const t = {
     show: "Ver",
     undoTitle: (name) => `¿Deshacer «${name}»?`,
     undoCheck: "Comprobando qué se puede deshacer…",
+    undoImport: "Los clientes que creó la importación se eliminan.",
     undoChanges: (shown, count) =>
       `${shown} ${plural(count, "cliente recupera", "clientes recuperan")} sus valores anteriores.`,
     undoKeeps: "Estos valores se quedan como están, porque han cambiado después o ahora son de otro cliente:",

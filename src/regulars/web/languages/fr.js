@@ -633,6 +633,7 @@ export const t = {
     show: "Afficher",
     undoTitle: (name) => `Annuler « ${name} » ?`,
     undoCheck: "Recherche de ce qui peut être annulé…",
+    undoImport: "Les clients créés par l’importation sont supprimés.",
     undoChanges: (shown, count) =>
       `${shown} ${plural(count, "client reprend ses anciennes valeurs", "clients reprennent leurs anciennes valeurs")}.`,
     undoKeeps: "Ces valeurs restent, car elles ont changé depuis ou appartiennent maintenant à un autre client :",
