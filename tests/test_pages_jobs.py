@@ -256,5 +256,5 @@ def test_a_value_of_the_history_is_restored(person: Person) -> None:
     expect(dialog).to_contain_text("The value changed after this entry.")
     check_accessibility(page)
     dialog.get_by_role("button", name="Restore this value").click()
-    expect(page.locator(".toast").last).to_contain_text("restored.")
+    expect(page.locator(".toast").last).to_contain_text("Custom: tier restored.")
     assert [each["custom"] for each in customers(client)] == [{"tier": "gold", "n": 2}]

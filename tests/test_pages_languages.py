@@ -183,7 +183,9 @@ def test_frequent_messages_of_the_server_are_translated(browser: Browser, shop: 
     page.get_by_role("button", name="Créer").click()
     message = "Texte trop long (prénom)\u00a0: 300 caractères\u202f; le maximum est 255."
     expect(page.locator(".field .problem", has_text=message)).to_be_visible()
-    shop.client.data('mutation { createSegment(node: { name: "phone", query: "tag:vip" }) { id } }')
+    segment = shop.client.data(
+        'mutation { createSegment(node: { name: "phone", query: "tag:vip" }) { id } }'
+    )["createSegment"]
     page = person.open("/segments")
     page.get_by_role("button", name="Nouveau segment").click()
     dialog = page.get_by_role("dialog")
@@ -195,6 +197,7 @@ def test_frequent_messages_of_the_server_are_translated(browser: Browser, shop: 
     page = person.open("/tokens")
     page.get_by_role("button", name="Nouveau jeton").click()
     expect(page.get_by_role("dialog")).to_contain_text("Lire et modifier les clients.")
+    shop.client.data("mutation($i: [ID!]!) { deleteSegments(items: $i) }", i=[segment["id"]])
     person.close()
 
 
