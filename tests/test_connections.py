@@ -92,6 +92,27 @@ def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
     with_connections(postgresql, 1, work)
 
 
+def test_a_connection_that_is_terminated_between_two_messages_is_unreachable(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a former primary is found while statements are prepared."""
+    prepare = asyncpg.Connection._get_statement
+
+    async def prepare_and_terminate(connection: asyncpg.Connection, *args: Any, **more: Any) -> Any:
+        statement = await prepare(connection, *args, **more)
+        connection.terminate()
+        return statement
+
+    async def work(connections: ConnectionPool) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg.Connection, "_get_statement", prepare_and_terminate)
+            with pytest.raises(Unreachable):
+                await connections.fetch("SELECT 1", [])
+        return await backend(connections)
+
+    assert with_connections(postgresql, 1, work) > 0
+
+
 def test_connection_is_kept_after_a_refused_statement(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> None:
         before = await backend(connections)

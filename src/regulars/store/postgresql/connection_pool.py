@@ -245,6 +245,8 @@ def _raise(error: BaseException, connection: asyncpg.Connection) -> NoReturn:
     """Raise the StoreError of a connection's error, if there is one, or the error itself."""
     if isinstance(error, asyncpg.DiskFullError):
         raise DiskFull("The disk of PostgreSQL is full.") from error
-    if isinstance(error, _UNREACHABLE_ERRORS):
+    # asyncpg uses the protocol of a connection that was terminated between two of its messages.
+    was_terminated = isinstance(error, AttributeError) and connection.is_closed()
+    if was_terminated or isinstance(error, _UNREACHABLE_ERRORS):
         raise Unreachable(connection.close_reason or describe_error(error)) from error
     raise error
