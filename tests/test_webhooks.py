@@ -34,6 +34,7 @@ from tests.support import (
     run_regulars,
     run_server,
     scratch_database,
+    wait_until,
     with_store,
 )
 
@@ -276,6 +277,26 @@ def test_an_event_contains_the_customer_and_is_signed(client: Client, receiver: 
         r'^regulars_webhook_attempts_total{result="delivered"} [1-9]', metrics, re.MULTILINE
     )
     assert "regulars_webhooks_busy" in metrics
+
+
+def test_each_delivery_of_long_pages_has_its_attempts(client: Client, receiver: Receiver) -> None:
+    """The numbers of two webhooks are the same, and the attempts are read in parts."""
+    for name in ("a", "b"):
+        create_webhook(client, "contact/signup", f"{receiver.url}/{name}")
+    nodes = [{"email": f"{n}@example.com"} for n in range(45)]
+    document = "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { saved } }"
+    client.data(document, n=nodes)
+    receiver.wait(90)
+    query = "{ webhooks { deliveries(first: 100) { edges { node { ended_at attempts { status } } } } } }"
+
+    def pages() -> list[Any]:
+        webhooks = client.data(query)["webhooks"]
+        return [[edge["node"] for edge in each["deliveries"]["edges"]] for each in webhooks]
+
+    wait_until(lambda: all(node["ended_at"] for page in pages() for node in page))
+    assert [[node["attempts"] for node in page] for page in pages()] == [
+        [[{"status": 200}]] * 45
+    ] * 2
 
 
 @pytest.mark.slow

@@ -88,9 +88,14 @@ def load(row: Row) -> list[Entry]:
         # Only one of the two addresses was changed, which were equal.
         id_ = NEW if shipping and other is own else other.get("id", NEW)
         entries.append(Entry(billing, other.get("label", ""), id_, False, True))
-    others = (item for item in items if "address" in item)
-    entries += [Entry(item["address"], item["label"], item["id"]) for item in others]
-    return _joined(entries)
+    defaults = _joined(entries)
+    others, equal = [], []
+    for item in items:
+        address = item.get("address")
+        if address is not None:
+            entry = Entry(address, item["label"], item["id"])
+            (equal if address in (shipping, billing) else others).append(entry)
+    return (_joined([*defaults, *equal]) if equal else defaults) + others
 
 
 def _joined(entries: Iterable[Entry]) -> list[Entry]:

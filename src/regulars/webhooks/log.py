@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from regulars.webhooks.values import SKIPPED, TYPES, DeliveryId, WebhookNotFound
 
 MAX_MISSED = 10_000
 MAX_MISSED_CHANGES = 250_000
+# Their requests and responses are read together: those of 250 deliveries took 150 ms.
+_DELIVERIES_PER_READ = 20
 
 
 class DeliveryLog:
@@ -101,17 +104,20 @@ class DeliveryLog:
 
     async def attempts(self, account_id: int, keys: Sequence[tuple[int, int]]) -> list[list[Row]]:
         """Return the attempts of each delivery (webhook, number), oldest first."""
-        parameters = {
-            "account_id": account_id,
-            "ids": list({webhook_id for webhook_id, _ in keys}),
-            "numbers": list({number for _, number in keys}),
-        }
         attempts: dict[tuple[int, int], list[Row]] = {key: [] for key in keys}
-        for row in await self._store.fetch(log_queries.attempts_of(), parameters):
-            attempt = dict(zip(log_queries.ATTEMPT_COLUMNS, row, strict=True))
-            key = (attempt["webhook_id"], attempt["number"])
-            if key in attempts:
-                attempts[key].append(attempt)
+        for start in range(0, len(keys), _DELIVERIES_PER_READ):
+            part = set(keys[start : start + _DELIVERIES_PER_READ])
+            parameters = {
+                "account_id": account_id,
+                "ids": list({webhook_id for webhook_id, _ in part}),
+                "numbers": list({number for _, number in part}),
+            }
+            for row in await self._store.fetch(log_queries.attempts_of(), parameters):
+                attempt = dict(zip(log_queries.ATTEMPT_COLUMNS, row, strict=True))
+                key = (attempt["webhook_id"], attempt["number"])
+                if key in part:
+                    attempts[key].append(attempt)
+            await asyncio.sleep(0)  # requests and responses can be large
         return [attempts[key] for key in keys]
 
     async def retry(self, account_id: int, id_: str, now: int) -> Row:
