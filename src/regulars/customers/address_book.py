@@ -81,7 +81,7 @@ def load(row: Row) -> list[Entry]:
     }
     shipping, billing = (addresses.load(row[column]) for column in FLAGS)
     own, other = of_role[SHIPPING], of_role[BILLING]
-    entries = []
+    entries: list[Entry] = []
     if shipping:
         entries.append(Entry(shipping, own.get("label", ""), own.get("id", NEW), True, False))
     if billing:
@@ -89,7 +89,8 @@ def load(row: Row) -> list[Entry]:
         id_ = NEW if shipping and other is own else other.get("id", NEW)
         entries.append(Entry(billing, other.get("label", ""), id_, False, True))
     defaults = _joined(entries)
-    others, equal = [], []
+    others: list[Entry] = []
+    equal: list[Entry] = []
     for item in items:
         address = item.get("address")
         if address is not None:
