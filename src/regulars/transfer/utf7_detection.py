@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Text in Base64 after a plus, which is no tag of an email (`ana+news@example.com`).
-_RUN = re.compile(rb"\+([A-Za-z0-9/][A-Za-z0-9+/]{2,80})-?(?![A-Za-z0-9+/])(?![\w.+-]{0,64}@)")
+_RUN = re.compile(rb"\+([A-Za-z0-9/][A-Za-z0-9+/]{2,80}+)-?(?![A-Za-z0-9+/])(?![\w.+-]{0,64}@)")
 _LETTER = re.compile(rb"[A-Za-z]")
 _MAX_RUNS = 10_000
 # The last letter of Latin, Greek, Cyrillic, Hebrew and Arabic. Few other texts decode to these.
