@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
+from regulars.orders.commands import RecordContact
+from regulars.store import Store
+from regulars.webhooks.inbox import Inbox
 from tests.flaky import run_flaky_proxy
-from tests.support import Client, create_token, run_regulars
+from tests.support import Client, create_token, run_regulars, with_store
 from tests.test_inbound import Shop, order
 from tests.test_inbound import shop as shop
 from tests.test_inbound_contacts import WHOLE, expect_event_understood, send_event
@@ -150,6 +156,52 @@ def test_events_of_another_regulars_arrive_in_any_order(shop: Shop) -> None:
     expect_event_understood(shop, "contact/updated", {**WHOLE, "notes": "12"}, 12)
     assert shop.client.emails() == []
     assert shop.list_inbox() == []
+
+
+def test_an_update_waits_for_the_restore_of_an_unknown_customer(shop: Shop) -> None:
+    """The sender repeats it for a while; then it changes nothing."""
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 2)
+    update = {**WHOLE, "notes": "4"}
+    assert send_event(shop, "contact/updated", update, 4).status_code == 409
+    expect_event_understood(shop, RESTORED, {**WHOLE, "notes": "3"}, 3)
+    expect_event_understood(shop, "contact/updated", update, 4, attempt=2)
+    assert shop.customer("notes") == {"notes": "4"}
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_2"}, 6)
+    expect_event_understood(shop, "contact/updated", {**WHOLE, "id": "cus_2"}, 7, attempt=9)
+    assert shop.client.emails() == [WHOLE["email"]]
+    assert shop.list_inbox() == []
+
+
+def test_events_that_are_applied_during_a_restore_are_seen(shop: Shop) -> None:
+    """The customer is created and deleted after the trash was searched for it."""
+
+    class BusyInbox(Inbox):
+        """Applies other events after the first search of the trash."""
+
+        others: list[tuple[str, dict[str, Any]]]
+
+        async def _find_ids(self, account_id: int, command: RecordContact) -> frozenset[int]:
+            found = await super()._find_ids(account_id, command)
+            while self.others:
+                await self.apply(account_id, *self.others.pop(0))
+            return found
+
+        async def apply(self, account_id: int, type_: str, node: dict[str, Any]) -> None:
+            body = json.dumps({"node": node}).encode()
+            outcome = await self.take(account_id, type_, body, now_ms(), "request")
+            assert outcome.inbox_id is None, outcome.problem
+
+    async def restore(store: Store) -> None:
+        account = await Accounts(store).find(shop.name)
+        assert account is not None
+        inbox = BusyInbox(store)
+        inbox.others = [("contact/signup", WHOLE), ("contact/deleted", {"id": "cus_1"})]
+        await inbox.apply(account.account_id, RESTORED, {**WHOLE, "notes": "Back."})
+
+    with_store(shop.client.server.database_url, restore)
+    assert shop.customer("_id notes") == {"_id": 1, "notes": "Back."}
+    assert shop.list_kinds() == ["created", "deleted", "restored", "updated"]
+    assert run_regulars("verify", *shop.database).returncode == 0
 
 
 @pytest.mark.parametrize("days", [0, 30])

@@ -293,6 +293,29 @@ def test_email_freed_in_a_batch_is_used_in_the_same_batch(server: Server) -> Non
     ]
 
 
+def test_unique_rows_freed_in_a_batch_are_used_in_the_same_batch(server: Server) -> None:
+    """An external id, an additional email and the name of an order of a customer who is deleted,
+    which another customer of the batch takes."""
+    create_token(server)
+
+    def person(email: str) -> Command:
+        ids = [{"source": "erp", "id": "7"}, {"source": "crm", "id": "8"}]
+        emails = [{"email": email}, {"email": "second@b.co"}]
+        activity = Activity((NewOrder("1", Decimal(5), 1),))
+        return create(email, activity=activity, emails=emails, external_ids=ids)
+
+    async def write(store: Store) -> None:
+        number = (await Accounts(store).all())[-1].account_id
+        await store.write(number, person("a@b.co"))
+        taken = [delete(1), person("b@b.co"), delete(2), person("c@b.co")]
+        outcomes = await asyncio.gather(*[store.write(number, command) for command in taken])
+        assert outcomes[3]["customer_id"] == 3
+
+    with_store(server.database_url, write)
+    result = run_regulars("verify", "--database-url", server.database_url)
+    assert result.returncode == 0, result.stdout
+
+
 def test_batch_with_many_combinations_of_updated_columns(server: Server) -> None:
     create_token(server)
 

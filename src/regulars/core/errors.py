@@ -7,7 +7,7 @@ Problem
 │   └── MissingEmail         the same, unless the account needs no email
 ├── LastIdentifier           errors_last_identifier
 ├── DuplicateEmail           errors_dup_email
-│   └── HeldEmail            the same, for as long as an event is under way
+│   └── EarlyEvent           never seen: an earlier event is under way
 ├── DuplicateExternalId      errors_dup_external_id
 ├── Ambiguous                errors_ambiguous
 ├── CustomerNotFound         errors_customer_not_found
@@ -165,8 +165,9 @@ class Ambiguous(Problem):
         return {"ids": self._ids}
 
 
-class HeldEmail(DuplicateEmail):
-    """Another customer still has the email, because events of the two arrived out of order."""
+class EarlyEvent(DuplicateEmail):
+    """An event of another Regulars arrived before one on which it depends: another customer still
+    has the email, or the customer is still deleted. The sender is asked to repeat it."""
 
 
 class CustomerNotFound(Problem):

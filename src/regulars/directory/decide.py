@@ -18,7 +18,7 @@ from regulars.customers.search import index_terms
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.directory.entities import ENTITIES
 from regulars.store import Changes, Domain, Entities, State
-from regulars.store.moving import OVERSIZED, OversizedBatch
+from regulars.store.moving import OVERSIZED, UnbatchableCommands
 
 
 def decide(
@@ -26,10 +26,10 @@ def decide(
 ) -> tuple[list[Any], Changes]:
     """Returns the outcome of each command (its result, or a Rejected) and the changes of all. If
     they change too much of the search index for one batch, only the first commands are decided, and
-    there are fewer outcomes than commands. Raises OversizedBatch if the customers of several
-    commands have too many rows: each command must be tried alone."""
+    there are fewer outcomes than commands. Raises UnbatchableCommands if each command must be tried
+    alone."""
     if OVERSIZED in state.rows and len(commands) > 1:
-        raise OversizedBatch
+        raise UnbatchableCommands
     unit = CustomerUnitOfWork(account_id, state, entities)
     outcomes: list[Any] = []
     discarded_work = 0

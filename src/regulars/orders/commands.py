@@ -14,7 +14,7 @@ from regulars.core.commands import (
     one_id,
     record_lookups,
 )
-from regulars.core.errors import Problem
+from regulars.core.errors import Problem, Rejected
 from regulars.core.external_ids import ExternalId
 from regulars.customers.commands import (
     Reference,
@@ -106,7 +106,8 @@ class RecordContact(SmallCommand):
     and its custom fields replaced. `delivery` is present if another Regulars sent the event.
     `sender_customer_id` is the `_id` in the event. `mirrored_customer_id` is the same id if the
     account mirrors the sender: then it identifies the customer here. `restored_ids` are customers
-    that may have the shop id in the trash. `lists` are the emails, phones and addresses that
+    that may have the shop id in the trash. With `is_certain` no others have it, even if a customer
+    with the shop id was deleted. `lists` are the emails, phones and addresses that
     another Regulars sent.
     """
 
@@ -121,6 +122,7 @@ class RecordContact(SmallCommand):
     sender_customer_id: int | None = None
     mirrored_customer_id: int | None = None
     restored_ids: frozenset[int] = frozenset()
+    is_certain: bool = False
     lists: Values = field(default_factory=dict)
 
     @property
@@ -150,6 +152,10 @@ class RecordContact(SmallCommand):
             shop_ids=self.shop_ids.all_ids,
             **record_lookups(self.idempotency_record),
         )
+
+
+class DeletedMeanwhile(Rejected):
+    """The customer of an event was deleted after the trash was searched for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from regulars.core.commands import Values
-from regulars.core.errors import HeldEmail, Problem, Rejected
+from regulars.core.errors import EarlyEvent, Problem, Rejected
 from regulars.core.fields import Addresses, ContactPoints, names_of
 from regulars.customers.address_book import FLAGS
 from regulars.customers.addresses import PARTS
@@ -66,6 +66,6 @@ def with_lists(
     number = stored["customer_id"] if stored else None
     held = [key for key in keys_of_lists(lists) if unit.holder(key) not in (None, number)]
     if held and command.is_early:
-        raise Rejected(HeldEmail(("node", "emails")))
+        raise Rejected(EarlyEvent(("node", "emails")))
     values = {**values, **lists}
     return values, contact_problems(unit, lists, number, ("node",)) if held else ()

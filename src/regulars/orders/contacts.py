@@ -11,14 +11,20 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.core.commands import INBOUND, Values
-from regulars.core.errors import DuplicateEmail, HeldEmail, MissingEmail, Rejected
+from regulars.core.errors import DuplicateEmail, EarlyEvent, MissingEmail, Rejected
 from regulars.core.external_ids import SHOP, load
 from regulars.customers.commands import Reference
 from regulars.customers.external_ids import global_ids
 from regulars.customers.identification import last_identifier, of_email
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import replacement_patch, with_values
-from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
+from regulars.orders.commands import (
+    DeleteContact,
+    DeletedMeanwhile,
+    Delivery,
+    RecordContact,
+    RestoreContact,
+)
 from regulars.orders.contact_lists import with_lists
 from regulars.orders.identification import owner_without_email
 from regulars.orders.rules import create_customer, fill_values
@@ -42,18 +48,21 @@ def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     if unit.shop_ids.deleted_at(shop_id, CUSTOMER) is not None:
         if command.delivery is None or command.should_fill_empty:
             return {}
-        trashed = _find_in_trash(unit, command)
-        if trashed is None or not trashed.was_deleted_before(command.delivery):
-            return {}
         # An update of another Regulars after its deletion: the restore is still on the way.
-        return _restore(unit, command, trashed)
+        trashed = _find_in_trash(unit, command)
+        if trashed is not None and trashed.was_deleted_before(command.delivery):
+            return _restore(unit, command, trashed)
+        deleted_by = unit.shop_ids.last_event(shop_id)
+        if trashed is None and command.is_early and 0 < deleted_by < command.delivery.event:
+            raise Rejected(EarlyEvent(("node", "email")))
+        return {}
     return {} if _is_late(unit, command) else _record(unit, command)
 
 
 def restore_contact(unit: CustomerUnitOfWork, command: RestoreContact) -> Row:
     """Restore a customer from the trash with the values of the event, and return its row: empty if
     the event is too late. An unknown customer is created. One that is not in the trash changes only
-    by an event of another Regulars. Raises Rejected."""
+    by an event of another Regulars. Raises Rejected, and DeletedMeanwhile."""
     delivery = command.delivery
     if delivery and delivery.event < unit.shop_ids.last_event(command.shop_id):
         return {}
@@ -63,7 +72,11 @@ def restore_contact(unit: CustomerUnitOfWork, command: RestoreContact) -> Row:
     trashed = _find_in_trash(unit, command)
     if trashed is None:
         row = unit.customer(customer_id or 0)
-        return row if row is not None else _record(unit, command)
+        if row is not None:
+            return row
+        if not command.is_certain and unit.shop_ids.deleted_at(command.shop_id, CUSTOMER):
+            raise DeletedMeanwhile
+        return _record(unit, command)
     if delivery and delivery.event < trashed.event:
         return {}
     return _restore(unit, command, trashed)
@@ -118,7 +131,7 @@ def _restore(unit: CustomerUnitOfWork, command: RecordContact, trashed: _Trashed
     except Rejected as error:
         unit.roll_back(savepoint)
         if command.is_early and any(isinstance(p, RestoreConflict) for p in error.problems):
-            raise Rejected(HeldEmail(("node", "email"))) from error
+            raise Rejected(EarlyEvent(("node", "email"))) from error
         raise
 
 
@@ -140,7 +153,7 @@ def _record(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         if command.is_early and (
             customer_id is not None or unit.shop_ids.has_customer(holder or 0)
         ):
-            raise Rejected(HeldEmail(("node", "email")))
+            raise Rejected(EarlyEvent(("node", "email")))
         if customer_id is not None:
             problems.append(DuplicateEmail(("node", "email"), global_ids([holder])[0]))
     if customer_id is None and holder is None and "email" not in values:
@@ -196,7 +209,7 @@ def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
 def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     """Delete the customer with a shop id, unless a later event of another Regulars has restored it.
     Record the id even if it is unknown, because late events of the customer may follow."""
-    customer_id = unit.shop_ids.find(command.shop_id, CUSTOMER)
+    customer_id = unit.shop_ids.find_whole(command.shop_id)
     event = command.delivery.event if command.delivery else 0
     if command.delivery:
         if event < unit.shop_ids.last_event(command.shop_id):

@@ -8,7 +8,8 @@ from typing import Any
 
 from regulars.core.external_ids import MAX_IDS, SHOP, ExternalId, ExternalIds, dump, load
 from regulars.store import LoadedRows, Row, UnitOfWork, queries
-from regulars.store.tables import deleted_shop_ids, shop_ids
+from regulars.store.moving import UnbatchableCommands
+from regulars.store.tables import customers, deleted_shop_ids, shop_ids
 from regulars.store.writes import REMOVE_EXTERNAL_IDS
 
 CUSTOMER, ORDER = "Customer", "Order"
@@ -24,6 +25,16 @@ class ShopIdMap:
         """Return the `_id` for an external id, or None if there is no such object of the type."""
         row = self._row(shop_id, type_, source)
         return row["number"] if row else None
+
+    def find_whole(self, shop_id: str | None, source: str = SHOP) -> int | None:
+        """Return the `_id` of the customer with an external id, whose rows were loaded by this id.
+        Raises UnbatchableCommands if an earlier command of the batch has added the id."""
+        number = self.find(shop_id, CUSTOMER, source)
+        if number is not None and self._unit.rows[customers].is_loaded(number):
+            loaded = self._unit.rows[shop_ids].loaded((shop_id, source, CUSTOMER))
+            if loaded is None or loaded["number"] != number:
+                raise UnbatchableCommands
+        return number
 
     def is_free_for(self, external: ExternalId, customer_id: int | None) -> bool:
         """Whether a customer has an external id, or can get it: no other customer has it."""

@@ -82,8 +82,8 @@ class Load:
 @dataclass(frozen=True)
 class BatchStatement:
     """A statement of a batch that is no insert, update or delete of rows by key. With
-    `needs_snapshot` it must see rows that others commit while the batch waits for a lock, so it is
-    never combined with other statements."""
+    `needs_snapshot` it must see rows that others commit while the batch waits for a lock, or that
+    earlier statements of the batch write, so it is never combined with other statements."""
 
     name: str
     build: Callable[[Where], Change]
@@ -230,6 +230,12 @@ class Entity:
     def blank_column(self) -> str | None:
         """The column that the deletion of a customer sets to null; None if it deletes the rows."""
         return self.on_customer_delete.blank_column if self.on_customer_delete else None
+
+    @cached_property
+    def goes_with_customer(self) -> bool:
+        """Whether the deletion of a customer deletes its rows."""
+        is_deleted = self.on_customer_delete is not None and self.blank_column is None
+        return is_deleted and "customer_id" in self.columns
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:

@@ -122,14 +122,17 @@ class IdentityMap:
             if row is not (before := loaded(key))
         ]
 
-    def changes(self) -> TableChanges | None:
-        """Return the difference to the loaded rows; None if there is none."""
+    def changes(self, deleted_customers: Collection[int] = ()) -> TableChanges | None:
+        """Return the difference to the loaded rows; None if there is none. The batch deletes the
+        rows of `deleted_customers`, so one that has the key of such a row is inserted."""
         inserted, deleted = [], []
         updated: dict[tuple[str, ...], list[Row]] = {}
         for key, before, row in self.differences():
             if row is None:
                 deleted.append(key)
-            elif before is None:
+            elif before is None or (
+                deleted_customers and before["customer_id"] in deleted_customers
+            ):
                 inserted.append(row)
             elif columns := self._columns_to_write(key, before, row):
                 updated.setdefault(columns, []).append(row)

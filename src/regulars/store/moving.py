@@ -26,8 +26,9 @@ DELETED = ("deleted_ids", "deleted_shop_ids")
 DELETION_WORK = "deletion_work"
 
 
-class OversizedBatch(Exception):  # no error of a caller: each command is tried alone
-    """The customers of several commands have more rows than a batch may load."""
+class UnbatchableCommands(Exception):  # no error of a caller: each command is tried alone
+    """Commands cannot be one batch: their customers have more rows than a batch may load, or one
+    deletes a customer whose external ids an earlier one has changed."""
 
 
 def load_whole_rows(entity: Entity) -> Load:

@@ -122,12 +122,15 @@ class UnitOfWork:
 
     def changes(self) -> Changes:
         """Return the difference to the loaded rows and counters."""
-        tables = {}
+        tables: dict[str, TableChanges] = {}
         statements: dict[BatchStatement, Mapping[str, Any]] = {**self._statements}
+        root = self.entities.root.name
         for table in sorted(self.rows, key=self.entities.order_of):
-            if changes := self.rows[table].changes():
+            entity = self.entities.by_table[table]
+            # The root comes first: the rows of its deleted ones are deleted with them.
+            gone = tables[root].deleted if root in tables and entity.goes_with_customer else ()
+            if changes := self.rows[table].changes(gone):
                 tables[table.name] = changes
-                entity = self.entities.by_table[table]
                 if index := entity.word_index:
                     changed = self._with_changed_words(entity, index, changes)
                     if changed:

@@ -13,10 +13,12 @@ from regulars.customers import history
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
-from regulars.store.moving import MAX_BYTES, OVERSIZED
+from regulars.store.moving import MAX_BYTES, OVERSIZED, UnbatchableCommands
 from regulars.store.tables import orders, shop_ids
+from regulars.store.writes import REMOVE_EXTERNAL_IDS
 from regulars.trash import body as bodies
 from regulars.trash.problems import TooLargeForTrash, TooMuchData
+from regulars.trash.queries import DELETE_KEYS
 from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
 _DAY_MS = 86_400_000
@@ -27,7 +29,9 @@ def delete_customers(
 ) -> None:
     """Delete existing customers, and record it. They move to the trash, unless the deletion is
     `permanent` or the account has no trash. Raises Rejected, with nothing changed, if they have too
-    much data."""
+    much data. Raises UnbatchableCommands."""
+    if not _changed_by_statements(unit).isdisjoint(customer_ids):
+        raise UnbatchableCommands
     days = 0 if permanent else unit.settings[TRASH_DAYS.name]
     trash_rows: list[Row] = []
     key_rows: list[Row] = []
@@ -50,6 +54,16 @@ def delete_customers(
         unit.rows[trash].put(row)
     for row in key_rows:
         unit.rows[trash_keys].put(row)
+
+
+def _changed_by_statements(unit: CustomerUnitOfWork) -> set[int]:
+    """Return the customers whose external ids or keys in the trash a statement of the batch
+    removes. It runs after those of a deletion, which need the ids and write such keys."""
+    removed, left = map(unit.statements.get, (REMOVE_EXTERNAL_IDS, DELETE_KEYS))
+    return {
+        *(removed["losing_customers"] if removed else ()),
+        *(left["left_trash"] if left else ()),
+    }
 
 
 def _trash_row(unit: CustomerUnitOfWork, customer_id: int, command: Command, days: int) -> Row:

@@ -90,7 +90,7 @@ def _forget_deletions(where: Where) -> Change:
 
 
 # Deletes the records that the shop ids `restored_shop_ids` belong to deleted customers.
-FORGET_DELETIONS = BatchStatement("restored_shop_ids", _forget_deletions)
+FORGET_DELETIONS = BatchStatement("restored_shop_ids", _forget_deletions, needs_snapshot=True)
 
 
 @lru_cache(maxsize=1_000)

@@ -13,8 +13,8 @@ from regulars.customers.search import index_terms, search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.orders.spend import counted_currency, totals_of
 from regulars.store import Row
-from regulars.store.moving import OVERSIZED
-from regulars.store.tables import orders, shop_ids
+from regulars.store.moving import OVERSIZED, UnbatchableCommands
+from regulars.store.tables import customers, deleted_shop_ids, orders, shop_ids
 from regulars.trash import body as bodies
 from regulars.trash.commands import Conflict, PurgeCustomers, RestoreCustomers, RestoreResult
 from regulars.trash.problems import NotInTrash, RestoreConflict, TooMuchData
@@ -24,7 +24,7 @@ from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
 def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResult:
     """Restore customers, and return their `_id`s. A customer that is not deleted stays as it is.
-    Raises Rejected, with nothing restored."""
+    Raises Rejected, with nothing restored, and UnbatchableCommands."""
     rows: dict[int, Row] = {}
     missing = []
     for reference in command.customers:
@@ -34,6 +34,9 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
         deleted_by = 0 if command.event is None else unit.shop_ids.last_event(reference.id_text)
         if row is None or row["purge_at"] <= command.at or deleted_by > (command.event or 0):
             missing.append(reference.id_text)
+        elif unit.rows[customers].is_loaded(row["customer_id"]):
+            # Deleted in this batch: its rows are still in the database.
+            raise UnbatchableCommands
         else:
             rows[row["customer_id"]] = row
     if missing:
@@ -102,6 +105,11 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
         row["shop_id"] for entity, row in rows if entity.table is shop_ids and row["source"] == SHOP
     ]
     if restored_ids:
+        deletions = unit.rows[deleted_shop_ids]
+        key_of = unit.entities.by_table[deleted_shop_ids].key_of
+        for row in deletions.all():
+            if row["shop_id"] in restored_ids:
+                deletions.assume_deleted(key_of(row))
         unit.run(FORGET_DELETIONS, restored_shop_ids=restored_ids)
     _leave_trash(unit, customer_id)
     fields = history.dump(history.difference(stored, customer))

@@ -19,8 +19,14 @@ import orjson
 
 from regulars.core import account_settings
 from regulars.core.commands import INBOUND, IdempotencyRecord, Origin, one_id
-from regulars.core.errors import HeldEmail, Rejected
-from regulars.orders.commands import DeleteContact, Delivery, RecordContact, RestoreContact
+from regulars.core.errors import EarlyEvent, Rejected
+from regulars.orders.commands import (
+    DeleteContact,
+    DeletedMeanwhile,
+    Delivery,
+    RecordContact,
+    RestoreContact,
+)
 from regulars.orders.inbox_keys import find_keys
 from regulars.orders.shop_events import parse_event
 from regulars.orders.shop_node import UnparseableEvent
@@ -183,15 +189,15 @@ class Inbox:
                 mirrored_id = await self._find_mirrored(account_id, command.sender_customer_id)
                 command = replace(command, mirrored_customer_id=mirrored_id)
             if isinstance(command, RecordContact) and _needs_trash(command):
-                command = replace(command, restored_ids=await self._find_ids(account_id, command))
-            if command is not None:
+                await self._write_searching_trash(account_id, command)
+            elif command is not None:
                 await self._store.write(account_id, command)
         except UnparseableEvent as error:
             return str(error)
         except Rejected as error:
             if error.replayed:
                 return None  # the event was applied before, and its customer has been deleted
-            if any(isinstance(problem, HeldEmail) for problem in error.problems):
+            if any(isinstance(problem, EarlyEvent) for problem in error.problems):
                 raise EarlierEventMissing from error
             return " ".join(_message(problem) for problem in error.problems)
         except StoreError:
@@ -201,6 +207,17 @@ class Inbox:
             _log.error("An event could not be applied.", exc_info=error)
             return f"Internal error ({type(error).__name__}). Request id: {request_id or 'none'}."
         return None
+
+    async def _write_searching_trash(self, account_id: int, command: RecordContact) -> None:
+        """Apply an event whose customer may be in the trash. If another event deletes the customer
+        after the search, the trash is searched once more."""
+        ids = await self._find_ids(account_id, command)
+        try:
+            await self._store.write(account_id, replace(command, restored_ids=ids))
+        except DeletedMeanwhile:
+            ids = await self._find_ids(account_id, command)
+            found = replace(command, restored_ids=ids, is_certain=True)
+            await self._store.write(account_id, found)
 
     async def _find_ids(self, account_id: int, command: RecordContact) -> frozenset[int]:
         """Return the customers that may have the shop id of an event in the trash. For a restore,

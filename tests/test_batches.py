@@ -1,0 +1,196 @@
+"""A batch of commands has the effects that the commands have one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from regulars.accounts.accounts import Accounts
+from regulars.core.clock import now_ms
+from regulars.core.commands import INBOUND, Command, Origin
+from regulars.core.errors import Rejected
+from regulars.core.external_ids import SHOP, ExternalId
+from regulars.customers.commands import (
+    Activity,
+    ChangeExternalIds,
+    CreateCustomer,
+    DeleteCustomers,
+    Reference,
+    UpdateCustomer,
+)
+from regulars.customers.values import clean_values
+from regulars.directory.entities import ENTITIES
+from regulars.orders.commands import (
+    DeleteContact,
+    Delivery,
+    RecordContact,
+    RecordOrder,
+    RestoreContact,
+    ShopIds,
+)
+from regulars.orders.shop_input import clean_order
+from regulars.orders.values import NewOrder
+from regulars.store import Store, rows
+from regulars.store.tables import deleted_shop_ids
+from regulars.trash.commands import PurgeCustomers, RestoreCustomers
+from tests.support import Server, create_token, run_regulars, with_store
+
+pytestmark = pytest.mark.both_databases
+
+# The bytes of a body depend on the order of its rows.
+_NOT_COMPARED = {"trash": ("body",)}
+_ALL_IDS = frozenset(range(1, 9))
+_LARGE = (RestoreCustomers, RecordContact, RestoreContact)
+
+
+class Writer:
+    """Makes random commands on a few customers, emails and ids."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed)
+        self._clock = 0
+        # The server purges what is old.
+        self._began_at = now_ms()
+
+    def commands(self, count: int) -> list[Command]:
+        return [self._command() for _ in range(count)]
+
+    def _email(self) -> str:
+        return self._draw.choice("abcd") + "@x.test"
+
+    def _ids(self) -> list[dict[str, str]]:
+        ids = [{"source": source, "id": id_} for source in (SHOP, "erp") for id_ in "xy"]
+        return self._draw.sample(ids, self._draw.randrange(3))
+
+    def _values(self) -> tuple[dict[str, Any], list[Any]]:
+        node: dict[str, Any] = {"email": self._email(), "notes": self._draw.choice(["n", None])}
+        if self._draw.random() < 0.4:
+            other = {"email": "2" + self._email()}
+            node["emails"] = [{"email": node["email"], "default": True}, other]
+        if self._draw.random() < 0.5:
+            node["external_ids"] = self._ids()
+        return clean_values(node, ("node",))
+
+    def _reference(self) -> Reference:
+        if self._draw.random() < 0.3:
+            source, id_ = self._draw.choice([SHOP, "erp"]), self._draw.choice("xy")
+            return Reference(f"{source}:{id_}", None, ExternalId(source, id_))
+        number = self._draw.randrange(1, 6)
+        return Reference(str(number), number)
+
+    def _command(self) -> Command:
+        draw = self._draw
+        self._clock += 1
+        at, event = self._began_at + self._clock, Delivery(self._clock, draw.choice([1, 9]))
+        kind, shop_id = draw.randrange(10), draw.choice("xy")
+        if kind < 2:
+            orders = (NewOrder(draw.choice("12"), Decimal(5), at),) if draw.random() < 0.3 else ()
+            values, problems = self._values()
+            return CreateCustomer(values, at, problems, Activity(orders))
+        if kind == 2:
+            values, problems = self._values()
+            return UpdateCustomer(self._reference(), values, at, problems)
+        if kind == 3:
+            added = (ExternalId("erp", draw.choice("xy")),)
+            return ChangeExternalIds(self._reference(), at, added, (ExternalId(SHOP, shop_id),))
+        if kind == 4:
+            permanent = draw.random() < 0.2
+            return DeleteCustomers((self._reference(),), at, permanent=permanent)
+        if kind == 5:
+            number = draw.randrange(1, 6)
+            references = (Reference(str(number), number),)
+            if draw.random() < 0.2:
+                return PurgeCustomers(references, at)
+            return RestoreCustomers(references, at, skips_conflicts=draw.random() < 0.5)
+        if kind == 6:
+            return DeleteContact(at, shop_id, origin=Origin(INBOUND, "x"), delivery=event)
+        if kind == 7:
+            node = {"name": draw.choice("123"), "email": self._email(), "total": self._clock}
+            values, person, problems = clean_order(node, ("node",))
+            ids = ShopIds(draw.choice([None, shop_id]), draw.choice([None, "o1", "o2"]))
+            return RecordOrder(values, person, at, problems, shop_ids=ids)
+        contact = RestoreContact if kind == 8 else RecordContact
+        values, problems = clean_values({"email": self._email()}, ("node",))
+        return contact(
+            values,
+            at,
+            should_fill_empty=kind == 9 and draw.random() < 0.5,
+            problems=problems,
+            origin=Origin(INBOUND, "contact"),
+            shop_ids=ShopIds(shop_id),
+            delivery=event,
+            restored_ids=_ALL_IDS,
+        )
+
+
+def _comparable(outcome: Any) -> Any:
+    if isinstance(outcome, Rejected):
+        return [problem.key for problem in outcome.problems]
+    assert not isinstance(outcome, BaseException), outcome
+    return {**outcome, "account_id": 0} if isinstance(outcome, dict) else outcome
+
+
+async def _content(store: Store, account_id: int) -> dict[str, set[str]]:
+    """Return all rows of an account, without the account's number. All deletions of a batch have
+    its last time, so of a deleted id only the greatest event counts."""
+    content = {}
+    for entity in ENTITIES:
+        query = rows.rows_of(entity.table, False)
+        found = await store.fetch(query, {"account_id": account_id, "limit": 1_000})
+        left_out = {"account_id", *_NOT_COMPARED.get(entity.name, ())}
+        content[entity.name] = {
+            repr({n: v for n, v in zip(entity.columns, row, strict=True) if n not in left_out})
+            for row in found
+        }
+    deleted: dict[str, int] = {}
+    query = rows.rows_of(deleted_shop_ids, False)
+    for row in await store.fetch(query, {"account_id": account_id, "limit": 1_000}):
+        _, shop_id, _, event = row
+        deleted[shop_id] = max(event, deleted.get(shop_id, 0))
+    return {**content, deleted_shop_ids.name: set(map(repr, deleted.items()))}
+
+
+@pytest.mark.slow
+def test_a_batch_has_the_effects_of_its_commands_in_turn(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random deletions, restores and events about the same customers, and what takes the values
+    that they free."""
+    create_token(server)
+    for command in _LARGE:
+        # Otherwise SQLite moves them to a batch of their own, in another order.
+        monkeypatch.setattr(command, "is_large", False)
+
+    async def write(store: Store) -> None:
+        accounts = Accounts(store)
+        for seed in range(120):
+            single, together = [
+                (await accounts.create(f"{kind} {seed}")).account_id for kind in ("one", "all")
+            ]
+            writer = Writer(seed)
+            for count in (8, 12, 12):
+                commands = writer.commands(count)
+                outcomes: list[Any] = []
+                for command in commands:
+                    result = await asyncio.gather(
+                        store.write(single, command), return_exceptions=True
+                    )
+                    outcomes += result
+                batch = [store.write(together, command) for command in commands]
+                at_once = await asyncio.gather(*batch, return_exceptions=True)
+                assert list(map(_comparable, at_once)) == list(map(_comparable, outcomes)), seed
+                ours, theirs = [await _content(store, n) for n in (together, single)]
+                differences = {
+                    name: (ours[name] - theirs[name], theirs[name] - ours[name])
+                    for name in ours
+                    if ours[name] != theirs[name]
+                }
+                assert not differences, (seed, differences)
+
+    with_store(server.database_url, write)
+    result = run_regulars("verify", "--database-url", server.database_url)
+    assert result.returncode == 0, result.stdout[-3_000:]
