@@ -66,7 +66,8 @@ ERRORS = {
         "200 or 409",
         "Another customer of the account has this email. Case is ignored. "
         "`extensions.customer_id` is its id if the token has `customers:read`. 409 is for an event "
-        "from another Regulars server that arrived before the event that frees the email.",
+        "from another Regulars server that arrived before the event that frees the email, or that "
+        "restores its customer.",
         "Use another email, or update that customer.",
     ),
     "errors_last_identifier": (

@@ -101,8 +101,8 @@ def bad_signature() -> HTTPError:
 def earlier_event_missing() -> HTTPError:
     """Returns the error for a mirrored event that depends on an event that has not arrived: 409."""
     message = (
-        "Another customer has this email, and the event that changes it has not arrived yet. "
-        "Nothing was saved. Send the event again later."
+        "An earlier event has not arrived yet: another customer still has this email, or this "
+        "customer is still deleted. Nothing was saved. Send the event again later."
     )
     return HTTPError(409, DuplicateEmail.key, message, [_retry_after(1)])
 
