@@ -184,17 +184,37 @@ def test_enter_saves_without_a_mouse_and_begins_a_line_on_a_touch_screen(ana: Pe
     assert stored(ana) == [("One.", False)]
 
 
-def test_the_menu_exports_prints_and_deletes(ana: Person) -> None:
+def test_the_file_of_a_customer_has_all_that_is_stored(ana: Person) -> None:
+    page, client = ana.page, ana.client
+    for number in range(251):
+        order = {"name": f"#{number}", "email": "ana@example.com", "total": number}
+        client.data("mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }", n=order)
+    lead = {"email": "ana@example.com", "subject": "Size", "message": "Is it large?"}
+    client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
+    for text, private in (("For all", False), ("For us", True)):
+        node = {"text": text, "private": private}
+        client.data(ADD, id="1", node=node)
+    page.reload()
+    with page.expect_download() as download:
+        choose(page, "Export data")
+    assert download.value.suggested_filename == "customer-1.json"
+    data = json.loads(download.value.path().read_text())
+    assert data["email"] == "ana@example.com"
+    assert [comment["text"] for comment in data["comments"]] == ["For all"]
+    assert [order["name"] for order in data["orders"]] == [f"#{n}" for n in reversed(range(251))]
+    assert data["orders"][0]["total"] == 250
+    assert [(each["subject"], each["message"]) for each in data["messages"]] == [
+        ("Size", "Is it large?")
+    ]
+    kinds = [change["kind"] for change in data["history"]]
+    assert (kinds[-1], kinds.count("order_created")) == ("created", 251)
+
+
+def test_the_menu_prints_and_has_links(ana: Person) -> None:
     page = ana.page
     page.evaluate("window.print = () => { window.printed = true; }")
     choose(page, "Print")
     assert page.evaluate("window.printed") is True
-    with page.expect_download() as download:
-        choose(page, "Export data")
-    assert download.value.suggested_filename == "customer-1.jsonl"
-    (row,) = download.value.path().read_text().splitlines()
-    assert json.loads(row)["email"] == "ana@example.com"
-    assert json.loads(row)["comments"] == []
     head = page.locator(".customer-head")
     hrefs = [link.get_attribute("href") for link in head.locator("p a").all()]
     assert hrefs == ["tel:+212612345678", "mailto:ana@example.com"]

@@ -4,6 +4,7 @@ import { AddressBook, isBookChanged } from "./address-book.js";
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
 import { changedLists, ContactPoints, emailLink, phoneLink } from "./contact-points.js";
 import { idText } from "./customer-changes.js";
+import { saveCustomerData } from "./customer-data.js";
 import { ORDERS, ordersView } from "./customer-orders.js";
 import { Timeline } from "./customer-timeline.js";
 import { showShortcuts } from "./customers.js";
@@ -27,7 +28,7 @@ import { noAmount, spendLines } from "./money.js";
 import { navigate } from "./navigation.js";
 import { findNeighbour, hasNeighbour } from "./neighbours.js";
 import { announce } from "./progress.js";
-import { download, isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
+import { isDeleted, readTrashDays, scheduleDeletion } from "./selection.js";
 import { suggestTags } from "./tag-suggestions.js";
 import { t } from "./texts.js";
 import {
@@ -284,7 +285,7 @@ class CustomerPage {
       [
         button(
           [icon("download"), t.customer.exportData],
-          act(close, () => this.exportData(menu)),
+          act(close, () => runAction(menu, () => saveCustomerData(this.customer))),
         ),
         button(
           [icon("print"), t.customer.print],
@@ -300,14 +301,6 @@ class CustomerPage {
       ].filter(Boolean),
     );
     return menu;
-  }
-
-  /** Downloads the customer as a file. */
-  exportData(control) {
-    const { id, _id: number } = this.customer;
-    return runAction(control, () =>
-      download("/export?format=jsonl&include=public_comments&columns=", `customer-${number}.jsonl`, [id]),
-    );
   }
 
   /** Shortcuts. Single characters can be turned off (WCAG 2.2, success criterion 2.1.4). */

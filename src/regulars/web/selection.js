@@ -183,9 +183,19 @@ export function openExportDialog(selection, search, matchCount, hidden, label = 
 
 /** Downloads the response of a URL, or of a POST request with these ids. Throws ApiError. */
 export async function download(url, name, ids) {
-  const target = ids ? URL.createObjectURL(await request(url, { ...postOptions({ ids }), as: "blob" })) : url;
-  h("a", { href: target, download: name }).click();
-  if (ids) setTimeout(() => URL.revokeObjectURL(target), 60_000);
+  if (ids) saveFile(await request(url, { ...postOptions({ ids }), as: "blob" }), name);
+  else startDownload(url, name);
+}
+
+/** Downloads a blob as a file. */
+export function saveFile(blob, name) {
+  const url = URL.createObjectURL(blob);
+  startDownload(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+function startDownload(url, name) {
+  h("a", { href: url, download: name }).click();
   toast(t.exporting.started);
 }
 
