@@ -82,6 +82,31 @@ def test_columns_have_the_width_of_their_content(shop: Person) -> None:
         assert max(heights) < 62, (width, heights)  # no cell has two lines
 
 
+def test_names_have_the_width_of_a_narrow_screen(shop: Person) -> None:
+    """Names and emails are what a person looks for, so nothing is beside them."""
+    page = shop.open("/customers")
+    row = page.locator("tbody tr").first
+    for width in (320, 390):
+        set_width(page, width)
+        name, row_box = box_of(row.locator("td.name")), box_of(row)
+        row_end = row_box["x"] + row_box["width"]
+        assert name["x"] + name["width"] == pytest.approx(row_end, abs=16), width
+        assert box_of(row.locator("td.money-cell"))["y"] >= name["y"] + name["height"] - 1, width
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "fr-FR", "es-ES", "ar-EG"])
+def test_headings_are_not_cut(browser: Browser, shop: Person, locale: str) -> None:
+    person = Person(browser, shop.server, shop.client, locale=locale)
+    person.create_session()
+    page = person.open("/customers")
+    for width in (768, 1024, 1280):
+        set_width(page, width)
+        for head in page.locator("thead th").all():
+            label = head.text_content()
+            assert head.evaluate("head => head.scrollWidth <= head.clientWidth"), (width, label)
+    person.close()
+
+
 def test_checkboxes_stand_in_the_middle_of_their_row(shop: Person) -> None:
     page = shop.open("/customers")
     for row in page.locator("table.customers tr").all()[:3]:
