@@ -12,7 +12,7 @@ from regulars.core.errors import (
     Rejected,
     TooMuchWork,
 )
-from regulars.customers import address_book
+from regulars.customers import address_book, address_book_edits
 from regulars.customers.address_book import Entry
 from regulars.customers.commands import (
     AddressReference,
@@ -39,14 +39,14 @@ def create_address(unit: CustomerUnitOfWork, command: CreateAddress) -> dict[str
         missing = CustomerNotFound([command.customer.id_text], ("customer",))
         raise Rejected(missing, *command.problems)
     stored = address_book.load(row)
-    entries, wrong = address_book.created(stored, command.entry, _PATH)
+    entries, wrong = address_book_edits.created(stored, command.entry, _PATH)
     updated = with_entries(row, entries)
     conflicts = version_conflicts(unit, [command.customer], command.version)
     of_version = book_problems(unit, row, updated, _PATH)
     if problems := [*conflicts, *command.problems, *wrong, *of_version]:
         raise Rejected(*problems)
     saved = unit.save(row, updated, command)
-    address = address_book.whole(command.entry)
+    address = address_book_edits.whole(command.entry)
     return entry_row(saved, next(e for e in address_book.load(saved) if e.address == address))
 
 
@@ -55,7 +55,7 @@ def update_address(unit: CustomerUnitOfWork, command: UpdateAddress) -> dict[str
     ((row, stored, position),) = _find(unit, [command.address])
     if row is None:
         raise Rejected(AddressNotFound([command.address.id_text], ("id",)), *command.problems)
-    entries, wrong = address_book.updated(stored, position, command.entry, _PATH)
+    entries, wrong = address_book_edits.updated(stored, position, command.entry, _PATH)
     updated = with_entries(row, entries)
     reference = Reference(str(row["customer_id"]), row["customer_id"])
     conflicts = version_conflicts(unit, [reference], command.version)
@@ -63,7 +63,7 @@ def update_address(unit: CustomerUnitOfWork, command: UpdateAddress) -> dict[str
     if problems := [*conflicts, *command.problems, *wrong, *of_version]:
         raise Rejected(*problems)
     before = stored[position]
-    address = address_book.merged(before, command.entry)
+    address = address_book_edits.merged(before, command.entry)
     saved = unit.save(row, updated, command)
     return entry_row(saved, _after(address_book.load(saved), before, address))
 

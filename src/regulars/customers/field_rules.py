@@ -12,7 +12,7 @@ from regulars.core import external_ids, fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
 from regulars.core.fields import Field, names_of
 from regulars.core.text import clean, fold, full_name
-from regulars.customers import address_book, addresses, contact_input, contact_points, custom
+from regulars.customers import address_book_edits, addresses, contact_input, contact_points, custom
 from regulars.customers.emails import EMPTY as EMPTY_EMAIL
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS, WRITABLE
@@ -135,7 +135,7 @@ def _address(field: fields.Address) -> Clean:
 
 def _addresses(field: fields.Addresses) -> Clean:
     def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
-        values[field.name], problems = address_book.clean_list(value, path)
+        values[field.name], problems = address_book_edits.clean_list(value, path)
         return problems
 
     return clean_list

@@ -11,7 +11,13 @@ import orjson
 from regulars.core import fields
 from regulars.core.errors import InputPath, InvalidInput, MissingEmail, Problem
 from regulars.core.fields import names_of
-from regulars.customers import address_book, contact_changes, contact_points, field_rules
+from regulars.customers import (
+    address_book,
+    address_book_edits,
+    contact_changes,
+    contact_points,
+    field_rules,
+)
 from regulars.customers.address_book import BILLING, BOOK, SHIPPING
 from regulars.customers.contact_points import EMAILS
 from regulars.customers.emails import key_without_email
@@ -147,13 +153,15 @@ def with_values(
         else:
             stored = address_book.load(row)
             customer_id = row["customer_id"]
-            entries, wrong = address_book.replaced(stored, values[BOOK], customer_id, (*path, BOOK))
+            entries, wrong = address_book_edits.replaced(
+                stored, values[BOOK], customer_id, (*path, BOOK)
+            )
             problems += wrong
         changed |= address_book.dump(entries)
         names = names | {SHIPPING, BILLING}
     elif changed[BOOK] is not None and (SHIPPING in values or BILLING in values):
         changed[BOOK] = address_book.normalized(changed)
-        problems += address_book.surplus(row, changed, path)
+        problems += address_book_edits.surplus(row, changed, path)
         names = names | {BOOK}
     if changed == row:
         return row, problems

@@ -10,7 +10,7 @@ from regulars.api.writing import mutation
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, Rejected
 from regulars.core.ids import encoder, number_of_address
-from regulars.customers.address_book import clean_entry
+from regulars.customers.address_book_edits import clean_entry
 from regulars.customers.commands import (
     AddressReference,
     CreateAddress,
