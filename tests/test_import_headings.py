@@ -802,6 +802,8 @@ def test_the_dictionary_is_loaded_when_it_is_needed() -> None:
         ("Do you have a phone?", "yes"),
         ("Đăng ký SMS không?", "có"),
         ("ST", "Main Street"),
+        ("Kod", "SAVE10"),
+        ("Code", "10115"),
         ("sent", "2024-03-18 14:20:37"),
         ("Date", "2024-03-18"),
         ("spouse_first_name", "Ann"),
@@ -817,6 +819,7 @@ def test_a_heading_alone_says_too_little(heading: str, value: str) -> None:
         ("email,is_opt_out", "a@x.test,true", "is_opt_out", "accepts_marketing:opt_out"),
         ("email,Subscribes to email", "a@x.test,True", "Subscribes to email", "accepts_marketing"),
         ("email,ST", "a@x.test,OH", "ST", "shipping_address.state"),
+        ("email,Kod", "a@x.test,00-950", "Kod", "shipping_address.zip"),
         ("email,Mailing addr", "a@x.test,1 A", "Mailing addr", "shipping_address.line1"),
         ("email,Date,Form Name", "a@x.test,2024-03-18,Contact", "Date", "created_at"),
         ("u_email,u_city,u_zip,u_tel", "a@x.test,Rome,00100,1", "u_city", "shipping_address.city"),
@@ -828,12 +831,19 @@ def test_values_and_other_headings_complete_a_heading(
     assert fields(headings, row)[heading] == field
 
 
-@pytest.mark.parametrize("heading", ["status", "Active", "Estado"])
-def test_inactive_subscribers_with_a_time_of_subscription_do_not_subscribe(heading: str) -> None:
+@pytest.mark.parametrize(
+    ("heading", "values"),
+    [
+        *(("status", ("active", "inactive")), ("Estado", ("active", "inactive"))),
+        *(("Active", ("active", "inactive")), ("Active", ("true", "false")), ("Aktiv", ("1", "0"))),
+    ],
+)
+def test_inactive_subscribers_with_a_time_of_subscription_do_not_subscribe(
+    heading: str, values: tuple[str, str]
+) -> None:
     columns = assign(
         ["email", heading, "subscribed_at"],
-        ["a@x.test", "active", "2024-03-18"],
-        ["b@x.test", "inactive", "2024-03-18"],
+        *(["a@x.test", value, "2024-03-18"] for value in values),
     )
     assert [column.fallback for column in columns] == [None, "accepts_marketing", None]
     # Without such a time, a status says nothing of consent.

@@ -59,6 +59,12 @@ def is_state(text: str) -> bool:
     return len(text) <= _MAX_WORD_CHARACTERS and _key(text) in _words().consent
 
 
+def is_activity(text: str) -> bool | None:
+    """Return whether a text says that a customer is active or inactive, by a state or by yes and
+    no; None if neither."""
+    return read_consent(text) if is_state(text) else read_flag(text)
+
+
 @lru_cache(maxsize=2_048)
 def is_subscription_state(text: str) -> bool:
     """Return whether a text is a state of a subscription and of nothing else: `unsubscribed`, but

@@ -135,6 +135,16 @@ def _are_codes_of_states(profile: ColumnProfile) -> bool:
     return share(profile, lambda value: value.strip().upper() in _STATES) >= _NEARLY_ALL
 
 
+def _are_postal_codes(profile: ColumnProfile) -> bool:
+    return share(profile, lambda value: _POSTAL_CODE.fullmatch(value.strip())) >= _NEARLY_ALL
+
+
+# Forms that are hardly anything else: Poland, Portugal, Brazil, Japan, the United States with four
+# more digits, the Netherlands, the Czech Republic, the United Kingdom and Canada.
+_POSTAL_CODE = re.compile(
+    r"\d{2}-\d{3}|\d{4}-\d{3}|\d{5}-\d{3,4}|〒?\d{3}-\d{4}|\d{4} [A-Z]{2}|\d{3} \d{2}"
+    r"|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] \d[A-Z]\d"
+)
 # Of the United States, Canada and Australia.
 _STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
@@ -154,6 +164,7 @@ _RULES = (
     _Rule(("created_at",), Match("created_at", (1, _LAST, 0)), is_mostly_time),
     _Rule(("phone",), Match("phone", (1, _LAST, 0)), _are_phones),
     _Rule(("state",), Match("state", (0, _LAST, 0), ""), _are_codes_of_states, _WHOLE_WORDS),
+    _Rule(("zip",), Match("zip", (0, _LAST, 0), ""), _are_postal_codes, _WHOLE_WORDS),
     _Rule(("country",), Match("country", (0, _LAST, 0), ""), _are_countries),
     _Rule(("notes",), Match("notes", (1, _LAST, 0)), _are_texts),
 )

@@ -36,7 +36,7 @@ from regulars.transfer.composed_fields import (
     compose_place,
     compose_street,
 )
-from regulars.transfer.consent import is_state, read_consent
+from regulars.transfer.consent import is_activity
 from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.contact_reader import ContactReader
 from regulars.transfer.date_text import Order
@@ -169,8 +169,7 @@ class RowParser:
         for column, value in zip(self._fallbacks, values, strict=True):
             text = value if isinstance(value, str) else ""
             if column.fallback == CONSENT:
-                is_no = value is False or (is_state(text) and read_consent(text) is False)
-                if is_no:
+                if value is False or is_activity(text) is False:
                     row.consents.append(False)
             elif text and column.fallback and column.fallback not in row.node:
                 heading = self.heading((column.fallback,))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from regulars.core.text import folded
 from regulars.transfer.column_profile import ColumnProfile, is_mostly_time, share
 from regulars.transfer.column_selection import SUBSCRIBED_AT, UNSUBSCRIBED_AT
-from regulars.transfer.consent import is_state
+from regulars.transfer.consent import is_activity
 from regulars.transfer.heading_dictionary import comparable, dictionary, words
 from regulars.transfer.headings import match_heading
 
@@ -69,7 +69,7 @@ class Siblings:
         """Return whether a column says who is active and inactive."""
         if comparable(heading) not in dictionary().activities:
             return False
-        return share(profile, lambda value: is_state(value) or value in ("0", "1")) >= _NEARLY_ALL
+        return share(profile, lambda value: is_activity(value) is not None) >= _NEARLY_ALL
 
 
 def without_prefix(headings: Sequence[str | None]) -> list[str | None]:
