@@ -55,6 +55,24 @@ def test_a_value_that_cannot_be_read_is_kept_and_its_row_imported(local: Shop) -
     assert ben["custom"] is None
 
 
+@pytest.mark.parametrize(
+    ("headings", "row", "accepts"),
+    [
+        ("email,Active,Subscribed At", "a@x.test,true,2024-03-18", True),
+        ("email,Active,Subscribed At", "a@x.test,false,2024-03-18", False),
+        ("email,status,Subscribed At", "a@x.test,inactive,2024-03-18", False),
+        # The better of two columns decides, unless the other one names a state.
+        ("email,Newsletter (0/1),Opt-in (0/1)", "a@x.test,1,0", True),
+        ("email,Newsletter,Opt-in", "a@x.test,1,unsubscribed", False),
+    ],
+)
+def test_several_columns_decide_about_the_consent(
+    local: Shop, headings: str, row: str, accepts: bool
+) -> None:
+    local.bring(f"{headings}\n{row}\n")
+    assert local.customers("accepts_marketing") == [{"accepts_marketing": accepts}]
+
+
 def test_rows_with_warnings_are_in_a_file_that_can_be_imported(local: Shop) -> None:
     result = local.bring("email,country\na@x.test,Atlantis\nb@x.test,FR\nbad,FR\n")
     file = Path(result["warnings_file"])

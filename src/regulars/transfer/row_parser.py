@@ -36,7 +36,7 @@ from regulars.transfer.composed_fields import (
     compose_place,
     compose_street,
 )
-from regulars.transfer.consent import is_activity
+from regulars.transfer.consent import is_activity, is_state
 from regulars.transfer.contact_columns import KIND_OF
 from regulars.transfer.contact_reader import ContactReader
 from regulars.transfer.date_text import Order
@@ -56,6 +56,7 @@ from regulars.transfer.sanitizing import (
     STRAY_QUOTES,
     SURPLUS,
 )
+from regulars.transfer.sibling_columns import is_of_activity
 
 ((EMAIL, EMAIL_KEY),) = [(f.name, f.key_column) for f in FIELDS if isinstance(f, fields.Email)]
 _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
@@ -111,6 +112,8 @@ class RowParser:
         self._cells = self._targets.cells
         self._divided = self._targets.divided
         self._fallbacks = self._targets.fallbacks
+        # Of columns of consent, a no next to a better column says nothing.
+        self._activities = {c.position for c in self._fallbacks if is_of_activity(c.heading)}
         self._clear = options.empty == "clear"
         self._reader = CellReader(clears=self._clear, is_strict=options.strict, is_own=is_own)
         self.contacts = ContactReader(
@@ -169,7 +172,8 @@ class RowParser:
         for column, value in zip(self._fallbacks, values, strict=True):
             text = value if isinstance(value, str) else ""
             if column.fallback == CONSENT:
-                if value is False or is_activity(text) is False:
+                is_said = is_state(text) or column.position in self._activities
+                if value is False or (is_said and is_activity(text) is False):
                     row.consents.append(False)
             elif text and column.fallback and column.fallback not in row.node:
                 heading = self.heading((column.fallback,))

@@ -67,9 +67,14 @@ class Siblings:
     @staticmethod
     def is_activity(heading: str, profile: ColumnProfile) -> bool:
         """Return whether a column says who is active and inactive."""
-        if comparable(heading) not in dictionary().activities:
+        if not is_of_activity(heading):
             return False
         return share(profile, lambda value: is_activity(value) is not None) >= _NEARLY_ALL
+
+
+def is_of_activity(heading: str) -> bool:
+    """Return whether a heading may be that of active and inactive customers."""
+    return comparable(heading) in dictionary().activities
 
 
 def without_prefix(headings: Sequence[str | None]) -> list[str | None]:
