@@ -182,6 +182,33 @@ def addresses(row: Any) -> list[tuple[str, dict[str, str]]]:
             "12 Main St<br/>Apt 4\nSpringfield\nIL 62704-1234\nUSA",
             [("", {**HOME, "line2": "Apt 4", "zip": "62704-1234", "country": "US"})],
         ),
+        (
+            "Full Address",
+            "3 bis, rue Haute, 75002 Paris, France",
+            [("", {"line1": "3 bis, rue Haute", "city": "Paris", "zip": "75002", "country": "FR"})],
+        ),
+        (
+            "Adresse",
+            "Hauptstr. 5\nD-10115 Berlin\nDeutschland",
+            [("", {"line1": "Hauptstr. 5", "city": "Berlin", "zip": "10115", "country": "DE"})],
+        ),
+        (
+            "Indirizzo",
+            "Via Roma 1, Scala B, 00184 Roma (RM), Italia",
+            [
+                (
+                    "",
+                    {
+                        "line1": "Via Roma 1",
+                        "line2": "Scala B",
+                        "city": "Roma",
+                        "state": "RM",
+                        "zip": "00184",
+                        "country": "IT",
+                    },
+                )
+            ],
+        ),
     ],
 )
 def test_the_parts_of_an_address_in_one_cell_are_read(
@@ -197,6 +224,20 @@ def test_the_parts_of_an_address_in_one_cell_are_read(
         assert parts.keys() - expected_parts.keys() <= {"first_name", "last_name", "company"}
     assert not row.warnings
     assert not row.problems
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "12 Rue de la Paix, Bât. B, 75002 Paris",  # it is not certain what the number is
+        "Firma GmbH, Hauptstr. 5, 10115 Berlin, Germany",  # a name comes first
+        "10 Downing St, London SW1A 2AA, United Kingdom",
+    ],
+)
+def test_an_address_whose_parts_are_not_certain_is_a_street_with_a_warning(cell: str) -> None:
+    (row,) = read(f'email,Full Address\na@x.test,"{cell}"\n')
+    assert row.values["shipping_address"]["line1"] == cell
+    assert [warning.kind for warning in row.warnings] == ["whole_address"]
 
 
 def test_labelled_text_that_is_no_part_of_an_address_is_kept() -> None:

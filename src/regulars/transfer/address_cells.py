@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.core.countries import find_country
+from regulars.customers.address_rules import rules_of
 from regulars.customers.addresses import PARTS
 from regulars.transfer.column_profile import ColumnProfile
 from regulars.transfer.column_selection import Choice
@@ -33,6 +34,10 @@ _STATES = frozenset(
 _LINES = re.compile(r"[,\r\n]+|<[bB][rR]\s{0,3}/?>")
 _NUMBERS = re.compile(r"\d")
 _MIN_LINES = 3
+_MAX_PLACE = 200
+_HOUSE_NUMBER = re.compile(r"\d{1,5}(?: ?\w{1,4})?")
+# The line of a format of addresses in which the postal code stands before the city.
+_ZIP_CITY = re.compile(r"(?:[A-Z]{2}-?)?\{zip\} \{city\}(?: (\{state\}))?")
 _PLACE = ("city", "zip", "zip_city", "state", "country", "line2")
 
 
@@ -50,8 +55,10 @@ def add_address_cells(
                 choice.reader = ADDRESS_CELL
         elif choice.field is None and heading and not choice.note:
             is_address = not dictionary().address.isdisjoint(words(heading))
-            if is_address and sample and 2 * sum(map(_is_parted, sample)) > len(sample):
-                is_first = not any(field.startswith("shipping_address.") for field in used)
+            is_first = not any(field.startswith("shipping_address.") for field in used)
+            # A street that could not be divided stays one, with a warning.
+            is_meant = _is_read if is_first else _is_parted
+            if is_address and sample and 2 * sum(map(is_meant, sample)) > len(sample):
                 field = "shipping_address.line1" if is_first else entry_field("cell", "line1")
                 if field not in used:
                     choice.field, choice.reader = field, ADDRESS_CELL
@@ -88,7 +95,8 @@ def read_addresses(cell: str) -> AddressCell | None:
             (label[1].strip(), text[label.end() : end].strip(_ENDS))
             for label, end in zip(labels, ends, strict=True)
         )
-    return _of_united_states(text)
+    lines = [line for each in _LINES.split(text) if (line := each.strip())]
+    return (_of_united_states(lines) or _of_country(lines)) if len(lines) >= _MIN_LINES else None
 
 
 def is_whole_address(cell: str) -> bool:
@@ -161,20 +169,45 @@ def _pairs(item: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield key, (text.decode() if isinstance(text, bytes) else text).strip()
 
 
-def _of_united_states(text: str) -> AddressCell | None:
+def _of_united_states(lines: Sequence[str]) -> AddressCell | None:
     """Return `12 Main St, Springfield, IL 62704, US`: a state and a postal code say what the other
     parts are."""
-    lines = [line.strip() for line in _LINES.split(text)]
-    lines = [line for line in lines if line]
-    country = ""
-    if len(lines) > _MIN_LINES and find_country(lines[-1]) == "US":
-        country = lines.pop()
-    place = _STATE_ZIP.fullmatch(lines[-1]) if len(lines) >= _MIN_LINES else None
-    if place is None or place[1] not in _STATES or _NUMBERS.search(lines[-2]):
+    has_country = len(lines) > _MIN_LINES and find_country(lines[-1]) == "US"
+    country = lines[-1] if has_country else ""
+    *streets, city, state_zip = lines[:-1] if has_country else lines
+    place = _STATE_ZIP.fullmatch(state_zip)
+    if place is None or place[1] not in _STATES or _NUMBERS.search(city):
         return None
-    *streets, city, _ = lines
-    if not _NUMBERS.search(streets[0]):  # it may be a name
+    return _with_streets(streets, city=city, state=place[1], zip=place[2], country=country)
+
+
+def _of_country(lines: Sequence[str]) -> AddressCell | None:
+    """Return `12 Rue de la Paix, 75002 Paris, France`: a country in which the postal code stands
+    before the city."""
+    *streets, code_city, country = lines
+    place = _place_of(find_country(country) or "", code_city[:_MAX_PLACE])
+    if place is None:
         return None
-    parts = {"line1": streets[0], "line2": ", ".join(streets[1:]), "city": city}
-    parts |= {"state": place[1], "zip": place[2], "country": country}
+    return _with_streets(streets, **place, country=country)
+
+
+def _place_of(country: str, text: str) -> dict[str, str] | None:
+    """Return the postal code, the city and the state of a country in a text, or None."""
+    rules = rules_of(country, ()) if country else None
+    if rules is None or rules.zip_pattern is None:
+        return None
+    form = next(filter(None, map(_ZIP_CITY.fullmatch, rules.format.split("\n"))), None)
+    state = r"(?: \(?(?P<state>[A-Z]{2})\)?)?" if form and form[1] else ""
+    zip_ = rf"(?:[A-Z]{{1,3}}-)?(?P<zip>{rules.zip_pattern})"
+    place = re.fullmatch(rf"{zip_} (?P<city>[^\d()]+?(?: \d\d?)?){state}", text)
+    return {k: v or "" for k, v in place.groupdict().items()} if form and place else None
+
+
+def _with_streets(streets: Sequence[str], **parts: str) -> AddressCell | None:
+    """Return an address with the lines of its street; None if the first may be a name."""
+    if not _NUMBERS.search(streets[0]):
+        return None
+    if len(streets) > 1 and _HOUSE_NUMBER.fullmatch(streets[0]):  # `3 bis, rue Haute`
+        streets = [", ".join(streets[:2]), *streets[2:]]
+    parts = {"line1": streets[0], "line2": ", ".join(streets[1:]), **parts}
     return AddressCell([{part: value for part, value in parts.items() if value}])
