@@ -271,7 +271,7 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> N
             began, before = time.monotonic(), count_forwarded(server)
             for _ in range(20):
                 assert client.post(PAGE).status_code == 200
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 15
             assert count_forwarded(server) == before
         finally:
             process.resume()

@@ -534,7 +534,7 @@ def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()
     for number in range(20):
         read_or_refuse(f"{text[:78]}{number}")
-    assert (time.process_time() - started) / 20 < 0.002
+    assert (time.process_time() - started) / 20 < 0.01
 
 
 def read_or_refuse(text: str) -> None:
@@ -549,7 +549,7 @@ def test_a_long_text_is_refused_at_once() -> None:
         with pytest.raises(UnreadableDate, match="more than 80 characters"):
             read_timestamp(value)
         evidence_of(value)
-    assert time.process_time() - started < 0.01
+    assert time.process_time() - started < 0.05
 
 
 def test_customers_from_before_1970_are_listed_and_exported(client: Client) -> None:

@@ -328,7 +328,7 @@ def test_headings_are_not_taken_for_another_kind_of_file(text: str) -> None:
 def test_the_kind_of_a_file_is_detected_in_linear_time(unit: str) -> None:
     start = time.process_time()
     unsupported_kind("f", (unit * 8_192).encode())
-    assert time.process_time() - start < 0.3
+    assert time.process_time() - start < 2
 
 
 VCARD = (

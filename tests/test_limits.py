@@ -224,14 +224,14 @@ def test_only_slow_senders_are_disconnected(small: Client, part: bytes) -> None:
     start = time.monotonic()
     wire.send(whole)
     assert wire.answer()[0] == 200
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 3
     for connection in slow:
         if part:
             status, _, body = connection.answer()
             assert (status, body["errors"][0]["key"]) == (408, "errors_receive_timeout")
         assert connection.is_closed()
         connection.socket.close()
-    assert 0.5 < time.monotonic() - start < 6
+    assert 0.5 < time.monotonic() - start < 30
     wire.socket.close()
 
 
@@ -293,11 +293,11 @@ def test_a_request_times_out(postgresql: str) -> None:
                     (error,) = response.json()["errors"]
                     assert error["key"] == "errors_timeout"
                     assert error["extensions"]["request_id"] == response.headers["x-request-id"]
-                assert 2.5 < time.monotonic() - start < 8
+                assert 2.5 < time.monotonic() - start < 30
                 three = '{ a: node(id: "Q3VzdG9tZXI6MQ==") { id } b: node(id: "Q3VzdG9tZXI6MQ==") { id } c: node(id: "Q3VzdG9tZXI6MQ==") { id } }'
                 start = time.monotonic()
                 client.errors(three)
-                assert time.monotonic() - start < 2.5
+                assert time.monotonic() - start < 2.9
                 time.sleep(0.5)
                 assert asyncio.run(count(url)) == 0
             with Client(server, BOOTSTRAP_TOKEN) as client:
@@ -459,7 +459,7 @@ def test_two_thousand_connections_with_a_quarter_slow(tmp_path: Path) -> None:
                 start = time.monotonic()
                 assert client.post("{ __typename }").status_code == 200
                 durations.append(time.monotonic() - start)
-            assert sorted(durations)[25] < 0.2
+            assert sorted(durations)[25] < 1
             assert idle[0].socket.fileno() > 0
             for wire in (*idle, *slow):
                 wire.socket.close()

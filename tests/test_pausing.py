@@ -347,7 +347,7 @@ def test_ten_thousand_silent_rows_and_a_hundred_updates(client: Client, receiver
     started = time.monotonic()
     client.data('mutation { addTags(items: ["7"], tags: ["next"]) { id } }')
     receiver.wait(101)
-    assert time.monotonic() - started < 2  # typically 0.2 s
+    assert time.monotonic() - started < 10  # typically 0.2 s
 
 
 @pytest.mark.slow

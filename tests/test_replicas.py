@@ -27,7 +27,7 @@ from tests.support import (
 pytestmark = pytest.mark.both_databases
 
 COUNT = "{ customers(first: 1) { totalCount } }"
-SECONDS = 15
+SECONDS = 60
 
 
 class Pair(NamedTuple):
@@ -210,7 +210,7 @@ def test_lost_replica_fails_no_request(
             writer.create(f"{how}{number}@example.com")
             began = time.monotonic()
             assert count(reader) == count(writer)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8
             number += 1
         assert count_used_replicas(pair.servers[0]) == count_used_replicas(pair.servers[1]) == 0
     wait_until(lambda: all(count_used_replicas(server) == 1 for server in pair.servers), SECONDS)

@@ -161,7 +161,7 @@ def test_a_second_signal_stops_a_draining_server(new_postgresql: str) -> None:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 NEXT = "9001"

