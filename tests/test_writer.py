@@ -35,7 +35,17 @@ from regulars.directory.entities import ENTITIES
 from regulars.orders.commands import RecordOrder
 from regulars.orders.shop_input import clean_order
 from regulars.orders.values import NewOrder
-from regulars.store import Changes, Domain, State, Store, Unreachable, queries
+from regulars.store import (
+    STATEMENT_SECONDS,
+    Changes,
+    Domain,
+    State,
+    Store,
+    Unreachable,
+    create_store,
+    parse_url,
+    queries,
+)
 from regulars.store.postgresql import batch_writer, transactions
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query
@@ -470,6 +480,33 @@ def test_write_that_the_database_refuses_does_not_affect_its_batch(server: Serve
     assert isinstance(outcomes[2], Exception)
     ids = [o["customer_id"] for i, o in enumerate(outcomes) if i != 2]
     assert ids == [1, 2, 3, 4]
+
+
+def test_a_write_that_the_database_refuses_is_found_in_few_steps(server: Server) -> None:
+    """Others do not become batches of one, each with a transaction of its own."""
+    create_token(server)
+    decided: list[int] = []
+
+    def deciding(account_id: int, commands: Sequence[Any], state: State) -> Any:
+        decided.append(len(commands))
+        return decide(account_id, commands, state)
+
+    async def write(opened: Store) -> list[Any]:
+        account = (await Accounts(opened).all())[-1]
+        url = parse_url(server.database_url)
+        store = create_store(url, Domain(ENTITIES, deciding), STATEMENT_SECONDS)
+        await store.open()
+        broken = CreateCustomer({**clean_values({"email": "x@b.co"}, ())[0], "visits": "many"}, 1)
+        commands = [create(f"{n}@b.co") for n in range(400)]
+        writes = [store.write(account.account_id, each) for each in (*commands, broken)]
+        outcomes = list(await asyncio.gather(*writes, return_exceptions=True))
+        await store.close()
+        return outcomes
+
+    outcomes = with_store(server.database_url, write)
+    assert isinstance(outcomes.pop(), Exception)
+    assert [outcome["customer_id"] for outcome in outcomes] == list(range(1, 401))
+    assert len(decided) < 60
 
 
 @pytest.mark.slow

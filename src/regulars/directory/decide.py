@@ -26,8 +26,8 @@ def decide(
 ) -> tuple[list[Any], Changes]:
     """Returns the outcome of each command (its result, or a Rejected) and the changes of all. If
     they change too much of the search index for one batch, only the first commands are decided, and
-    there are fewer outcomes than commands. Raises UnbatchableCommands if each command must be tried
-    alone."""
+    there are fewer outcomes than commands. Raises UnbatchableCommands if the commands cannot be one
+    batch."""
     if OVERSIZED in state.rows and len(commands) > 1:
         raise UnbatchableCommands
     unit = CustomerUnitOfWork(account_id, state, entities)

@@ -26,7 +26,7 @@ DELETED = ("deleted_ids", "deleted_shop_ids")
 DELETION_WORK = "deletion_work"
 
 
-class UnbatchableCommands(Exception):  # no error of a caller: each command is tried alone
+class UnbatchableCommands(Exception):  # no error of a caller: smaller batches are tried
     """Commands cannot be one batch: their customers have more rows than a batch may load, or one
     deletes a customer whose external ids an earlier one has changed."""
 

@@ -95,7 +95,7 @@ class BatchWriter:
     async def _transact(self, account_id: int, batch: Sequence[Write]) -> int:
         """Decide and commit a batch; return how many of its writes, the first, have an outcome.
 
-        If the database refuses the batch, each write is tried alone, so that only the faulty one
+        If the database refuses the batch, its halves are tried, so that only the faulty write
         fails. A batch whose connection ended or timed out is not repeated: it may be saved.
         """
         try:
@@ -105,9 +105,11 @@ class BatchWriter:
             return len(outcomes)
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, Unreachable | asyncpg.QueryCanceledError):
-                for write in batch:
-                    await self._transact(account_id, [write])
-                return len(batch)
+                middle = len(batch) // 2
+                count = await self._transact(account_id, batch[:middle])
+                if count < middle:
+                    return count
+                return middle + await self._transact(account_id, batch[middle:])
             is_timeout = isinstance(error, asyncpg.QueryCanceledError)
             outcome = StatementTimeout("A write exceeded its time limit.") if is_timeout else error
             for write in batch:

@@ -121,7 +121,7 @@ class WriterThread:
 
     def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> list[Write]:
         """Decide and commit a batch; return the writes that are left for the next one. If the
-        database refuses the batch, each write is tried alone, so that only the faulty one fails."""
+        database refuses the batch, its halves are tried, so that only the faulty write fails."""
         postponed: list[Write] = []
         saved: list[tuple[int, Changes]] = []
         if self._is_bulk:
@@ -151,9 +151,10 @@ class WriterThread:
                 for write in batch:
                     write.outcome = translated
                 return []
-            for write in batch:
-                self._transact(connection, [write])
-            return []
+            middle = len(batch) // 2
+            if postponed := self._transact(connection, batch[:middle]):
+                return [*postponed, *batch[middle:]]
+            return self._transact(connection, batch[middle:])
         return postponed
 
     def _require_files(self) -> None:
