@@ -31,17 +31,17 @@ _ENDED = ("done", "failed", "cancelled")
 _JOB = """id kind state name dry_run silent total done changed unchanged rejected message undo_of
   undone_by can_undo actor { kind name } created_at(format: "ISO") ended_at(format: "ISO")
   problems { message count examples }"""
-_GET = f"query($id: ID!) {{ job(id: $id) {{ {_JOB} }} }}"
+_GET = f"query($id: ID!) {{ job(id: $id) {{ {_JOB} segments {{ name renamed }} }} }}"
 _LIST = f"""query($first: Int!, $after: String) {{ jobs(first: $first, after: $after) {{
   totalCount pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_JOB} }} }} }} }}"""
 _CANCEL = f"mutation($id: ID!) {{ cancelJob(id: $id) {{ {_JOB} }} }}"
-_UNDO = f"mutation($id: ID!, $dryRun: Boolean) {{ undoJob(id: $id, dryRun: $dryRun) {{ {_JOB} }} }}"
-_UPDATE = f"""mutation($query: String, $segment: String, $items: [ID!], $node: InputUpdateCustomer,
+_UNDO = "mutation($id: ID!, $dryRun: Boolean) { undoJob(id: $id, dryRun: $dryRun) { id } }"
+_UPDATE = """mutation($query: String, $segment: String, $items: [ID!], $node: InputUpdateCustomer,
   $addTags: [String!], $removeTags: [String!], $removeCustom: [String!],
-  $increments: [InputIncrement!], $expected: Int, $silent: Boolean, $dryRun: Boolean) {{
+  $increments: [InputIncrement!], $expected: Int, $silent: Boolean, $dryRun: Boolean) {
   updateCustomers(query: $query, segment: $segment, items: $items, node: $node, addTags: $addTags,
     removeTags: $removeTags, removeCustom: $removeCustom, increments: $increments,
-    expected: $expected, silent: $silent, dryRun: $dryRun) {{ {_JOB} }} }}"""
+    expected: $expected, silent: $silent, dryRun: $dryRun) { id } }"""
 _COLUMNS = ("created_at", "kind", "state", "name", "changed", "unchanged", "rejected", "id")
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The id of the job.")]
@@ -150,7 +150,7 @@ def update(
         "silent": silent,
         "dryRun": dry_run,
     }
-    _run(connection, _UPDATE, variables, no_wait, as_json)
+    run_job(connection, _UPDATE, variables, no_wait, as_json)
 
 
 @app.command("jobs list", epilog=examples("regulars jobs list"))
@@ -215,27 +215,28 @@ def jobs_undo(
     Values that were changed since are kept. The command prints why, with examples.
     """
     variables = {"id": job_id, "dryRun": dry_run}
-    _run(connection, _UNDO, variables, no_wait, as_json)
+    run_job(connection, _UNDO, variables, no_wait, as_json)
 
 
-def _run(
+def run_job(
     connection: Connection,
     document: str,
     variables: dict[str, Any],
     no_wait: bool,
     as_json: bool | None,
 ) -> None:
-    """Start a job, and wait for its end. Exit with 1 if it failed."""
+    """Start a job by a mutation that selects its id, and wait for it. Exit with 1 if it fails."""
     from regulars.cli.client import fetch_data
 
     async def work(client: Client) -> dict[str, Any]:
-        (job,) = (await fetch_data(client, document, **variables)).values()
+        ((_, started),) = (await fetch_data(client, document, **variables)).items()
         if not no_wait:
-            await client.run_job(job["id"])
-            while job["state"] not in _ENDED:
-                job = await _get(client, job["id"])
-                await asyncio.sleep(_POLL_SECONDS * (job["state"] not in _ENDED))
-        return dict(job)
+            await client.run_job(started["id"])
+        job = await _get(client, started["id"])
+        while not no_wait and job["state"] not in _ENDED:
+            job = await _get(client, started["id"])
+            await asyncio.sleep(_POLL_SECONDS * (job["state"] not in _ENDED))
+        return job
 
     job = connection.run(work)
     print_dry_run(bool(variables["dryRun"]))
@@ -258,8 +259,14 @@ def _print_job(job: dict[str, Any], as_json: bool | None) -> None:
         print_json(job)
         return
     shown = {**job, "actor": job["actor"]["name"]}
-    problems = shown.pop("problems")
+    problems, segments = shown.pop("problems"), shown.pop("segments", ())
     print_record(shown)
+    for segment in segments:
+        name = segment["name"]
+        if segment["renamed"]:
+            print(f"The segment {name!r} names the new tag.")
+        else:
+            print(f"The query of the segment {name!r} would be too long. Change it.")
     for problem in problems:
         print(f"{problem['count']:,} × {problem['message']} ({', '.join(problem['examples'])})")
 

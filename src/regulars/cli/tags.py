@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from regulars.cli import options
 from regulars.cli.connection import Connection, with_connection
-from regulars.cli.customer_fields import DRY_RUN, print_dry_run
+from regulars.cli.jobs import NoWait, run_job
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
 from regulars.cli.values import wants_json
-from regulars.core.counts import count_of
-
-if TYPE_CHECKING:
-    from regulars.cli.client import Client
 
 app = typer.Typer()
 
 _LIST = """query($query: String!, $first: Int!, $after: String) {
   tags(query: $query, first: $first, after: $after) {
     pageInfo { hasNextPage endCursor } edges { node { name customers_count } } } }"""
-_RENAME = """mutation($name: String!, $newName: String!, $segments: Boolean!, $after: String) {
-  renameTag(name: $name, newName: $newName, segments: $segments, after: $after%s) {
-    customers_count hasNextPage endCursor segments { _id name renamed } } }"""
+_RENAME = """mutation($names: [String!]!, $newName: String!, $segments: Boolean,
+  $dryRun: Boolean) {
+  renameTags(names: $names, newName: $newName, segments: $segments, dryRun: $dryRun) { id } }"""
 
 
 @app.command("tags list", epilog=examples("regulars tags list", "regulars tags list vi"))
@@ -53,47 +49,33 @@ def tags_list(
 @app.command(
     "tags rename",
     epilog=examples(
-        "regulars tags rename v.i.p. vip --dry-run", "regulars tags rename 'Late parcel' late"
+        "regulars tags rename v.i.p. vip --dry-run",
+        "regulars tags rename 'Late parcel' 'Parcel late' late",
     ),
 )
 @with_connection
 def rename(
-    name: Annotated[str, typer.Argument(metavar="TAG", help="The tag.")],
+    names: Annotated[list[str], typer.Argument(metavar="TAG...", help="The tags.")],
     new_name: Annotated[str, typer.Argument(metavar="NEW", help="The new tag. It may exist.")],
     keep_segments: Annotated[
-        bool, typer.Option("--keep-segments", help="Do not change the segments that name the tag.")
+        bool, typer.Option("--keep-segments", help="Do not change the segments that name the tags.")
     ] = False,
     dry_run: options.DryRun = False,
+    no_wait: NoWait = False,
     *,
     connection: Connection,
     as_json: bool | None,
 ) -> None:
-    """Rename a tag of all customers that have it.
+    """Rename or merge tags of all customers that have them.
 
-    Customers that have both tags keep the new one. Segments that name the tag name the new one.
-    The command can be repeated after an interruption.
+    Customers that have several of the tags get the new one once. Segments that name one of them
+    name the new one at the end. The command waits for the end, and prints the job. `regulars jobs
+    undo ID` takes the changes back.
     """
-    from regulars.cli.client import mutate
-
-    values = {"name": name, "newName": new_name, "segments": not keep_segments}
-
-    async def work(client: Client) -> dict[str, Any]:
-        count, after = 0, None
-        while True:
-            page = await mutate(client, _RENAME, DRY_RUN * dry_run, **values, after=after)
-            count, after = count + page["customers_count"], page["endCursor"]
-            if not page["hasNextPage"]:
-                return {"customers_count": count, "segments": page["segments"]}
-
-    result = connection.run(work)
-    print_dry_run(dry_run)
-    if wants_json(as_json):
-        print_json(result)
-        return
-    verb = "Would rename" if dry_run else "Renamed"
-    print(f"{verb} the tag of {count_of(result['customers_count'], 'customer')}.")
-    for segment in result["segments"]:
-        if segment["renamed"]:
-            print(f"{verb} it in the segment {segment['name']!r}.")
-        else:
-            print(f"The query of the segment {segment['name']!r} would be too long. Change it.")
+    variables = {
+        "names": names,
+        "newName": new_name,
+        "segments": not keep_segments,
+        "dryRun": dry_run,
+    }
+    run_job(connection, _RENAME, variables, no_wait, as_json)
