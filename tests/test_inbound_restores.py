@@ -170,6 +170,10 @@ def test_an_update_waits_for_the_restore_of_an_unknown_customer(shop: Shop) -> N
     expect_event_understood(shop, "contact/updated", {**WHOLE, "id": "cus_2"}, 7, attempt=9)
     assert shop.client.emails() == [WHOLE["email"]]
     assert shop.list_inbox() == []
+    # A customer whom a person deleted here for good is not awaited.
+    shop.client.delete(str(shop.customer("_id")["_id"]), permanent=True)
+    expect_event_understood(shop, "contact/updated", {**update, "notes": "5"}, 5)
+    assert shop.client.emails() == []
 
 
 def test_events_that_are_applied_during_a_restore_are_seen(shop: Shop) -> None:

@@ -448,6 +448,17 @@ def test_a_purged_customer_is_not_restored(client: Client) -> None:
     assert [each["email"] for each in customers(client)] == ["b@x.test"]
 
 
+def test_a_customer_that_was_restored_before_is_no_problem(client: Client) -> None:
+    job = run_import(client, "email\na@x.test\nb@x.test\n")
+    first, _ = customers(client)
+    undone = undo(client, job)
+    client.data(
+        "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { id } } }", i=[first["id"]]
+    )
+    again = undo(client, undone)
+    assert (again["changed"], again["unchanged"], again["problems"]) == (1, 1, [])
+
+
 def test_a_value_that_another_customer_has_now_is_kept(client: Client) -> None:
     ids = add(client, {"email": "a@x.test"})
     number = client.node(ids[0], "... on Customer { _id }")["_id"]

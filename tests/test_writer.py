@@ -46,6 +46,7 @@ from regulars.store import (
     parse_url,
     queries,
 )
+from regulars.store.moving import UnbatchableCommands
 from regulars.store.postgresql import batch_writer, transactions
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query
@@ -90,22 +91,33 @@ def decide_batch(*commands: Command, state: State | None = None) -> tuple[Sequen
 
 
 def test_command_sees_the_changes_of_earlier_commands_of_its_batch() -> None:
+    _, first = decide_batch(create("a@b.co"))
     outcomes, changes = decide_batch(
-        create("a@b.co"),
         create("A@b.co"),
-        update(1, email="c@b.co"),
-        create("a@b.co"),
         delete(1),
-        create("c@b.co"),
+        create("a@b.co"),
         update(1, phone="1"),
+        update(2, email="c@b.co"),
+        create("a@b.co"),
+        state=State(first.counters, {"customers": first.of("customers").inserted}),
     )
-    assert keys(outcomes[1]) == ["errors_dup_email"]
-    assert keys(outcomes[6]) == ["errors_customer_not_found"]
-    assert [outcomes[n]["customer_id"] for n in (0, 3, 5)] == [1, 2, 3]
+    assert keys(outcomes[0]) == ["errors_dup_email"]
+    assert keys(outcomes[3]) == ["errors_customer_not_found"]
+    assert [outcomes[n]["customer_id"] for n in (2, 4, 5)] == [2, 2, 3]
     assert changes.counters == {**NONE, "customers": 3, "changes": 5}
-    assert [row["email"] for row in changes.of("customers").inserted] == ["a@b.co", "c@b.co"]
+    assert [row["email"] for row in changes.of("customers").inserted] == ["c@b.co", "a@b.co"]
     assert not changes.of("customers").updated
-    assert not changes.of("customers").deleted
+    assert changes.of("customers").deleted == [1]
+
+
+def test_a_customer_is_not_deleted_in_the_batch_that_creates_it_or_changes_its_email() -> None:
+    """The statements of a deletion read the emails and ids in the database."""
+    _, first = decide_batch(create("a@b.co"))
+    state = State(first.counters, {"customers": first.of("customers").inserted})
+    for commands in ((create("b@b.co"), delete(2)), (update(1, email="b@b.co"), delete(1))):
+        with pytest.raises(UnbatchableCommands):
+            decide_batch(*commands, state=state)
+    assert decide_batch(update(1, phone="1"), delete(1), state=state)[0][1] == [1]
 
 
 def test_refused_command_has_no_effect() -> None:
@@ -149,10 +161,9 @@ def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
         update(1, tags=["new"], notes="Lorem"),
         update(2, accepts_marketing=True),
         create("c@b.co"),
-        delete(3),
         state=state,
     )
-    assert changes.added_terms == {1: {"tag:new"}}
+    assert changes.added_terms[1] == {"tag:new"}
     assert changes.removed_terms == {1: {"tag:old", "w:ipsum", "notes:ipsum"}}
     _, changes = decide_batch(delete(1), update(2, tags=["x"]), update(2, tags=[]), state=state)
     assert changes.added_terms == {}
@@ -421,10 +432,9 @@ def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
     with_store(server.database_url, write)
 
 
-def test_new_customers_follow_the_changes_of_another_process(server: Server) -> None:
+def test_new_customers_follow_the_changes_of_another_process(new_database: str) -> None:
     """A store need not load an account that it has just changed. It notices every change that
     another process has made since."""
-    create_token(server)
     other_counters = sa.update(counters).values(customers=70, changes=70)  # the revision is equal
     changes: list[tuple[Any, list[int | type[BaseException]], int]] = [
         (None, [2, 3], 3),
@@ -436,7 +446,7 @@ def test_new_customers_follow_the_changes_of_another_process(server: Server) -> 
 
     async def write(store: Store) -> None:
         for turn, (change, expected, last_change) in enumerate(changes):
-            first, second = store_for(server.database_url), store_for(server.database_url)
+            first, second = store_for(new_database), store_for(new_database)
             await first.open()
             await second.open()
             number = (await Accounts(store).create(f"account {turn}")).account_id
@@ -458,7 +468,7 @@ def test_new_customers_follow_the_changes_of_another_process(server: Server) -> 
             await first.close()
             await second.close()
 
-    with_store(server.database_url, write)
+    with_store(new_database, write)
 
 
 def test_write_that_the_database_refuses_does_not_affect_its_batch(server: Server) -> None:

@@ -135,11 +135,13 @@ class UndoChanges(SmallCommand):
         return True
 
     def lookup_keys(self) -> LookupKeys:
+        restored_ids = self._ids(REMOVED)
         return LookupKeys(
             import_ids=[self.job_id],
-            customer_ids=self._ids(ADDED, CHANGED),
+            customer_ids=self._ids(ADDED, CHANGED, REMOVED),
             moved_ids=self._ids(ADDED),
-            restored_ids=self._ids(REMOVED),
+            restored_ids=restored_ids,
+            spend_settings=(True,) if restored_ids else (),
             email_keys=frozenset().union(*(email_keys_of(c.pairs) for c in self.customers)),
             shop_ids=frozenset(self._shop_ids()),
             account_settings=(True,),

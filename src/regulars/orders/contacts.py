@@ -52,7 +52,7 @@ def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
         trashed = _find_in_trash(unit, command)
         if trashed is not None and trashed.was_deleted_before(command.delivery):
             return _restore(unit, command, trashed)
-        deleted_by = unit.shop_ids.last_event(shop_id)
+        deleted_by = unit.shop_ids.deleted_by(shop_id)
         if trashed is None and command.is_early and 0 < deleted_by < command.delivery.event:
             raise Rejected(EarlyEvent(("node", "email")))
         return {}

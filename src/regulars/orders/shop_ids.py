@@ -102,6 +102,14 @@ class ShopIdMap:
         key = self._unit.rows[deleted_shop_ids].find(("shop_id",), shop_id)
         return None if key is None else key[1]
 
+    def deleted_by(self, shop_id: str | None) -> int:
+        """Return the number of the event that deleted the customer of a shop id last; 0 if none
+        did."""
+        rows = [
+            each for each in self._unit.rows[deleted_shop_ids].all() if each["shop_id"] == shop_id
+        ]
+        return max(rows, key=itemgetter("deleted_at", "event"))["event"] if rows else 0
+
     def record_deleted(self, shop_id: str, at: int, event: int = 0) -> None:
         """Record the shop id of a deleted customer, so that no late event creates it again. `event`
         is the number of the event that deleted it."""

@@ -30,7 +30,8 @@ class IdentityMap:
         self._loaded = {key_of(row): row for row in loaded} if loaded else {}
         self._rows: dict[Any, Row | None] = dict(self._loaded)
         self._assigned: dict[Any, set[str]] = {}
-        # The keys of rows by their customer, once they are needed. Keys of removed rows stay.
+        # The keys of rows by their customer, once they are needed. Keys of removed rows, and
+        # of rows that another customer has taken, stay.
         self._by_customer: dict[Any, dict[Any, None]] | None = None
         # The keys of rows, by their value in unique columns.
         self._by_columns: dict[tuple[str, ...], dict[Any, Any]] = {}
@@ -60,7 +61,8 @@ class IdentityMap:
                 if row is not None:
                     self._by_customer.setdefault(row["customer_id"], {})[key] = None
         keys = self._by_customer.get(customer_id, ())
-        return [row for key in keys if (row := self._rows.get(key)) is not None]
+        found = [row for key in keys if (row := self._rows.get(key)) is not None]
+        return [row for row in found if row["customer_id"] == customer_id]
 
     def is_known(self, key: Any) -> bool:
         """Return whether there is a row with a key, or one was deleted in this unit of work."""

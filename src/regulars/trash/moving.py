@@ -8,20 +8,22 @@ from typing import Any
 from regulars.core.account_settings import TRASH_DAYS
 from regulars.core.commands import INBOUND, Command
 from regulars.core.errors import Rejected
+from regulars.core.external_ids import SHOP
 from regulars.core.text import full_name
 from regulars.customers import history
 from regulars.customers.contact_points import additional_keys
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 from regulars.store.moving import MAX_BYTES, OVERSIZED, UnbatchableCommands
-from regulars.store.tables import orders, shop_ids
-from regulars.store.writes import REMOVE_EXTERNAL_IDS
+from regulars.store.tables import customers, orders, shop_ids
 from regulars.trash import body as bodies
 from regulars.trash.problems import TooLargeForTrash, TooMuchData
-from regulars.trash.queries import DELETE_KEYS
+from regulars.trash.queries import FORGET_DELETIONS
 from regulars.trash.table import EMAIL, ORDER, SHOP_ID, trash, trash_keys
 
 _DAY_MS = 86_400_000
+# The columns by which a customer is known.
+_KEYS = ("email_key", "emails", "external_ids")
 
 
 def delete_customers(
@@ -30,7 +32,7 @@ def delete_customers(
     """Delete existing customers, and record it. They move to the trash, unless the deletion is
     `permanent` or the account has no trash. Raises Rejected, with nothing changed, if they have too
     much data. Raises UnbatchableCommands."""
-    if not _changed_by_statements(unit).isdisjoint(customer_ids):
+    if any(_has_changed_keys(unit, customer_id) for customer_id in customer_ids):
         raise UnbatchableCommands
     days = 0 if permanent else unit.settings[TRASH_DAYS.name]
     trash_rows: list[Row] = []
@@ -56,14 +58,22 @@ def delete_customers(
         unit.rows[trash_keys].put(row)
 
 
-def _changed_by_statements(unit: CustomerUnitOfWork) -> set[int]:
-    """Return the customers whose external ids or keys in the trash a statement of the batch
-    removes. It runs after those of a deletion, which need the ids and write such keys."""
-    removed, left = map(unit.statements.get, (REMOVE_EXTERNAL_IDS, DELETE_KEYS))
-    return {
-        *(removed["losing_customers"] if removed else ()),
-        *(left["left_trash"] if left else ()),
-    }
+def _has_changed_keys(unit: CustomerUnitOfWork, customer_id: int) -> bool:
+    """Return whether an earlier command of the batch has created a customer, or changed its emails
+    or ids. The statements of a deletion read those of the database."""
+    stored, row = unit.rows[customers].loaded(customer_id), unit.customer(customer_id)
+    if stored is None or row is None or any(stored[name] != row[name] for name in _KEYS):
+        return True
+    ids, key_of = unit.rows[shop_ids], unit.entities.by_table[shop_ids].key_of
+    # The shop ids of customers that the batch restores.
+    restored_ids = unit.statements.get(FORGET_DELETIONS, {}).get("restored_shop_ids", ())
+    return any(
+        each["shop_id"] in restored_ids
+        or (loaded := ids.loaded(key_of(each))) is None
+        or loaded["customer_id"] != customer_id
+        for each in ids.of_customer(customer_id)
+        if each["source"] == SHOP
+    )
 
 
 def _trash_row(unit: CustomerUnitOfWork, customer_id: int, command: Command, days: int) -> Row:

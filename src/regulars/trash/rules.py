@@ -99,7 +99,7 @@ def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers
     for entity, values in bodies.values_of(unit.entities, body):
         # Old records, and those of deleted webhooks, are gone meanwhile.
         before = unit.rows[entity.table].get(entity.key_of(values))
-        if before is not None:
+        if before is not None and before["customer_id"] == customer_id:
             unit.rows[entity.table].put({**before, **values})
     restored_ids = [
         row["shop_id"] for entity, row in rows if entity.table is shop_ids and row["source"] == SHOP
