@@ -77,7 +77,7 @@ def test_only_differing_terms_of_the_index_are_written(
 def customers_with_notes(server: Server) -> Iterator[tuple[Client, list[str]]]:
     """A client, and 20 customers with the longest notes. The time limit is long enough for a busy
     machine."""
-    with run_server(server.database_url, "--request-seconds", "60") as patient:
+    with run_server(server.database_url, "--request-seconds", "120") as patient:
         with Client(patient, create_token(patient)) as client:
             emails = [f"{n}@example.com" for n in range(20)]
             yield client, [client.create(email, notes=LONG_NOTES)["id"] for email in emails]
@@ -122,7 +122,7 @@ def test_concurrent_writes_of_long_texts_are_all_saved(
 
     def write(number: int) -> None:
         with Client(client.server, client.token) as own_client:
-            own_client.http.timeout = httpx.Timeout(120)  # on a busy machine
+            own_client.http.timeout = httpx.Timeout(150)  # on a busy machine
             if number < 3:
                 own_client.create(f"new{number}@example.com", notes=LONG_NOTES)
             elif number < 6:
