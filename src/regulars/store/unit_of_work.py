@@ -6,7 +6,7 @@ loaded rows is saved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -124,12 +124,13 @@ class UnitOfWork:
         """Return the difference to the loaded rows and counters."""
         tables: dict[str, TableChanges] = {}
         statements: dict[BatchStatement, Mapping[str, Any]] = {**self._statements}
-        root = self.entities.root.name
+        deleted: Collection[int] = ()
         for table in sorted(self.rows, key=self.entities.order_of):
             entity = self.entities.by_table[table]
-            # The root comes first: the rows of its deleted ones are deleted with them.
-            gone = tables[root].deleted if root in tables and entity.goes_with_customer else ()
+            gone = deleted if deleted and entity.goes_with_customer else ()
             if changes := self.rows[table].changes(gone):
+                if entity is self.entities.root:  # it comes first
+                    deleted = changes.deleted
                 tables[table.name] = changes
                 if index := entity.word_index:
                     changed = self._with_changed_words(entity, index, changes)
