@@ -224,10 +224,8 @@ def test_a_batch_has_the_effects_of_its_commands_in_turn(
     assert result.returncode == 0, result.stdout[-3_000:]
 
 
-def _person(*emails: str, shop_id: str | None = None) -> CreateCustomer:
-    node: dict[str, Any] = {"email": emails[0], "emails": [{"email": each} for each in emails]}
-    if shop_id:
-        node["external_ids"] = [{"source": SHOP, "id": shop_id}]
+def _person(*emails: str) -> CreateCustomer:
+    node = {"email": emails[0], "emails": [{"email": each} for each in emails]}
     values, problems = clean_values(node, ("node",))
     return CreateCustomer(values, now_ms(), problems)
 

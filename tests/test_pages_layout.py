@@ -83,7 +83,7 @@ def test_columns_have_the_width_of_their_content(shop: Person) -> None:
 
 
 def test_names_have_the_width_of_a_narrow_screen(shop: Person) -> None:
-    """Names and emails are what a person looks for, so nothing is beside them."""
+    """Names and emails are what a person looks for, so they have the whole row."""
     page = shop.open("/customers")
     row = page.locator("tbody tr").first
     for width in (320, 390):

@@ -229,7 +229,7 @@ def run_job(
     from regulars.cli.client import fetch_data
 
     async def work(client: Client) -> dict[str, Any]:
-        ((_, started),) = (await fetch_data(client, document, **variables)).items()
+        (started,) = (await fetch_data(client, document, **variables)).values()
         if not no_wait:
             await client.run_job(started["id"])
         job = await _get(client, started["id"])

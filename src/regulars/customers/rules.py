@@ -113,9 +113,6 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
 
 def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     """Return the `_id`s of the deleted customers, in the order of the command. Raises Rejected."""
-    for each in command.customers:
-        if each.customer_id is None and each.external_id is not None:
-            unit.shop_ids.find_whole(each.external_id.id, each.external_id.source)
     missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)))

@@ -74,7 +74,8 @@ def restore_contact(unit: CustomerUnitOfWork, command: RestoreContact) -> Row:
         row = unit.customer(customer_id or 0)
         if row is not None:
             return row
-        if not command.is_certain and unit.shop_ids.deleted_at(command.shop_id, CUSTOMER):
+        deleted_at = unit.shop_ids.deleted_at(command.shop_id, CUSTOMER)
+        if deleted_at is not None and not command.is_certain:
             raise DeletedMeanwhile
         return _record(unit, command)
     if delivery and delivery.event < trashed.event:
@@ -209,7 +210,7 @@ def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
 def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     """Delete the customer with a shop id, unless a later event of another Regulars has restored it.
     Record the id even if it is unknown, because late events of the customer may follow."""
-    customer_id = unit.shop_ids.find_whole(command.shop_id)
+    customer_id = unit.shop_ids.find(command.shop_id, CUSTOMER)
     event = command.delivery.event if command.delivery else 0
     if command.delivery:
         if event < unit.shop_ids.last_event(command.shop_id):

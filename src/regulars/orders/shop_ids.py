@@ -8,8 +8,7 @@ from typing import Any
 
 from regulars.core.external_ids import MAX_IDS, SHOP, ExternalId, ExternalIds, dump, load
 from regulars.store import LoadedRows, Row, UnitOfWork, queries
-from regulars.store.moving import UnbatchableCommands
-from regulars.store.tables import customers, deleted_shop_ids, shop_ids
+from regulars.store.tables import deleted_shop_ids, shop_ids
 from regulars.store.writes import REMOVE_EXTERNAL_IDS
 
 CUSTOMER, ORDER = "Customer", "Order"
@@ -25,16 +24,6 @@ class ShopIdMap:
         """Return the `_id` for an external id, or None if there is no such object of the type."""
         row = self._row(shop_id, type_, source)
         return row["number"] if row else None
-
-    def find_whole(self, shop_id: str | None, source: str = SHOP) -> int | None:
-        """Return the `_id` of the customer with an external id, whose rows were loaded by this id.
-        Raises UnbatchableCommands if an earlier command of the batch has added the id."""
-        number = self.find(shop_id, CUSTOMER, source)
-        if number is not None and self._unit.rows[customers].is_loaded(number):
-            loaded = self._unit.rows[shop_ids].loaded((shop_id, source, CUSTOMER))
-            if loaded is None or loaded["number"] != number:
-                raise UnbatchableCommands
-        return number
 
     def is_free_for(self, external: ExternalId, customer_id: int | None) -> bool:
         """Whether a customer has an external id, or can get it: no other customer has it."""
@@ -83,10 +72,8 @@ class ShopIdMap:
         """Return the number of the last event for a customer's shop id; 0 if there is none. It may
         have deleted the customer."""
         row = self._row(shop_id, CUSTOMER, SHOP)
-        rows = [
-            each for each in self._unit.rows[deleted_shop_ids].all() if each["shop_id"] == shop_id
-        ]
-        return max([each["event"] for each in (*rows, *([row] if row else []))], default=0)
+        rows = [*self._deletions(shop_id), *([row] if row else [])]
+        return max([each["event"] for each in rows], default=0)
 
     def record_event(self, shop_id: str | None, number: int) -> None:
         """Record the number of an event for a customer's shop id, unless it has a later one."""
@@ -105,9 +92,7 @@ class ShopIdMap:
     def deleted_by(self, shop_id: str | None) -> int:
         """Return the number of the event that deleted the customer of a shop id last; 0 if none
         did."""
-        rows = [
-            each for each in self._unit.rows[deleted_shop_ids].all() if each["shop_id"] == shop_id
-        ]
+        rows = self._deletions(shop_id)
         return max(rows, key=itemgetter("deleted_at", "event"))["event"] if rows else 0
 
     def record_deleted(self, shop_id: str, at: int, event: int = 0) -> None:
@@ -141,6 +126,10 @@ class ShopIdMap:
 
     def _row(self, id_: str | None, type_: str, source: str) -> Row | None:
         return self._unit.rows[shop_ids].get((id_, source, type_)) if id_ else None
+
+    def _deletions(self, shop_id: str | None) -> list[Row]:
+        deletions = self._unit.rows[deleted_shop_ids].all()
+        return [each for each in deletions if each["shop_id"] == shop_id]
 
     def _deleted(self, shop_id: str, at: int, event: int = 0) -> Row:
         return {

@@ -27,8 +27,8 @@ DELETION_WORK = "deletion_work"
 
 
 class UnbatchableCommands(Exception):  # no error of a caller: smaller batches are tried
-    """Commands cannot be one batch: their customers have more rows than a batch may load, or one
-    deletes a customer whose external ids an earlier one has changed."""
+    """Commands cannot be one batch: their customers have more rows than a batch may load, or the
+    statements of one would read rows of the database that an earlier one changes."""
 
 
 def load_whole_rows(entity: Entity) -> Load:

@@ -95,14 +95,18 @@ def read_addresses(cell: str) -> AddressCell | None:
             (label[1].strip(), text[label.end() : end].strip(_ENDS))
             for label, end in zip(labels, ends, strict=True)
         )
-    lines = [line for each in _LINES.split(text) if (line := each.strip())]
+    lines = _lines_of(text)
     return (_of_united_states(lines) or _of_country(lines)) if len(lines) >= _MIN_LINES else None
 
 
 def is_whole_address(cell: str) -> bool:
     """Return whether a text seems to be a street with further parts of an address."""
-    lines = [line for line in _LINES.split(cell[:_MAX_CHARACTERS]) if line.strip()]
+    lines = _lines_of(cell[:_MAX_CHARACTERS])
     return len(lines) >= _MIN_LINES and _NUMBERS.search(cell) is not None
+
+
+def _lines_of(text: str) -> list[str]:
+    return [line for each in _LINES.split(text) if (line := each.strip())]
 
 
 def _of_pairs(pairs: Iterable[tuple[str, str]]) -> AddressCell | None:
