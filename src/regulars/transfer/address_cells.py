@@ -56,8 +56,8 @@ def add_address_cells(
         elif choice.field is None and heading and not choice.note:
             is_address = not dictionary().address.isdisjoint(words(heading))
             is_first = not any(field.startswith("shipping_address.") for field in used)
-            # A street that could not be divided stays one, with a warning.
-            is_meant = _is_read if is_first else _is_parted
+            # With columns of an address, a text such as `Address 1 - Formatted` repeats them.
+            is_meant = _is_read if is_first else _is_labelled
             if is_address and sample and 2 * sum(map(is_meant, sample)) > len(sample):
                 field = "shipping_address.line1" if is_first else entry_field("cell", "line1")
                 if field not in used:
@@ -65,13 +65,14 @@ def add_address_cells(
                     used.add(field)
 
 
-def _is_parted(value: str) -> bool:
-    """Return whether a value, which may be cut off, is one or more addresses with their parts."""
-    return value.lstrip()[:2] in ('{"', "[{") or read_addresses(value) is not None
+def _is_labelled(value: str) -> bool:
+    """Return whether a value, which may be cut off, is one or more addresses that name their
+    parts."""
+    return value.lstrip()[:2] in ('{"', "[{") or _labelled_addresses(value.strip()) is not None
 
 
 def _is_read(value: str) -> bool:
-    return is_whole_address(value) or _is_parted(value)
+    return is_whole_address(value) or _is_labelled(value)
 
 
 class AddressCell(NamedTuple):
@@ -88,6 +89,14 @@ def read_addresses(cell: str) -> AddressCell | None:
     text = cell.strip()
     if text[:1] in ("{", "["):
         return _of_json(text)
+    lines = _lines_of(text)
+    if len(lines) < _MIN_LINES:
+        return _labelled_addresses(text)
+    return _labelled_addresses(text) or _of_united_states(lines) or _of_country(lines)
+
+
+def _labelled_addresses(text: str) -> AddressCell | None:
+    """Return the addresses of a text such as `City: Porto, Zip: 4050`."""
     labels = list(_LABEL.finditer(text))[:_MAX_PARTS]
     if len(labels) > 1 and not text[: labels[0].start()].strip(_ENDS):
         ends = [label.start() for label in labels[1:]] + [len(text)]
@@ -95,8 +104,7 @@ def read_addresses(cell: str) -> AddressCell | None:
             (label[1].strip(), text[label.end() : end].strip(_ENDS))
             for label, end in zip(labels, ends, strict=True)
         )
-    lines = _lines_of(text)
-    return (_of_united_states(lines) or _of_country(lines)) if len(lines) >= _MIN_LINES else None
+    return None
 
 
 def is_whole_address(cell: str) -> bool:
