@@ -61,18 +61,18 @@ const POLL =
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
-export async function show({ main, signal, params, setTitle }) {
+export async function show({ main, signal, params, setTitle, setHandlers }) {
   const id = params.id ? decodeURIComponent(params.id) : globalId("Customer", params.number);
   const [{ node, accountSettings }, viewer] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node?.id || isDeleted(node.id)) {
     showMissingCustomer({ main, setTitle }, t.customer.missingText);
-    return {};
+    return;
   }
   const page = new CustomerPage(main, setTitle, node, viewer, signal, accountSettings.identify_by === "email");
+  setHandlers({ hasUnsavedInput: () => page.hasUnsavedInput });
   document.addEventListener("keydown", (event) => page.handleKey(event), { signal });
   await page.history.read();
   page.startPolling();
-  return { hasUnsavedInput: () => page.hasUnsavedInput };
 }
 
 const showMissingCustomer = (page, text) =>

@@ -68,7 +68,7 @@ const loadFilters = () => load(import("./filter-bar.js"));
 // The selection stays while another page is shown.
 const selection = new Selection();
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show({ main, url, signal, setTitle, setHandlers }) {
   let listQuery = new ListQuery(url);
   let customers = [];
   let total = 0;
@@ -536,13 +536,7 @@ export async function show({ main, url, signal, setTitle }) {
 
   document.addEventListener(DELETED_EVENT, () => read(), { signal });
   document.addEventListener("keydown", (event) => handleKey(event, search, body, canWrite), { signal });
-  await read(false, firstPage);
-  renderTabs(true);
-  // What is needed only later is loaded later.
-  const watch = ({ watchPage }) =>
-    watchPage(() => (body.inert || !customers.length ? null : { listQuery, customers }), showChanged, signal);
-  setTimeout(() => signal.aborted || load(import("./list-refresh.js")).then(watch, () => {}), WATCH_AFTER_MS);
-  return {
+  setHandlers({
     update: async (newUrl) => {
       const previous = listQuery;
       listQuery = new ListQuery(newUrl);
@@ -558,7 +552,13 @@ export async function show({ main, url, signal, setTitle }) {
       isSearchComplete = true;
       if (previous.after !== listQuery.after || previous.before !== listQuery.before) window.scrollTo(0, 0);
     },
-  };
+  });
+  await read(false, firstPage);
+  renderTabs(true);
+  // What is needed only later is loaded later.
+  const watch = ({ watchPage }) =>
+    watchPage(() => (body.inert || !customers.length ? null : { listQuery, customers }), showChanged, signal);
+  setTimeout(() => signal.aborted || load(import("./list-refresh.js")).then(watch, () => {}), WATCH_AFTER_MS);
 }
 
 /** Shortcuts of the list. Single characters can be turned off (WCAG 2.2, success criterion 2.1.4). */

@@ -58,16 +58,16 @@ const MAX_MAPPINGS = 50;
 const MAX_SAMPLES = 3;
 const JSON_LINES = /\.(jsonl|ndjson)\b/i;
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show({ main, url, signal, setTitle, setHandlers }) {
   setTitle(t.imports.title);
   const { account, scopes } = await getViewer();
   if (!scopes.includes("customers:write")) {
     replace(main, pageHeader(t.imports.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
-    return {};
+    return;
   }
   const page = new ImportPage(main, signal, account._id, scopes.includes("customers:read"));
+  setHandlers({ update: (newUrl) => page.open(newUrl), hasUnsavedInput: () => page.isSending });
   await page.open(url);
-  return { update: (newUrl) => page.open(newUrl), hasUnsavedInput: () => page.isSending };
 }
 
 class ImportPage {

@@ -9,7 +9,7 @@ import { askToDiscard, errorState, showError } from "./ui.js";
 const main = document.getElementById("main");
 let findRoute = null;
 let onShown = null;
-// The page that is shown: its path, the controller of its requests, and the result of its `show`.
+// The page that is shown: its path, the controller of its requests, and its handlers.
 let current = null;
 let navigationCount = 0;
 
@@ -74,13 +74,16 @@ async function showPage(isBack = false) {
     const page = await route.load().catch(() => {
       throw loadError;
     });
-    const shown = await page.show({ main, url, signal: controller.signal, params, setTitle });
+    // A page sets its handlers before it waits for what is below its controls, which work already:
+    // `update(url)` shows another URL of its path, and `hasUnsavedInput()` says whether to ask first.
+    const setHandlers = (handlers) => navigation === navigationCount && Object.assign(current, handlers);
+    await page.show({ main, url, signal: controller.signal, params, setTitle, setHandlers });
     if (navigation !== navigationCount) return null;
-    Object.assign(current, shown);
     if (isBack) restorePosition(previousPath);
     else if (!isFirst) focusTop();
   } catch (error) {
     if (error.name === "AbortError" || navigation !== navigationCount) return null;
+    current = { path, controller };
     const state = errorState(error, error === loadError ? reload : showAgain);
     const title = state.querySelector("h2").textContent;
     replace(main, h("h1", { class: "unseen", tabindex: "-1" }, title), state);

@@ -12,7 +12,7 @@ import { errorNotice, noAccess, pageHeader, showFieldErrors, toast, withBusy } f
 
 const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email phone } }";
 
-export async function show({ main, setTitle }) {
+export async function show({ main, setTitle, setHandlers }) {
   setTitle(t.create.title);
   const [{ accountSettings }, { scopes }] = await Promise.all([
     runQuery("{ accountSettings { identify_by } }"),
@@ -20,7 +20,7 @@ export async function show({ main, setTitle }) {
   ]);
   if (!scopes.includes("customers:write")) {
     replace(main, pageHeader(t.create.title), noAccess(t.errors.readOnly, t.errors.readOnlyText));
-    return {};
+    return;
   }
   const controls = new Map(EDITABLE_FIELDS.map((field) => [field.name, KINDS[field.kind].control(field, null)]));
   const content = (fields) => fields.map(({ name }) => controls.get(name).content);
@@ -61,6 +61,7 @@ export async function show({ main, setTitle }) {
     navigate(customerUrl(customer));
   }
 
+  setHandlers({ hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 });
   replace(
     main,
     pageHeader(t.create.title),
@@ -92,5 +93,4 @@ export async function show({ main, setTitle }) {
   const { input: email } = controls.get("email").fields.email;
   email.required = accountSettings.identify_by === "email";
   email.focus();
-  return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
 }

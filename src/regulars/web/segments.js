@@ -141,8 +141,8 @@ export async function show(page) {
     if (isChanged) list.read().catch(showError);
   }
 
+  page.setHandlers({ update: (url) => list.update(url) });
   await list.read();
-  return { update: (url) => list.update(url) };
 }
 
 /** The query that finds the segments with these words, by name. */

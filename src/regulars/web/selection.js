@@ -182,7 +182,7 @@ export function openExportDialog(selection, search, matchCount, hidden, label = 
 }
 
 /** Downloads the response of a URL, or of a POST request with these ids. Throws ApiError. */
-export async function download(url, name, ids) {
+async function download(url, name, ids) {
   if (ids) saveFile(await request(url, { ...postOptions({ ids }), as: "blob" }), name);
   else startDownload(url, name);
 }

@@ -12,7 +12,7 @@ const HOME = "/customers";
 const SESSION_CHECK_MS = 3000;
 const LINK = /^https?:\/\/\S+#(\S+)$/;
 
-export async function show({ main, url, signal, setTitle }) {
+export async function show({ main, url, signal, setTitle, setHandlers }) {
   setTitle(t.signIn.title);
   hideNavigationBar();
   document.body.classList.add("signing-in");
@@ -66,8 +66,8 @@ export async function show({ main, url, signal, setTitle }) {
   };
   // The person may have signed in in another tab.
   window.addEventListener("focus", () => enterAgain(""), { signal });
+  setHandlers({ update: open });
   await open(url);
-  return { update: open };
 }
 
 /** Whether the server does not accept the token or the link. */

@@ -95,8 +95,8 @@ export async function show(page) {
     );
   }
 
+  page.setHandlers({ update: (url) => list.update(url) });
   await list.read();
-  return { update: (url) => list.update(url) };
 }
 
 /**

@@ -248,6 +248,6 @@ export async function show(page) {
   }
 
   document.addEventListener(DELETED_EVENT, () => list.read(), { signal });
+  page.setHandlers({ update: (url) => list.update(url) });
   await list.read();
-  return { update: (url) => list.update(url) };
 }
