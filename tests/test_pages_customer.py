@@ -371,6 +371,8 @@ def test_a_concurrent_deletion_is_shown(ana: Person) -> None:
     ana.client.delete("Q3VzdG9tZXI6MQ==")
     missing = ana.page.get_by_text("Another user has deleted this customer.")
     expect(missing.first).to_be_visible()
+    ana.page.get_by_role("link", name="Open the trash").click()
+    expect(ana.page.locator("tbody")).to_contain_text("ana@example.com")
 
 
 def test_unsaved_input_survives_a_concurrent_deletion(ana: Person) -> None:

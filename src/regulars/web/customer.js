@@ -76,7 +76,15 @@ export async function show({ main, signal, params, setTitle, setHandlers }) {
 }
 
 const showMissingCustomer = (page, text) =>
-  showMissing(page, "customers", t.customer.missing, text, lastList.url, backLabel());
+  showMissing(
+    page,
+    "customers",
+    t.customer.missing,
+    text,
+    lastList.url,
+    backLabel(),
+    h("a", { class: "button", href: "/trash" }, icon("trash"), t.missing.toTrash),
+  );
 /** The label of the link to the list that was shown last. */
 const backLabel = () =>
   lastList.isSearch ? t.customer.toResults(formatNumber(lastList.count), lastList.count) : t.customer.toList;

@@ -151,6 +151,7 @@ export const t = {
     title: "Page not found",
     text: "Check the link, or go back to customers.",
     toCustomers: "Back to customers",
+    toTrash: "Open the trash",
   },
   seconds: (count) => `${count} s`,
   confirm: {

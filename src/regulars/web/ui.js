@@ -323,13 +323,13 @@ export function emptyState(name, title, text, ...actions) {
   );
 }
 
-/** Shows on the `main` of a page that it does not exist, with a link to another. */
-export function showMissing({ main, setTitle }, name, title, text, href, label) {
+/** Shows on the `main` of a page that it does not exist, with links to others. */
+export function showMissing({ main, setTitle }, name, title, text, href, label, ...others) {
   setTitle(title);
   replace(
     main,
     h("h1", { class: "unseen", tabindex: "-1" }, title),
-    emptyState(name, title, text, h("a", { class: "button primary", href }, label)),
+    emptyState(name, title, text, h("a", { class: "button primary", href }, label), others),
   );
 }
 

@@ -379,6 +379,7 @@ export const t = {
     title: "الصفحة غير موجودة",
     text: "تحقق من الرابط، أو ارجع إلى العملاء.",
     toCustomers: "الرجوع إلى العملاء",
+    toTrash: "فتح سلة المحذوفات",
   },
   seconds: (count) => `${count} ث`,
   confirm: {

@@ -369,6 +369,7 @@ export const t = {
     title: "Seite nicht gefunden",
     text: "Prüfen Sie den Link, oder gehen Sie zurück zu den Kunden.",
     toCustomers: "Zurück zu den Kunden",
+    toTrash: "Papierkorb öffnen",
   },
   seconds: (count) => `${count} s`,
   confirm: {

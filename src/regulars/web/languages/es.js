@@ -356,6 +356,7 @@ export const t = {
     title: "Página no encontrada",
     text: "Revise el enlace, o vuelva a los clientes.",
     toCustomers: "Volver a los clientes",
+    toTrash: "Abrir la papelera",
   },
   seconds: (count) => `${count} s`,
   confirm: {

@@ -361,6 +361,7 @@ export const t = {
     title: "Page introuvable",
     text: "Vérifiez le lien, ou revenez aux clients.",
     toCustomers: "Retour aux clients",
+    toTrash: "Ouvrir la corbeille",
   },
   seconds: (count) => `${count} s`,
   confirm: {
