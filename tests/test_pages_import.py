@@ -268,21 +268,16 @@ def workbook(**sheets: list[list[str]]) -> bytes:
     return target.getvalue()
 
 
-def test_a_sheet_is_chosen_and_a_wrong_choice_changes_nothing(person: Person) -> None:
+def test_a_sheet_is_chosen(person: Person) -> None:
     content = workbook(Notes=[["Remarks"], ["x"]], People=[["Mail", "Vorname"], ["a@x.test", "A"]])
     page = person.open("/imports")
     choose(page, "book.xlsx", content)
     sheet = page.get_by_label("Sheet")
     expect(sheet).to_have_value("People")  # the first one with emails
-    sheet.fill("Nobody")
-    sheet.press("Tab")
-    expect(page.locator(".toast.wrong")).to_contain_text("Its sheets are: 'Notes', 'People'")
-    expect(page.get_by_label("Sheet")).to_have_value("People")
-    sheet.fill("Notes")
-    sheet.press("Tab")
+    expect(sheet.locator("option")).to_have_text(["Notes", "People"])
+    sheet.select_option("Notes")
     expect(page.locator(".notice.wrong")).to_contain_text("Choose Email as the field of the column")
-    sheet.fill("People")
-    sheet.press("Tab")
+    sheet.select_option("People")
     expect(page.get_by_label("Field of the column Vorname")).to_have_value("first_name")
     page.get_by_label("Field of the column Vorname").select_option("Last name")
     expect(page.get_by_label("Field of the column Vorname")).to_have_value("last_name")
@@ -290,6 +285,25 @@ def test_a_sheet_is_chosen_and_a_wrong_choice_changes_nothing(person: Person) ->
     expect(page.locator(".state.done")).to_be_visible()
     (edge,) = person.client.page("last_name", query="a@x.test")["edges"]
     assert edge["node"] == {"last_name": "A"}
+
+
+def test_settings_are_used_for_a_sheet_of_another_name(person: Person) -> None:
+    rows = [["Mail", "Nick"], ["a@x.test", "A"]]
+    page = person.open("/imports")
+    choose(page, "may.xlsx", workbook(Notes=[["Remarks"], ["x"]], May=rows))
+    page.get_by_label("Sheet").select_option("Notes")
+    expect(page.get_by_label("Field of the column Remarks")).to_be_visible()
+    page.get_by_label("Sheet").select_option("May")
+    page.get_by_label("Field of the column Nick").select_option("First name")
+    expect(page.get_by_label("Field of the column Nick")).to_have_value("first_name")
+    page.get_by_role("button", name="Save these settings").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Monthly")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.reload()
+    choose(page, "june.xlsx", workbook(June=rows))
+    expect(page.get_by_label("Sheet")).to_have_count(0)
+    page.get_by_role("button", name="Use “Monthly”").click()
+    expect(page.get_by_label("Field of the column Nick")).to_have_value("first_name")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import io
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class InputFile:
     _converted_bytes: int | None = field(repr=False)
     # Up to three decoded cells that are not ASCII, to check a detected encoding by.
     samples: tuple[str, ...] = ()
+    # The names of all sheets of a workbook.
+    sheets: Sequence[str] = ()
 
     @property
     def gzipped(self) -> bool:
@@ -318,6 +320,7 @@ def _open_text(plain: _PlainFile, encoding: str | None, form: str | None) -> Inp
         raw,
         converted_bytes,
         samples,
+        plain.sheet.names if plain.sheet else (),
     )
 
 

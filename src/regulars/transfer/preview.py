@@ -41,6 +41,7 @@ _EMPTY: dict[str, Any] = {
     "gzip": False,
     "delimiter": None,
     "sheet": None,
+    "sheets": [],
     "summary": "",
     "columns": [],
     "rows": [],
@@ -88,6 +89,7 @@ def _preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict
             "columns": describe_columns(source, records),
             "rows": [_cells(record, headings) for record in records[:ROWS]],
             "sheet": file.sheet,
+            "sheets": file.sheets,
             "problem": source.problem,
             "undecided_dates": source.undecided_dates,
         }

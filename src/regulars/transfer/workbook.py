@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 import orjson
@@ -32,10 +33,12 @@ _SAVE_AS_CSV = "Save the sheet as CSV, and import that file."
 
 
 class Sheet(NamedTuple):
-    """A sheet of a workbook: its name, and its rows as CSV in a temporary file."""
+    """A sheet of a workbook: its name, its rows as CSV in a temporary file, and the names of all
+    sheets."""
 
     name: str
     content: IO[bytes]
+    names: Sequence[str]
 
 
 def convert_sheet(name: str, file: IO[bytes], sheet: str | None, bounds: Bounds) -> Sheet:
@@ -63,7 +66,7 @@ def convert_sheet(name: str, file: IO[bytes], sheet: str | None, bounds: Bounds)
         outcome = _outcome(process)
         if "sheet" in outcome:
             content.seek(0)
-            return Sheet(str(outcome["sheet"]), content)
+            return Sheet(str(outcome["sheet"]), content, _sheets(outcome))
         raise _failure(name, file, sheet, outcome, memory_bytes, output_bytes, is_preview)
     except BaseException:
         content.close()
@@ -79,6 +82,11 @@ def _outcome(process: subprocess.CompletedProcess[bytes]) -> dict[str, object]:
     return {"error": "limit"}
 
 
+def _sheets(outcome: dict[str, object]) -> list[str]:
+    sheets = outcome["sheets"]
+    return [str(each) for each in sheets] if isinstance(sheets, list) else []
+
+
 def _failure(
     name: str,
     file: IO[bytes],
@@ -90,9 +98,7 @@ def _failure(
 ) -> BadFile | BadOption:
     error = outcome["error"]
     if error == "sheet":
-        sheets = outcome["sheets"]
-        names = sheets[:_MAX_LISTED] if isinstance(sheets, list) else []
-        listed = ", ".join(repr(item) for item in names)
+        listed = ", ".join(map(repr, _sheets(outcome)[:_MAX_LISTED]))
         return BadOption(f"{name} has no sheet {sheet!r}. Its sheets are: {listed}.")
     if error == "empty":
         return BadFile(

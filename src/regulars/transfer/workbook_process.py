@@ -3,7 +3,8 @@
 The library reads a sheet as a whole, so the process limits its own memory and time. Standard input
 is the workbook, standard output the CSV (UTF-8). The arguments are the sheet (empty for the first
 one with rows), and the limits of memory, of output (both in bytes) and of processor time (seconds).
-The last line on standard error is a JSON object: `sheet`, or `error` and `sheets`.
+The last line on standard error is a JSON object: `sheet` or `error`, and the `sheets` of the
+workbook.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def select_sheet(workbook: Any, name: str) -> tuple[str, Any] | None:
     """Return the name and the content of a sheet: the one with this name, compared without case;
     else the first one with a table of emails, or with rows. Visible ones go first. None if there is
     none."""
-    sheets = [s for s in workbook.sheets_metadata if str(s.typ).endswith(".WorkSheet")]
+    sheets = _worksheets(workbook)
     if name:
         wanted = name.strip().casefold()
         match = next((s.name for s in sheets if s.name.strip().casefold() == wanted), None)
@@ -70,6 +71,10 @@ def select_sheet(workbook: Any, name: str) -> tuple[str, Any] | None:
     return first
 
 
+def _worksheets(workbook: Any) -> list[Any]:
+    return [each for each in workbook.sheets_metadata if str(each.typ).endswith(".WorkSheet")]
+
+
 def _has_emails(content: Any) -> bool:
     """Return whether the first rows of a sheet have emails, and not only one in a note."""
     count = 0
@@ -80,7 +85,7 @@ def _has_emails(content: Any) -> bool:
 
 
 def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict[str, Any]:
-    """Write a sheet as CSV, and return the name of the sheet, or an error and the sheets."""
+    """Write a sheet as CSV, and return the name of the sheet or an error, and all sheets."""
     try:
         workbook = python_calamine.load_workbook(source)
     except python_calamine.PasswordError:
@@ -88,9 +93,9 @@ def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         return {"error": "damaged", "message": str(error)[:200]}
     try:
+        sheets = [sheet.name for sheet in _worksheets(workbook)]
         selected = select_sheet(workbook, name)
         if selected is None:
-            sheets = [sheet.name for sheet in workbook.sheets_metadata]
             return {"error": "sheet" if name else "empty", "sheets": sheets}
         sheet, content = selected
         writer = csv.writer(target)
@@ -105,7 +110,7 @@ def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict
             writer.writerow(cells)
     except (python_calamine.CalamineError, ValueError) as error:
         return {"error": "damaged", "message": str(error)[:200]}
-    return {"sheet": sheet}
+    return {"sheet": sheet, "sheets": sheets}
 
 
 def _format_numbers(

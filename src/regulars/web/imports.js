@@ -221,15 +221,25 @@ class ImportPage {
   }
 
   showPreview() {
-    const { columns, fields, problem, summary, format, sheet, encodings, is_incomplete: isIncomplete } = this.preview;
+    const {
+      columns,
+      fields,
+      problem,
+      summary,
+      format,
+      sheet,
+      sheets,
+      encodings,
+      is_incomplete: isIncomplete,
+    } = this.preview;
     const { options } = this;
-    const selectField = (name, [label, pairs]) =>
+    const selectField = (name, [label, pairs], value = options[name]) =>
       formField(
         label,
         h(
           "select",
           { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) },
-          selectOptions(pairs, options[name]),
+          selectOptions(pairs, value),
         ),
       );
     const settingField = (name) => selectField(name, t.imports.settings[name]);
@@ -247,15 +257,6 @@ class ImportPage {
         ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name)),
       ],
     ]);
-    const sheetField = formField(
-      t.imports.sheet,
-      h("input", {
-        type: "text",
-        "data-key": "sheet",
-        value: sheet ?? "",
-        onchange: (event) => this.change({ sheet: event.target.value }),
-      }),
-    );
     const start = (dryRun, label, isPrimary) =>
       button(label, (event) => this.send(dryRun, event.currentTarget), {
         class: isPrimary ? "primary" : null,
@@ -351,7 +352,8 @@ class ImportPage {
           "div",
           { class: "fields" },
           ["match", "empty", "consent", "tags"].map(settingField),
-          sheet || options.sheet ? sheetField : this.encodings.length ? null : encodingField,
+          sheets.length > 1 ? selectField("sheet", [t.imports.sheet, sheets], sheet) : null,
+          sheet || this.encodings.length ? null : encodingField,
         ),
         ["strict", "silent"].map(settingCheck),
       ),
@@ -375,7 +377,10 @@ class ImportPage {
         h(
           "div",
           { class: "row" },
-          button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
+          // Its sheet may have had another name.
+          button(t.imports.useMapping(name), () => this.change({ ...options, sheet: this.options.sheet }), {
+            "data-key": `use ${name}`,
+          }),
           iconButton("trash", t.imports.deleteMapping(name), () => this.storeMapping(name, null)),
         ),
       );
