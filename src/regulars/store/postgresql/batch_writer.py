@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -15,6 +15,7 @@ from regulars.store.entities import Entities
 from regulars.store.errors import StatementTimeout, Unreachable
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
 from regulars.store.postgresql.cluster import Cluster
+from regulars.store.postgresql.planner_statistics import gather_statistics, passed_mark
 from regulars.store.postgresql.transactions import (
     AccountMoved,
     execute,
@@ -72,12 +73,15 @@ class BatchWriter:
         pending = self._queues.get(account_id)
         if pending is None:
             self._queues[account_id] = deque([write])
-            task = asyncio.create_task(self._drain(account_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._drain(account_id))
         else:
             pending.append(write)
         return await write.answered
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _drain(self, account_id: int) -> None:
         """Save the writes of an account, batch by batch, until its queue is empty."""
@@ -210,6 +214,8 @@ class BatchWriter:
             ((saved,),) = await fetch_rows(connection, saving.save(shape), parameters)
         if not saved:
             return None
+        if mark := passed_mark(state, changes):
+            self._start(gather_statistics(self._cluster, mark))
         self.last_written.note(account_id, changes)
         self._predictions.note(account_id, state, changes)
         return outcomes
