@@ -7,9 +7,10 @@ from __future__ import annotations
 # So a batch is hardly longer than a write, which takes 2 to 10 ms. A batch of 200 rows took 27 ms,
 # and the p99 latency of the writes of others was 42 to 57 ms instead of 5 to 10.
 _SHARED_SECONDS = 0.01
-# While no client uses the database. Longer batches are hardly faster, and the first write of a
-# client waits for one.
-_ALONE_SECONDS = 0.1
+# While no client uses the database. The first write of a client waits for one such batch. With
+# 0.1 s an import into SQLite had a fifth fewer rows per second, because it wrote more pages of the
+# log; with 0.3 s it had no more.
+_ALONE_SECONDS = 0.2
 # A pause is this many times as long as the batch before it.
 _PAUSE_FACTOR = 5
 # The maximum is for a busy machine, where a batch of 50 rows took 0.2 s: with pauses of 1 s, an
