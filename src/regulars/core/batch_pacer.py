@@ -7,10 +7,8 @@ from __future__ import annotations
 # So a batch is hardly longer than a write, which takes 2 to 10 ms. A batch of 200 rows took 27 ms,
 # and the p99 latency of the writes of others was 42 to 57 ms instead of 5 to 10.
 _SHARED_SECONDS = 0.01
-# While no client uses the database. The first write of a client waits for one such batch. With
-# 0.1 s an import into SQLite had a fifth fewer rows per second, because it wrote more pages of the
-# log; with 0.3 s it had no more.
-_ALONE_SECONDS = 0.2
+# While no client uses the database. The first write of a client waits for one such batch.
+ALONE_SECONDS = 0.1
 # A pause is this many times as long as the batch before it.
 _PAUSE_FACTOR = 5
 # The maximum is for a busy machine, where a batch of 50 rows took 0.2 s: with pauses of 1 s, an
@@ -26,15 +24,17 @@ _WEIGHT = 0.3
 
 
 class BatchPacer:
-    """Measures the batches of some work, and chooses the size of the next one by time."""
+    """Measures the batches of some work, and chooses the size of the next one by time: it takes
+    `alone_seconds` while no client uses the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone_seconds: float = ALONE_SECONDS) -> None:
+        self._alone_seconds = alone_seconds
         self._rows_per_second = _FIRST_ROWS_PER_SECOND
 
     def rows(self, max_rows: int, is_shared: bool = True) -> int:
         """Return how many rows the next batch should have, `max_rows` at most. `is_shared` says
         whether clients use the database."""
-        seconds = _SHARED_SECONDS if is_shared else _ALONE_SECONDS
+        seconds = _SHARED_SECONDS if is_shared else self._alone_seconds
         return max(1, min(max_rows, max(_MIN_ROWS, int(self._rows_per_second * seconds))))
 
     def note(self, rows: int, seconds: float) -> None:

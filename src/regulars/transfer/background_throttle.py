@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, TypeVar
 
-from regulars.core.batch_pacer import BatchPacer, pause_after
+from regulars.core.batch_pacer import ALONE_SECONDS, BatchPacer, pause_after
 from regulars.core.commands import Command
 from regulars.core.dry_run import DryRun
 from regulars.core.errors import Rejected, is_too_much
@@ -19,12 +19,13 @@ T = TypeVar("T")
 
 class BackgroundThrottle:
     """Writes commands at full speed while no other client uses the database, and in short batches
-    with pauses otherwise. `others` says whether another client used it after the last command."""
+    with pauses otherwise. `alone_seconds` is the time of a batch at full speed. `others` says
+    whether another client used the database after the last command."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, alone_seconds: float = ALONE_SECONDS) -> None:
         self._store = store
         self._directory = Directory(store)
-        self._pacer = BatchPacer()
+        self._pacer = BatchPacer(alone_seconds)
         self.others = False
 
     def rows(self, max_rows: int) -> int:
