@@ -138,6 +138,24 @@ def test_the_first_visible_sheet_with_rows_is_read() -> None:
     assert Table(book, sheet="HIDDEN").cells == [["y"]]
     with pytest.raises(BadOption, match=r"no sheet 'Customers'.*'hidden', 'Empty', 'People'"):
         Table(book, sheet="Customers")
+
+
+def test_the_first_sheets_and_the_one_that_is_read_are_listed() -> None:
+    rows = [["email"], ["a@x.test"]]
+    book = workbook(**{f"S{number}": [["note"]] for number in range(300)}, People=rows)
+    with open_input("f", None, io.BytesIO(book), None, WHOLE, "People") as file:
+        assert file.sheets == ["People", *(f"S{number}" for number in range(250))]
+
+
+def test_a_sheet_with_a_very_long_name_is_refused() -> None:
+    """Its 30 million characters have 34 KB in the file."""
+    book, changed = io.BytesIO(workbook(S=[["email"], ["a@x.test"]])), io.BytesIO()
+    with zipfile.ZipFile(book) as old, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            long_name = b'name="' + b"S" * 30_000_000 + b'"'
+            new.writestr(name, old.read(name).replace(b'name="S"', long_name))
+    with pytest.raises(BadFile, match="the name of a sheet has more than 255 characters"):
+        Table(changed.getvalue())
     with pytest.raises(BadFile, match="workbook without rows"):
         Table(workbook(Empty=[]))
 

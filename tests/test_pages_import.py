@@ -268,13 +268,17 @@ def workbook(**sheets: list[list[str]]) -> bytes:
     return target.getvalue()
 
 
-def test_a_sheet_is_chosen(person: Person) -> None:
+def test_a_sheet_is_chosen_and_a_wrong_choice_changes_nothing(person: Person) -> None:
     content = workbook(Notes=[["Remarks"], ["x"]], People=[["Mail", "Vorname"], ["a@x.test", "A"]])
     page = person.open("/imports")
     choose(page, "book.xlsx", content)
     sheet = page.get_by_label("Sheet")
     expect(sheet).to_have_value("People")  # the first one with emails
     expect(sheet.locator("option")).to_have_text(["Notes", "People"])
+    sheet.evaluate("select => select.add(new Option('Nobody'))")
+    sheet.select_option("Nobody")
+    expect(page.locator(".toast.wrong")).to_contain_text("Its sheets are: 'Notes', 'People'")
+    expect(page.get_by_label("Sheet")).to_have_value("People")
     sheet.select_option("Notes")
     expect(page.locator(".notice.wrong")).to_contain_text("Choose Email as the field of the column")
     sheet.select_option("People")

@@ -89,10 +89,11 @@ def read_addresses(cell: str) -> AddressCell | None:
     text = cell.strip()
     if text[:1] in ("{", "["):
         return _of_json(text)
+    labelled = _labelled_addresses(text)
     lines = _lines_of(text)
-    if len(lines) < _MIN_LINES:
-        return _labelled_addresses(text)
-    return _labelled_addresses(text) or _of_united_states(lines) or _of_country(lines)
+    if labelled or len(lines) < _MIN_LINES:
+        return labelled
+    return _of_united_states(lines) or _of_country(lines)
 
 
 def _labelled_addresses(text: str) -> AddressCell | None:

@@ -71,7 +71,7 @@ class InputFile:
     _converted_bytes: int | None = field(repr=False)
     # Up to three decoded cells that are not ASCII, to check a detected encoding by.
     samples: tuple[str, ...] = ()
-    # The names of all sheets of a workbook.
+    # The names of the sheets of a workbook, of which at least 250 are listed.
     sheets: Sequence[str] = ()
 
     @property

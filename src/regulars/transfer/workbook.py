@@ -33,8 +33,8 @@ _SAVE_AS_CSV = "Save the sheet as CSV, and import that file."
 
 
 class Sheet(NamedTuple):
-    """A sheet of a workbook: its name, its rows as CSV in a temporary file, and the names of all
-    sheets."""
+    """A sheet of a workbook: its name, its rows as CSV in a temporary file, and the names of this
+    and the first 250 sheets."""
 
     name: str
     content: IO[bytes]

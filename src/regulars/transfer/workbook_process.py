@@ -3,8 +3,8 @@
 The library reads a sheet as a whole, so the process limits its own memory and time. Standard input
 is the workbook, standard output the CSV (UTF-8). The arguments are the sheet (empty for the first
 one with rows), and the limits of memory, of output (both in bytes) and of processor time (seconds).
-The last line on standard error is a JSON object: `sheet` or `error`, and the `sheets` of the
-workbook.
+The last line on standard error is a JSON object: `sheet` or `error`, and the first `sheets` of
+the workbook.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _EXACT_BELOW = 1e15
 # Rows in which emails are searched: titles, the headings and the first customers.
 _MAX_SEARCHED_ROWS = 200
 _HALF_SECOND = timedelta(milliseconds=500)
+# Excel permits 31 characters. A name of 30 million has 34 KB in a compressed file.
+_MAX_NAME_CHARACTERS = 255
+# Sheets that are listed.
+_MAX_SHEETS = 250
 
 
 def cell_text(value: object) -> str:
@@ -85,7 +89,7 @@ def _has_emails(content: Any) -> bool:
 
 
 def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict[str, Any]:
-    """Write a sheet as CSV, and return the name of the sheet or an error, and all sheets."""
+    """Write a sheet as CSV, and return its name or an error, and the first sheets."""
     try:
         workbook = python_calamine.load_workbook(source)
     except python_calamine.PasswordError:
@@ -93,7 +97,11 @@ def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         return {"error": "damaged", "message": str(error)[:200]}
     try:
-        sheets = [sheet.name for sheet in _worksheets(workbook)]
+        names = [sheet.name for sheet in _worksheets(workbook)]
+        if any(len(each) > _MAX_NAME_CHARACTERS for each in names):
+            problem = f"the name of a sheet has more than {_MAX_NAME_CHARACTERS} characters"
+            return {"error": "damaged", "message": problem}
+        sheets = names[:_MAX_SHEETS]
         selected = select_sheet(workbook, name)
         if selected is None:
             return {"error": "sheet" if name else "empty", "sheets": sheets}
@@ -110,7 +118,7 @@ def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict
             writer.writerow(cells)
     except (python_calamine.CalamineError, ValueError) as error:
         return {"error": "damaged", "message": str(error)[:200]}
-    return {"sheet": sheet, "sheets": sheets}
+    return {"sheet": sheet, "sheets": sheets if sheet in sheets else [sheet, *sheets]}
 
 
 def _format_numbers(
