@@ -8,7 +8,7 @@ moves a condition into it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -170,8 +170,7 @@ def _order_walk(reading: Reading, union: Union, max_entries: int | None) -> sa.S
 def _is_member(walked: sa.FromClause, union: Union) -> sa.ColumnElement[bool]:
     if is_id_range(union):
         return _within(union[0], walked)
-    parts = [_ids(within) for within in union]
-    members = parts[0] if len(parts) == 1 else sa.union_all(*parts)
+    members = _entries(union, _id_of)
     # PostgreSQL makes no hash table if it expects too many values. It trusts a limit.
     members = sa.select(members.subquery("named").c.customer_id).limit(
         _literal(MAX_WALK_SET * 6 // 5)
@@ -196,8 +195,7 @@ def _sizes(unions: tuple[Union, ...], max_entries: int) -> sa.SelectBase:
     created = sa.select(counters.c.customers).where(of_account(counters)).scalar_subquery()
     counts = [created.label("created")]
     for index, union in enumerate(unions):
-        parts = [_select(within, sa.literal_column("1").label("one")) for within in union]
-        entries = (parts[0] if len(parts) == 1 else sa.union_all(*parts)).limit(limit)
+        entries = _entries(union, lambda _: sa.literal_column("1").label("one")).limit(limit)
         counted = sa.select(sa.func.count()).select_from(entries.subquery(f"entries_{index}"))
         counts.append(counted.scalar_subquery().label(f"size_{index}"))
     return sa.select(*counts)
@@ -304,12 +302,11 @@ def _in_union(union: Union) -> sa.Select[Any]:
     """The distinct ids of the customers of a union of ranges."""
     if len(union) == 2 and union[0].column not in _COLUMNS and union[1].column == TERM:
         return _in_column_or_terms(*union)
-    selects = [_ids(within) for within in union]
+    selects = _parts(union, _id_of)
     if len(selects) > 1:
         return sa.select(sa.union(*selects).subquery().c.customer_id)
-    within = union[0]
     # A range of several terms or orders may contain a customer more than once, and so may comments.
-    has_duplicates = within.column in _COLUMNS and not within.one_value
+    has_duplicates = union[0].column in _COLUMNS and not (len(union) == 1 and union[0].one_value)
     has_duplicates |= _is_of_one_word(union)
     return selects[0].distinct() if has_duplicates else selects[0]
 
@@ -330,31 +327,63 @@ def _in_column_or_terms(of_column: Within, of_terms: Within) -> sa.Select[Any]:
             _within(of_column, named, without_index=True),
         )
     )
-    others = _select(of_terms, terms.c.customer_id).where(~is_in_column).distinct()
-    selects = (_select(of_column, customers.c.customer_id), others)
+    others = _select([of_terms], terms.c.customer_id).where(~is_in_column).distinct()
+    selects = (_select([of_column], customers.c.customer_id), others)
     return sa.select(sa.union_all(*selects).subquery().c.customer_id)
+
+
+def _entries(
+    union: Union, column: Callable[[sa.FromClause], sa.ColumnElement[Any]]
+) -> sa.GenerativeSelect:
+    """A column of the entries of a union of ranges, with duplicates."""
+    selects = _parts(union, column)
+    return selects[0] if len(selects) == 1 else sa.union_all(*selects)
+
+
+def _parts(
+    union: Union, column: Callable[[sa.FromClause], sa.ColumnElement[Any]]
+) -> list[sa.Select[Any]]:
+    """The statements whose entries are those of a union: one for each range, but only one for all
+    single values of a column. A database plans one with 250 values in a tenth of the time of 250
+    statements."""
+    groups: dict[object, list[Within]] = {}
+    for within in union:
+        groups.setdefault(within.column if within.one_value else within, []).append(within)
+    return [_select(group, column(_table(group[0]))) for group in groups.values()]
 
 
 def _ids(within: Within) -> sa.Select[Any]:
     """The ids of the customers in a range, one for each entry."""
-    return _select(within, _table(within).c.customer_id)
+    return _select([within], _id_of(_table(within)))
+
+
+def _id_of(table: sa.FromClause) -> sa.ColumnElement[Any]:
+    return table.c.customer_id
 
 
 def _table(within: Within) -> sa.FromClause:
     return _COLUMNS[within.column].table if within.column in _COLUMNS else customers
 
 
-def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    table = _table(within)
+def _select(ranges: Sequence[Within], column: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """The entries of a range, or of several single values of one column."""
+    table = _table(ranges[0])
     statement: sa.Select[Any] = sa.select(column).select_from(table)
-    return statement.where(of_account(table), _within(within, table))
+    if len(ranges) == 1:
+        return statement.where(of_account(table), _within(ranges[0], table))
+    stored_column = _stored_column(ranges[0].column, table)
+    values = [sa.bindparam(within.low, type_=stored_column.type) for within in ranges]
+    return statement.where(of_account(table), stored_column.in_(values))
+
+
+def _stored_column(name: str, table: sa.FromClause) -> sa.ColumnElement[Any]:
+    return _COLUMNS[name] if name in _COLUMNS else table.c[name]
 
 
 def _within(
     within: Within, table: sa.FromClause, without_index: bool = False
 ) -> sa.ColumnElement[bool]:
-    name = within.column
-    stored_column = _COLUMNS[name] if name in _COLUMNS else table.c[name]
+    stored_column = _stored_column(within.column, table)
     column = unindexed(stored_column) if without_index else stored_column
     if within.one_value:
         return column == sa.bindparam(within.low, type_=stored_column.type)
