@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from datetime import date
@@ -376,6 +377,8 @@ def test_an_invalid_tag_is_reported_in_the_dialog(five_customers: Person) -> Non
 
 def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_path: Path) -> None:
     page = five_customers.page
+    comment = "mutation($node: InputComment!) { addComment(customer: 2, node: $node) { id } }"
+    five_customers.client.data(comment, node={"text": "called back"})
     page.get_by_label("Select Cy Young").check()
     page.get_by_label("Select Ana Núñez").check()
     page.get_by_label("Selection").get_by_role("button", name="Export").click()
@@ -393,7 +396,7 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
     expect_names(page, "Dee Dee", "Bo Li")
     page.get_by_role("button", name="Export").click()
     dialog.get_by_label("All 2 who match this search").check()
-    dialog.get_by_label("JSON Lines").check()
+    dialog.get_by_label("JSON Lines (for developers)").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
     today = date.today().isoformat()
@@ -403,6 +406,7 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
     for label, suffix, start in (
         ("Excel workbook", "xlsx", b"PK"),
         ("CSV for Excel, with semicolons", "csv", b"\xef\xbb\xbfregulars_id;email;"),
+        ("JSON Lines with the comments", "jsonl", b'{"regulars_id":'),
     ):
         page.get_by_role("button", name="Export").click()
         dialog.get_by_label(label).check()
@@ -411,6 +415,9 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
         assert download.value.suggested_filename == f"customers-{today}-tag-vip.{suffix}"
         download.value.save_as(tmp_path / suffix)
         assert (tmp_path / suffix).read_bytes().startswith(start)
+    exported = [json.loads(line) for line in (tmp_path / "jsonl").read_bytes().splitlines()]
+    texts = {row["email"]: [each["text"] for each in row["comments"]] for row in exported}
+    assert texts == {"bo@example.com": ["called back"], "dee@example.com": []}
 
 
 def test_a_preset_chooses_the_format_and_the_columns(

@@ -175,7 +175,7 @@ export function openExportDialog(selection, search, matchCount, hidden, label = 
       const { query, segment } = isSelected && selection.search ? selection.search : search;
       if (!ids) params.set("query", query);
       if (!ids && segment) params.set("segment", segment);
-      await download(`/export?${params}`, `${name}.${format.split("-")[0]}`, ids);
+      await download(`/export?${params}`, `${name}.${format.split(/[-&]/)[0]}`, ids);
       return true;
     },
   );

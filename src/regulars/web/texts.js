@@ -476,6 +476,7 @@ export const t = {
       ["csv-excel", "CSV for Excel, with commas"],
       ["csv-excel&delimiter=semicolon", "CSV for Excel, with semicolons"],
       ["jsonl", "JSON Lines (for developers)"],
+      ["jsonl&include=comments", "JSON Lines with the comments"],
     ],
     presets: "Presets",
     presetNames: { newsletter: "Newsletter", all: "All fields", excel: "Excel" },

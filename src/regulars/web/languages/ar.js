@@ -691,6 +691,7 @@ export const t = {
       ["csv-excel", "CSV لبرنامج Excel، بفواصل"],
       ["csv-excel&delimiter=semicolon", "CSV لبرنامج Excel، بفواصل منقوطة"],
       ["jsonl", "JSON Lines (للمطورين)"],
+      ["jsonl&include=comments", "JSON Lines مع التعليقات"],
     ],
     presets: "القوالب",
     presetNames: { newsletter: "نشرة بريدية", all: "جميع الحقول", excel: "Excel" },

@@ -697,6 +697,7 @@ export const t = {
       ["csv-excel", "CSV für Excel, mit Kommas"],
       ["csv-excel&delimiter=semicolon", "CSV für Excel, mit Semikolons"],
       ["jsonl", "JSON Lines (für Entwickler)"],
+      ["jsonl&include=comments", "JSON Lines mit den Kommentaren"],
     ],
     presets: "Vorlagen",
     presetNames: { newsletter: "Newsletter", all: "Alle Felder", excel: "Excel" },

@@ -686,6 +686,7 @@ export const t = {
       ["csv-excel", "CSV para Excel, con comas"],
       ["csv-excel&delimiter=semicolon", "CSV para Excel, con punto y coma"],
       ["jsonl", "JSON Lines (para desarrolladores)"],
+      ["jsonl&include=comments", "JSON Lines con los comentarios"],
     ],
     presets: "Plantillas",
     presetNames: { newsletter: "Boletín", all: "Todos los campos", excel: "Excel" },

@@ -691,6 +691,7 @@ export const t = {
       ["csv-excel", "CSV pour Excel, avec virgules"],
       ["csv-excel&delimiter=semicolon", "CSV pour Excel, avec points-virgules"],
       ["jsonl", "JSON Lines (pour développeurs)"],
+      ["jsonl&include=comments", "JSON Lines avec les commentaires"],
     ],
     presets: "Modèles",
     presetNames: { newsletter: "Newsletter", all: "Tous les champs", excel: "Excel" },
