@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +35,13 @@ EXPENSIVE_PAGE = """{ customers(first: 250) { edges { node { id email full_name 
     changes(first: 5) { edges { node { kind } } } } } } }"""
 ORDERS = """{ customers(first: 250) { edges { node { id
     summary { orders { list { order { id customer { id } } } } } } } } }"""
+FOUR_PAGES = f"{{ {' '.join(f'page{n}: {EXPENSIVE_PAGE[1:-1]}' for n in range(4))} }}"
+FIFTY_WRITES = " ".join(
+    f"""write{n}: createCustomer(node: {{email: "new-{n}@example.com"}}) {{ id orders_count expenses tags
+    leads {{ subject }} summary {{ visits }} changes(first: 5) {{ edges {{ node {{ kind }} }} }} }}"""
+    for n in range(50)
+)
+FIFTY_WRITES = f"mutation {{ {FIFTY_WRITES} }}"
 JSON = {"Content-Type": "application/json"}
 EXIT_SECONDS = 30
 
@@ -277,6 +286,65 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> N
             process.resume()
         wait_until(lambda: count_forwarded(server) > before)
         assert client.post(PAGE).status_code == 200
+
+
+@contextmanager
+def busy_processors() -> Iterator[None]:
+    """Other programs that keep all processors busy, four for each. They have a low priority, but a
+    higher one than the worker."""
+    program = "import os; os.nice(10)\nwhile True: pass"
+    busy = [
+        subprocess.Popen([sys.executable, "-c", program])
+        for _ in range(4 * len(os.sched_getaffinity(0)))
+    ]
+    try:
+        yield
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait()
+
+
+needs_idle_processes = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has processes that run when a processor is idle"
+)
+
+
+@pytest.mark.slow
+@needs_idle_processes
+def test_no_request_waits_long_for_a_worker_without_a_processor(new_database: str) -> None:
+    """The server repeats its reads. It executes writes itself after one has waited: that one may have
+    been made, so it is not repeated."""
+    with run_server(new_database) as server:
+        token = create_token(server, scopes=("customers",))
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
+            for number in range(100):
+                client.create(f"{number}@example.com")
+            wait_until(lambda: client.data(EXPENSIVE_PAGE) and count_forwarded(server))
+            before = count_forwarded(server)
+            with busy_processors():
+                for _ in range(3):
+                    assert len(client.data(FOUR_PAGES)) == 4
+                assert count_forwarded(server) > before
+                client.post(FIFTY_WRITES.replace("new", "first"))
+                assert len(client.data(FIFTY_WRITES)) == 50
+
+
+@pytest.mark.slow
+@needs_idle_processes
+def test_no_request_waits_long_for_a_worker_that_cannot_start(new_database: str) -> None:
+    with run_server(new_database) as server:
+        token = create_token(server)
+        with busy_processors(), Client(server, token) as client:
+            with (
+                background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+                background_load(server, lambda each: each.data(PAGE), token, FAIR_SHARE + 4),
+            ):
+                for _ in range(50):
+                    client.data(PAGE)
 
 
 @pytest.mark.slow

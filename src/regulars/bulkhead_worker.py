@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from regulars.http.bulkhead_protocol import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
     ForwardedRequest,
+    encode_ready,
     encode_reply,
     read_frame,
 )
@@ -151,7 +153,7 @@ async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None
                 writer.write(HEARTBEAT)
 
     gc.freeze()
-    writer.write(HEARTBEAT)
+    writer.write(encode_ready(os.getpid()))
     heartbeats = asyncio.create_task(send_heartbeats())
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:

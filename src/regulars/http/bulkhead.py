@@ -16,11 +16,12 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from regulars.accounts.grants import Grant
+from regulars.background import ProcessorWait
 from regulars.http.bulkhead_protocol import (
     BUFFER_BYTES,
     ForwardedRequest,
@@ -46,6 +47,14 @@ _EXIT_SECONDS = 10.0
 # After this time without a heartbeat, the worker gets no more requests, and the server repeats its
 # reads. A busy machine alone does not delay a heartbeat for so long.
 _SILENT_SECONDS = 4.0
+# The worker runs only when a processor is idle. Requests wait so long for its start, and for a
+# processor. Then the server executes them, except writes that were sent. It sends the next write
+# when, for the time of the pause, the worker has hardly waited even for its heartbeats.
+_MAX_START_SECONDS = 1.0
+_MAX_STARVED_SECONDS = 1.0
+_STARVED_PAUSE_SECONDS = 5.0
+_WATCH_SECONDS = 0.25
+_BUSY_WAIT_SECONDS = 0.02
 # The request headers that influence the response.
 _HEADERS = frozenset((b"accept", b"regulars-cost", b"regulars-change", b"idempotency-key"))
 
@@ -53,7 +62,16 @@ _log = logging.getLogger("regulars.bulkhead")
 
 
 class WorkerExited(Exception):
-    """The worker exited or became silent before it sent the response."""
+    """The worker exited, became silent or got no processor before it sent the response."""
+
+
+class _Pending(NamedTuple):
+    """A request that was sent to the worker. `waited_seconds` is how long the worker had waited for
+    a processor by then."""
+
+    is_read: bool
+    response: asyncio.Future[tuple[list[Any], bytes]]
+    waited_seconds: float
 
 
 class Bulkhead:
@@ -68,14 +86,18 @@ class Bulkhead:
         self._detector = NoisyNeighborDetector()
         self._reads, self._writes = FairQueue(_READ_SLOTS, None), FairQueue(_WRITE_SLOTS, None)
         self._numbers = itertools.count(1)
-        # Whether a forwarded request only reads, and its response.
-        self._pending: dict[int, tuple[bool, asyncio.Future[tuple[list[Any], bytes]]]] = {}
+        self._pending: dict[int, _Pending] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._starting: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._restart_at = 0.0
         self._last_heartbeat = 0.0
         self._is_silent = False
+        # How long the worker has waited for a processor, when a request last waited too long, and
+        # until when the worker gets no writes.
+        self._waited_seconds = 0.0
+        self._starved_at = 0.0
+        self._starved_until = 0.0
         self._is_closed = False
 
     @property
@@ -103,10 +125,29 @@ class Bulkhead:
         if not self._pending or monotonic() < self._last_heartbeat + _SILENT_SECONDS:
             return True
         self._is_silent = True
-        for is_read, response in self._pending.values():
+        self._repeat_reads()
+        return False
+
+    def _repeat_reads(self) -> None:
+        """Lets the server repeat the reads that the worker has not answered."""
+        for is_read, response, _ in self._pending.values():
             if is_read and not response.done():
                 response.set_exception(WorkerExited())
-        return False
+
+    async def _watch(self, process_id: int) -> None:
+        """Measures until it is cancelled whether the worker gets a processor."""
+        wait = ProcessorWait(process_id)
+        self._waited_seconds = wait.seconds()
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            self._check_heartbeat()
+            before, self._waited_seconds = self._waited_seconds, wait.seconds()
+            now, limit = monotonic(), self._waited_seconds - _MAX_STARVED_SECONDS
+            if any(each.waited_seconds < limit for each in self._pending.values()):
+                self._starved_at, self._starved_until = now, now + _STARVED_PAUSE_SECONDS
+                self._repeat_reads()
+            elif now < self._starved_until and self._waited_seconds > before + _BUSY_WAIT_SECONDS:
+                self._starved_until = now + _STARVED_PAUSE_SECONDS
 
     def _note_heartbeat(self) -> None:
         self._last_heartbeat = monotonic()
@@ -138,13 +179,15 @@ class Bulkhead:
         frame = ForwardedRequest(number, grant, remaining_points, forwarded, content).encode()
         if self._starting is not None:
             await asyncio.shield(self._starting)
-        queue = self._writes if record.kind == "mutation" else self._reads
+        is_read = record.kind != "mutation"
+        queue, entered = self._reads if is_read else self._writes, monotonic()
         turn = queue.enter(grant.account_id, record.cost)
         if turn is not None:
             await turn
         began, reply = monotonic(), None
         try:
-            reply = await self._send(record, number, frame)
+            if self._starved_at < entered and (is_read or self._starved_until < began):
+                reply = await self._send(record, number, frame)
         finally:
             rest_seconds = min(_REST_FACTOR * (monotonic() - began), _MAX_REST_SECONDS)
             if reply is None or not self._detector.has_neighbor(grant.account_id):
@@ -165,7 +208,8 @@ class Bulkhead:
         response = asyncio.get_running_loop().create_future()
         if not self._pending:
             self._last_heartbeat = monotonic()
-        self._pending[number] = record.kind != "mutation", response
+        is_read = record.kind != "mutation"
+        self._pending[number] = _Pending(is_read, response, self._waited_seconds)
         self._writer.write(frame)
         try:
             head, content = await response
@@ -184,7 +228,9 @@ class Bulkhead:
     def _start(self) -> None:
         is_running = self._task is not None and not self._task.done()
         if not is_running and not self._is_closed and monotonic() >= self._restart_at:
-            self._starting = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._starting = loop.create_future()
+            loop.call_later(_MAX_START_SECONDS, self._finish_starting)
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -203,24 +249,28 @@ class Bulkhead:
             self._note_exit(type(error).__name__)
             return
         reader, writer = await asyncio.open_connection(sock=server_socket, limit=BUFFER_BYTES)
+        watch: asyncio.Task[None] | None = None
         try:
-            await read_frame(reader)  # the worker is ready
+            (_, process_id), _ = await read_frame(reader)  # the worker is ready
             self._note_heartbeat()
+            watch = asyncio.create_task(self._watch(process_id))
             self._writer = None if self._is_closed else writer
             self._finish_starting()
             while not self._is_closed:
                 (number, *head), content = await read_frame(reader)
                 self._note_heartbeat()
-                _, response = self._pending.get(number, (True, None))
-                if response is not None and not response.done():
-                    response.set_result((head, content))
+                pending = self._pending.get(number)
+                if pending is not None and not pending.response.done():
+                    pending.response.set_result((head, content))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
+            if watch is not None:
+                watch.cancel()
             self._writer = None
             self._finish_starting()
             writer.close()
-            for _, response in self._pending.values():
+            for _, response, _ in self._pending.values():
                 if not response.done():
                     response.set_exception(WorkerExited())
             try:

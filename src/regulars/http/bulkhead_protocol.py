@@ -77,5 +77,10 @@ def _frame(head: object, body: bytes) -> bytes:
     return b"".join((_LENGTHS.pack(len(text), len(body)), text, body))
 
 
+def encode_ready(process_id: int) -> bytes:
+    """Returns the first message of a worker: it accepts requests."""
+    return _frame([0, process_id], b"")
+
+
 # Number 0 is of no request.
 HEARTBEAT = _frame([0], b"")
