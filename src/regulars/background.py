@@ -21,10 +21,9 @@ def lower_priority() -> None:
 
 
 def run_when_idle() -> None:
-    """Makes this process run only when a processor is idle (sched(7), SCHED_IDLE). While all
-    processors are busy, it hardly runs, so it must hold no locks that other processes need. On a
-    single processor, only lowers the priority."""
-    lower_priority()
+    """Makes this thread, and those that it starts, run only when a processor is idle (sched(7),
+    SCHED_IDLE). While all processors are busy, they hardly run, so they must hold no locks that
+    other processes need. Does nothing on a single processor."""
     with contextlib.suppress(OSError, AttributeError):
         if len(os.sched_getaffinity(0)) > 1:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -17,7 +17,7 @@ import sys
 import uvloop
 
 from regulars.accounts.grants import Grant
-from regulars.background import run_when_idle
+from regulars.background import lower_priority, run_when_idle
 from regulars.configuration import build_engine, directory_limits, request_limits
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
@@ -125,6 +125,7 @@ async def _run(settings: Settings) -> None:
         tracing.trace_requests(endpoint, decisions)
         tracing.trace_plans(engine)
         tracing.trace_statements(store)
+    run_when_idle()  # not while it starts: on a busy machine that would never end
     await store.open()
     try:
         async with running_replicas(replicas):
@@ -173,7 +174,7 @@ def main() -> None:
     # A terminal and a service manager signal all processes of the server at once.
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.SIG_IGN)
-    run_when_idle()
+    lower_priority()
     uvloop.run(_run(settings))
 
 
