@@ -188,13 +188,17 @@ def test_a_forwarded_request_is_charged_for_its_surplus(new_database: str) -> No
                 )
                 client.data(f"mutation {{ {' '.join(orders)} }}")
             wait_until(lambda: client.data(ORDERS) and count_forwarded(server))
-            forwarded_before, began = count_forwarded(server), time.monotonic()
-            first, second = (
-                client.post(ORDERS, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
-                for _ in range(2)
-            )
-            refilled_points = rate * (time.monotonic() - began)
-            assert count_forwarded(server) == forwarded_before + 2
+            deadline = time.monotonic() + 60
+            forwarded_count = 0.0
+            while forwarded_count != 2:  # on a busy machine the server executes some itself
+                assert time.monotonic() < deadline
+                before, began = count_forwarded(server), time.monotonic()
+                first, second = (
+                    client.post(ORDERS, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
+                    for _ in range(2)
+                )
+                refilled_points = rate * (time.monotonic() - began)
+                forwarded_count = count_forwarded(server) - before
     surplus = second["actual"] - second["requested"]
     assert surplus > 300
     charged = first["remaining"] - second["remaining"]
@@ -343,7 +347,7 @@ def test_no_request_waits_long_for_a_worker_that_cannot_start(new_database: str)
                 background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
                 background_load(server, lambda each: each.data(PAGE), token, FAIR_SHARE + 4),
             ):
-                for _ in range(50):
+                for _ in range(20):
                     client.data(PAGE)
 
 

@@ -48,11 +48,11 @@ _EXIT_SECONDS = 10.0
 # reads. A busy machine alone does not delay a heartbeat for so long.
 _SILENT_SECONDS = 4.0
 # The worker runs only when a processor is idle. Requests wait so long for its start, and for a
-# processor. Then the server executes them, except writes that were sent. It sends the next write
-# when, for the time of the pause, the worker has hardly waited even for its heartbeats.
+# processor. Then the server executes them, except writes that were sent, and sends no more for the
+# time of the pause. That of writes begins again while the worker waits even for its heartbeats.
 _MAX_START_SECONDS = 1.0
 _MAX_STARVED_SECONDS = 1.0
-_STARVED_PAUSE_SECONDS = 5.0
+_PAUSE_SECONDS = 2.0
 _WATCH_SECONDS = 0.25
 _BUSY_WAIT_SECONDS = 0.02
 # The request headers that influence the response.
@@ -93,11 +93,9 @@ class Bulkhead:
         self._restart_at = 0.0
         self._last_heartbeat = 0.0
         self._is_silent = False
-        # How long the worker has waited for a processor, when a request last waited too long, and
-        # until when the worker gets no writes.
+        # How long the worker has waited for a processor, and until when it gets no requests.
         self._waited_seconds = 0.0
-        self._starved_at = 0.0
-        self._starved_until = 0.0
+        self._reads_paused_until = self._writes_paused_until = 0.0
         self._is_closed = False
 
     @property
@@ -142,12 +140,16 @@ class Bulkhead:
             await asyncio.sleep(_WATCH_SECONDS)
             self._check_heartbeat()
             before, self._waited_seconds = self._waited_seconds, wait.seconds()
-            now, limit = monotonic(), self._waited_seconds - _MAX_STARVED_SECONDS
+            limit, now = self._waited_seconds - _MAX_STARVED_SECONDS, monotonic()
+            pause_end = now + _PAUSE_SECONDS
             if any(each.waited_seconds < limit for each in self._pending.values()):
-                self._starved_at, self._starved_until = now, now + _STARVED_PAUSE_SECONDS
+                self._reads_paused_until = self._writes_paused_until = pause_end
                 self._repeat_reads()
-            elif now < self._starved_until and self._waited_seconds > before + _BUSY_WAIT_SECONDS:
-                self._starved_until = now + _STARVED_PAUSE_SECONDS
+            elif (
+                now < self._writes_paused_until
+                and self._waited_seconds > before + _BUSY_WAIT_SECONDS
+            ):
+                self._writes_paused_until = pause_end
 
     def _note_heartbeat(self) -> None:
         self._last_heartbeat = monotonic()
@@ -180,13 +182,13 @@ class Bulkhead:
         if self._starting is not None:
             await asyncio.shield(self._starting)
         is_read = record.kind != "mutation"
-        queue, entered = self._reads if is_read else self._writes, monotonic()
+        queue = self._reads if is_read else self._writes
         turn = queue.enter(grant.account_id, record.cost)
         if turn is not None:
             await turn
         began, reply = monotonic(), None
         try:
-            if self._starved_at < entered and (is_read or self._starved_until < began):
+            if began > (self._reads_paused_until if is_read else self._writes_paused_until):
                 reply = await self._send(record, number, frame)
         finally:
             rest_seconds = min(_REST_FACTOR * (monotonic() - began), _MAX_REST_SECONDS)
