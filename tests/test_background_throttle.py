@@ -117,10 +117,14 @@ def test_the_pause_is_longer_than_the_work() -> None:
 
 def test_batches_have_a_size_by_time() -> None:
     pacer = BatchPacer()
+    of_imports = BatchPacer(alone_seconds=0.2)
     for _ in range(20):
         pacer.note(1_000, 0.1)  # 10,000 rows per second
+        of_imports.note(1_000, 0.1)
     assert pacer.rows(2_000) in range(95, 101)
     assert pacer.rows(2_000, is_shared=False) in range(950, 1_001)
+    assert of_imports.rows(2_000) in range(95, 101)
+    assert of_imports.rows(2_000, is_shared=False) in range(1_900, 2_001)
     assert pacer.rows(7) == 7
     for _ in range(20):
         pacer.note(10, 1.0)

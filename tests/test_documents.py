@@ -180,8 +180,8 @@ def test_a_query_string_has_the_limits_of_a_body(client: Client) -> None:
 
 def test_errors_in_variables_have_their_paths(client: Client) -> None:
     nodes = [{"email": f"{number}@example.com", "tags": ["a"] * 100} for number in range(200)]
-    nodes[150]["tags"][7] = 1  # type: ignore[index]
-    nodes[199]["nobody"] = 1  # type: ignore[assignment]
+    nodes[150]["tags"][7] = 1  # type: ignore[index]  # tags are a list
+    nodes[199]["nobody"] = 1  # type: ignore[assignment]  # a wrong value
     document = "mutation($nodes: [InputSetCustomer!]!) { setCustomers(nodes: $nodes) { saved } }"
     first, second = client.errors(document, nodes=nodes)
     assert first["extensions"]["input_path"] == ["nodes", 150, "tags", 7]
@@ -323,5 +323,5 @@ def test_an_empty_cursor_means_the_first_page(client: Client) -> None:
 
 
 def test_the_introspected_schema_can_be_printed(client: Client) -> None:
-    built = build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]
+    built = build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]  # a dict
     assert "input WebhookInput" in print_schema(built)

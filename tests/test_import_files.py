@@ -138,6 +138,8 @@ def test_the_first_visible_sheet_with_rows_is_read() -> None:
     assert Table(book, sheet="HIDDEN").cells == [["y"]]
     with pytest.raises(BadOption, match=r"no sheet 'Customers'.*'hidden', 'Empty', 'People'"):
         Table(book, sheet="Customers")
+    with pytest.raises(BadFile, match="workbook without rows"):
+        Table(workbook(Empty=[]))
 
 
 def test_the_first_sheets_and_the_one_that_is_read_are_listed() -> None:
@@ -156,8 +158,6 @@ def test_a_sheet_with_a_very_long_name_is_refused() -> None:
             new.writestr(name, old.read(name).replace(b'name="S"', long_name))
     with pytest.raises(BadFile, match="the name of a sheet has more than 255 characters"):
         Table(changed.getvalue())
-    with pytest.raises(BadFile, match="workbook without rows"):
-        Table(workbook(Empty=[]))
 
 
 def test_the_sheet_with_emails_is_read() -> None:

@@ -296,10 +296,7 @@ _FIND_KINDS = """
 """
 _SAME_IN_EVERY_LANGUAGE = {"curl", "JavaScript", "https://example.com/hook"}
 _LEAVING = re.compile(r"\b(primary|danger)\b|M5 7h14M10 7V4")
-
-
-# A filter adds its term to the search of a segment. The server has not seen the whole text yet.
-_SEARCH = re.compile(r"-?[a-z_]+:\S+( -?[a-z_]+:\S+)*")
+_TERM = re.compile(r"-?[a-z_]+:(\S+)")
 
 
 class PseudoLanguage:
@@ -340,13 +337,19 @@ class PseudoLanguage:
             for text in map(remove_marked, self.page.evaluate(_FIND_TEXTS))
             if re.search(r"[^\W\d_]", text)
             and text not in _SAME_IN_EVERY_LANGUAGE
-            and not _SEARCH.fullmatch(text)
             and not self._is_of_server(text)
         }
 
     def _is_of_server(self, text: str) -> bool:
         known = [*self.server_texts, unquote_plus(self.page.url)]
-        return all(any(part in other for other in known) for part in text.split(", "))
+
+        def is_known(part: str) -> bool:
+            return any(part in other for other in known)
+
+        # A filter adds its term to a search, which the page shows before the server has it.
+        terms = [_TERM.fullmatch(term) for term in text.split(" ")]
+        is_search = all(term and is_known(term[1]) for term in terms)
+        return is_search or all(map(is_known, text.split(", ")))
 
     def check(self) -> None:
         assert self.find_unmarked() == set(), self.page.url

@@ -35,7 +35,7 @@ class Recorder:
         self,
         query: Query,  # noqa: ARG002  # as of a store
         parameters: Mapping[str, Any],
-        is_long: bool = False,  # noqa: ARG002
+        is_long: bool = False,  # noqa: ARG002  # as in Store
     ) -> Sequence[Any]:
         self.executed.append(parameters)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The priority of background processes."""
+"""The priority of background processes, and how long they wait for a processor."""
 
 from __future__ import annotations
 
