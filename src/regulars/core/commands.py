@@ -82,6 +82,9 @@ class Command(Protocol):
     @property
     def expects_no_rows(self) -> bool: ...
 
+    @property
+    def is_step(self) -> bool: ...
+
     def lookup_keys(self) -> LookupKeys: ...
 
 
@@ -98,6 +101,11 @@ class SmallCommand:
     @property
     def expects_no_rows(self) -> bool:
         """Whether the rows that it looks up usually do not exist."""
+        return False
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a step of work that repeats it if it was answered but not saved."""
         return False
 
 

@@ -42,6 +42,10 @@ class DryRun:
         # A predicted state is compared with the database only when something is saved.
         return False
 
+    @property
+    def is_step(self) -> bool:
+        return False
+
     def lookup_keys(self) -> LookupKeys:
         return self.command.lookup_keys()
 

@@ -143,6 +143,11 @@ class SetCustomers(SmallCommand):
     def is_large(self) -> bool:
         return is_large([row.values for row in self.rows])
 
+    @property
+    def is_step(self) -> bool:
+        # A pull, which has a cursor, reads the customers that it wrote.
+        return self.step is not None and self.step.cursor is None
+
     def lookup_keys(self) -> LookupKeys:
         rows = self.rows
         with_lists = [row for row in rows if row.contacts or has_lists(row.values)]

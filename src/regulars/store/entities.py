@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from sqlalchemy.sql.visitors import iterate
+
 from regulars.store import queries
 from regulars.store.changes import LookupKeys, State
 from regulars.store.entity import Entity, Load, Row
 from regulars.store.moving import load_blanked_rows, load_whole_rows
 from regulars.store.query import Query
+from regulars.store.tables import terms
 
 
 class Entities:
@@ -42,6 +45,11 @@ class Entities:
         self._direct_names = frozenset(self._direct)
         self._indirect = [lookup.name for lookup in self.root.lookups if lookup.via]
         self._state_queries: dict[bool, Query] = {}
+        self._of_terms = frozenset(
+            lookup.name
+            for lookup in self.root.lookups
+            if lookup.via and any(part is terms for part in iterate(lookup.via()))
+        )
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self._entities)
@@ -75,6 +83,10 @@ class Entities:
         """Return whether there are keys, and all of them name customers by columns of the customer
         itself."""
         return bool(keys) and keys.keys() <= self._direct_names
+
+    def reads_terms(self, keys: LookupKeys) -> bool:
+        """Return whether keys name customers by search terms."""
+        return not self._of_terms.isdisjoint(keys)
 
     def state_query(self, keys: LookupKeys) -> Query:
         """Return the query for the account's revision and counters, joined with the customers of

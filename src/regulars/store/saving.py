@@ -7,7 +7,7 @@ new rows). A set of rows is sent as one array for each column; many new rows are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import chain, islice
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from regulars.store import queries
-from regulars.store.changes import Changes, LookupKeys, State, Terms
+from regulars.store.changes import Changes, LookupKeys, State
 from regulars.store.entities import Entities
 from regulars.store.entity import (
     ACCOUNT,
@@ -38,6 +38,10 @@ from regulars.store.tables import counters, terms
 MAX_UPDATES = 3
 # Python's lock is held while terms are sorted, and the event loop waits. This many take 20 ms.
 _SORTED_TERMS = 40_000
+
+
+# Ids of customers, each with terms.
+TermsOfCustomers = Iterable[tuple[int, Collection[str]]]
 
 
 class Shape(NamedTuple):
@@ -293,21 +297,19 @@ def split_copies(
             copies.append(Copy(name, ["account_id", *columns], rows))
     if changes.added_terms:
         names = [column.name for column in terms.c]
-        added = list(chain.from_iterable(sorted_terms(account_id, changes.added_terms)))
+        added = list(chain.from_iterable(sorted_terms(account_id, changes.added_terms.items())))
         copies.append(Copy(terms.name, names, added))
     tables = {name: table._replace(inserted=()) for name, table in changes.tables.items()}
     return replace(changes, tables=tables, added_terms={}), copies
 
 
 def sorted_terms(
-    account_id: int, terms_of_customers: Terms
+    account_id: int, terms_of_customers: TermsOfCustomers
 ) -> Iterator[list[tuple[int, str, int]]]:
     """Yield rows of the table `terms`, in parts. They are in the order of the index, so that the
     database looks each page up once."""
-    if not terms_of_customers:
-        return
     by_term: defaultdict[str, list[int]] = defaultdict(list)
-    for customer_id, customer_terms in terms_of_customers.items():
+    for customer_id, customer_terms in terms_of_customers:
         for term in customer_terms:
             by_term[term].append(customer_id)
     remaining = iter(by_term)

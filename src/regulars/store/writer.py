@@ -36,6 +36,13 @@ class Command(Protocol):
         The writer may then try to save it without loading."""
         ...
 
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a step of work that saves its position with each step, reads nothing of
+        what it wrote, and continues from the saved position after an error. A step may be answered
+        before it is committed."""
+        ...
+
     def lookup_keys(self) -> LookupKeys:
         """Return the keys of the rows that it needs."""
         ...
