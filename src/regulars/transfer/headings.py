@@ -116,7 +116,7 @@ def _match_alternatives(text: str) -> Match | None:
     all of these are of one field, or of places (`Tỉnh/Thành phố`). Two names of a person are a
     whole name, and a street and its number are a street."""
     names = names_in(text)
-    if not 1 < len(names) <= _MAX_ALTERNATIVES:
+    if not 1 < len(names) <= _MAX_ALTERNATIVES or comparable(text) in dictionary().never:
         return None
     variants = [_variants(name) for name in names]
     found = [next(filter(None, (_find(v, 0) for v in listed)), None) for listed in variants]
