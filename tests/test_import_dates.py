@@ -37,7 +37,8 @@ SECOND = datetime(2024, 3, 18, 14, 20, 37, tzinfo=UTC)
 LANGUAGES = "en fr es de it pt nl pl tr ar ru zh ja ko".split()
 OTHER_LOCALES = (
     "en_GB en_AU en_CA en_IN fr_CA fr_CH es_MX de_AT de_CH pt_PT nl_BE ar_EG ar_MA ar_SY zh_Hant "
-    "zh_Hant_HK sv da nb fi cs sk hu ro el uk id ca et sr sr_Latn sl is"
+    "zh_Hant_HK sv da nb fi cs sk hu ro el uk id ca et sr sr_Latn sl is he vi bg lv "
+    "lt fa hi ms az hy ka kk mk gl be mr ur uz bs"
 ).split()
 FORMATS = ("short", "medium", "long")
 
@@ -91,8 +92,15 @@ def ms(moment: datetime) -> int:
         ("18/03/2024 19:50:37 +0530", SECOND),
         ("18 marca 2024 r., 14:20", MINUTE),
         ("18 берез. 2024", DAY),
-        ("18 במרץ 2024", DAY),
         ("18 มีนาคม 2567", DAY),
+        ("18 มี.ค. 2567", DAY),
+        ("18 ต.ค. 2567 14:20 น.", datetime(2024, 10, 18, 14, 20, tzinfo=UTC)),
+        ("18 במרץ 2024", DAY),
+        ("18 באוק׳ 2024", datetime(2024, 10, 18, tzinfo=UTC)),
+        ("18/3/2024 2:20 μμ", MINUTE),
+        ("18 Maret 2024 pukul 14.20", MINUTE),
+        ("18 marca 2024 godz. 14:20", MINUTE),
+        ("18 मार्च 2024", DAY),
         ("18 tháng 3, 2024", DAY),
         ("ngày 18 tháng 3 năm 2024", DAY),
         ("R6.3.18", DAY),

@@ -23,6 +23,7 @@ LANGUAGES = (
         "ar_SY ar_DZ ar_MA sv da nb fi cs sk hu ro el uk id ca de_AT he th bg et lv lt sr"
         " sr_Latn sl is".split()
     ),
+    tuple("fa hi ms az hy ka kk mk sq eu gl be bn mr ur uz".split()),
 )
 
 
@@ -45,7 +46,7 @@ def words_of(language: str) -> Iterator[tuple[str, str]]:
         for width in ("wide", "abbreviated"):
             for month, name in months[width].items():
                 # Catalan has `de març` and `d’abril`.
-                key = _key(name).removeprefix("de ").removeprefix("d'")
+                key = _key(name).removeprefix("de ").removeprefix("d ")
                 yield key, f"month {month}"
                 if language == "he":  # 18 במרץ 2024
                     yield f"ב{key}", f"month {month}"
@@ -60,7 +61,8 @@ def words_of(language: str) -> Iterator[tuple[str, str]]:
 
 
 def _key(name: str) -> str:
-    return fold(name).strip(" .")
+    """Return a name as the reader finds it: the parts of `ต.ค.` are words."""
+    return " ".join(fold(name).replace(".", " ").replace("'", " ").split())
 
 
 if __name__ == "__main__":

@@ -163,8 +163,8 @@ _ERAS = {
     "民國": 1911,
     "民国": 1911,
 }
-# Thai vowels are marks, and no letters of a word for the module `re`.
-_LETTERS = r"(?:[^\W\d_]|[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+"
+# Vowels of India and Thailand are marks, and no letters of a word for the module `re`.
+_LETTERS = r"(?:[^\W\d_]|[\u0900-\u0963\u0970-\u0d7f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+"
 _WORD = re.compile(rf"{_LETTERS}(?:-{_LETTERS})*")
 _TOKEN = re.compile(rf"\d+|{_WORD.pattern}")
 _DECIMAL = re.compile(r"\d[.]\d")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-# The groups of languages of date_names.tsv: English, the 14 main languages, and all.
-_GROUPS = (1, 2, 3)
+# The groups of languages of date_names.tsv: English, the 14 main languages, and two of others.
+_GROUPS = (1, 2, 3, 4)
 # Common forms that CLDR does not have, by month.
 _OTHER_MONTHS = {
     "maerz": 3,
@@ -37,7 +37,17 @@ _OTHER_MONTHS = {
 }
 _OTHER_WEEKDAYS = {"tues": 1, "weds": 2, "thur": 3, "thurs": 3}
 # Taiwan's clock has more than two parts of the day.
-_OTHER_PERIODS = {"凌晨": "am", "清晨": "am", "早上": "am", "中午": "noon", "晚上": "evening"}
+_OTHER_PERIODS = {
+    "凌晨": "am",
+    "清晨": "am",
+    "早上": "am",
+    "中午": "noon",
+    "晚上": "evening",
+    "πμ": "am",
+    "μμ": "pm",
+    "пр об": "am",
+    "сл об": "pm",
+}
 _WEEKDAYS_CJK = {"月": 0, "火": 1, "水": 2, "木": 3, "金": 4, "土": 5, "日": 6}
 
 # Offsets in minutes. Those of North America are from RFC 5322, section 4.3, the others from the
@@ -86,7 +96,8 @@ ZONES = {
 _FILLERS = frozenset(
     "de del d of the le el il al a at um uhr om uur as la las les alle ore o os kl klo saat da do "
     "den der dem am em i in on en и в г г. года год год. р року р. r roku st nd rd th er e eme re "
-    "ro º ª го à ve na dne v ob gada m ч น ค ศ พ 公元 西元 西暦 の ad ce".split()
+    "ro º ª го à ve na dne v ob gada m ч น ค ศ พ 公元 西元 西暦 の ad ce pukul jam godz hod hodin "
+    "ora óra στις часов horas hrs u klokken klokka الساعة الموافق ساعت ж թ".split()
 )
 
 # Texts for an unknown date.
@@ -130,9 +141,15 @@ class _Characters(dict[int, str]):
         elif category == "Pd" or code == 0x2212:
             replacement = "-"
         else:
-            replacement = {"ı": "i", "ł": "l", "’": "'", "。": ".", "،": ",", "、": ","}.get(
-                character, " " if character.isspace() else character
-            )
+            replacement = {
+                "ı": "i",
+                "ł": "l",
+                "’": "'",
+                "׳": "'",
+                "。": ".",
+                "،": ",",
+                "、": ",",
+            }.get(character, " " if character.isspace() else character)
         if len(self) < 5_000:
             self[code] = replacement
         return replacement
