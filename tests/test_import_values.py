@@ -48,6 +48,7 @@ TEXTS = st.text() | st.text(
         "VRAI|WAHR|VERDADERO|VERO|VERDADEIRO|WAAR|PRAWDA|DOĞRU|ИСТИНА|真",
         "abonné|Abonnée|suscrito|abonniert|iscritto|subscrito|geabonneerd|zapisany|abone|İzinli|ONAY",
         "مشترك|موافق|подписан|Согласен|已订阅|同意|登録済み|購読中|구독 중|수신 동의|동의함",
+        "HTML形式|テキストメール|受け取ります|Tackat ja|Souhlasí|Suscrito/a|Abonné(e)|DOI bestätigt|подтверждена",
     ],
 )
 def test_words_for_consent(words: str) -> None:
@@ -68,6 +69,7 @@ def test_words_for_consent(words: str) -> None:
         "FAUX|FALSCH|FALSO|ONWAAR|FAŁSZ|YANLIŞ|ЛОЖЬ|假",
         "désabonné|non abonné|dado de baja|no suscrito|abgemeldet|nicht abonniert|disiscritto|RET|izinsiz",
         "uitgeschreven|wypisany|abone değil|غير مشترك|отписан|не подписан|未订阅|已退订|配信停止|未登録|수신 거부|미동의",
+        "受け取りません|Tackat nej|Nesouhlasí|Désabonné(e)|cancelou inscrição|비동의|Global unsubscribe|SMS only",
     ],
 )
 def test_words_for_no_consent(words: str) -> None:
