@@ -23,17 +23,20 @@ _MAX_CHARACTERS = 200
 _OTHER_NAMES: Mapping[str, str] = {
     "AE": "Emirati|الإمارات|UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋"
     "|VAE|Emiratos Árabes|Emirati Arabi|Emirados Árabes"
-    "|الإمارات العربية",
+    "|الإمارات العربية"
+    "|United Arab Emirate",
     "AG": "Antigua",
     "AT": "A|Oesterreich|Austria Österreich",
     "AU": "호주|AUS",
     "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz|Bosnien|Bosnie",
     "BE": "B",
+    "BF": "Upper Volta|Obervolta",
     "BG": "BUL",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
     "BY": "Byelorussia|Belorussia|Белоруссия"
     "|Weißrussland|Wit-Rusland|Biélorussie|Bielorrusia|Bielorrússia|Bielorussia|Респ Беларусь",
+    "BZ": "British Honduras",
     "CA": "CDN",
     "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire"
     "|Congo Dem Rep|Dem Rep Congo"
@@ -45,13 +48,15 @@ _OTHER_NAMES: Mapping[str, str] = {
     "CN": "中华人民共和国|中華人民共和國|中國大陸|中国大陆"
     "|PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
     "CV": "Cape Verde|Cabo Verde",
+    "CY": "Güney Kıbrıs|Southern Cyprus",
     "CZ": "Czech Republic|Czechia|Česká republika|République tchèque|Tschechische Republik"
     "|Czech Rep"
     "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика"
     "|Tschechei|Rep Checa|Tchéquie",
-    "DE": "BRD|GER|Federal Republic of Germany|Bundesrepublik Deutschland|D",
+    "DE": "BRD|GER|Federal Republic of Germany|Bundesrepublik Deutschland|D"
+    "|West Germany|East Germany|DDR|GDR",
     "DK": "DEN",
-    "DO": "Dominican Rep|Rep Dominicana|República Dominicana|Rep Dom",
+    "DO": "Dominican Rep|Rep Dominicana|República Dominicana|Rep Dom|Dom Rep",
     "EG": "جمهورية مصر العربية",
     "ES": "España peninsular|Canarias|Islas Canarias|Baleares|Islas Baleares",
     "FK": "Falklands|Malvinas|Islas Malvinas",
@@ -63,12 +68,13 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Inghilterra|Engeland|Anglia|Schottland|Écosse|Escocia|Великобритания|Англия|بريطانيا|إنجلترا"
     "|英格兰|イングランド|英国"
     "|不列颠|영국|大不列颠"
-    "|G B|Irlanda del Norte|Irlande du Nord|Nordirland|Noord-Ierland|Schotland|Pays de Galles",
+    "|G B|Irlanda del Norte|Irlande du Nord|Nordirland|Noord-Ierland|Schotland|Pays de Galles"
+    "|Cymru",
     "GF": "Guyane",
     "GM": "The Gambia",
     "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
     "GQ": "Equatorial Guinea",
-    "GR": "EL|GRE",
+    "GR": "EL|GRE|Ελλάς",
     "GW": "Guinea Bissau",
     "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港"
     "|香港|홍콩|ホンコン",
@@ -80,14 +86,18 @@ _OTHER_NAMES: Mapping[str, str] = {
     "JO": "المملكة الأردنية الهاشمية",
     "JP": "Nippon|Nihon|日本国|日本國",
     "KG": "Kirghizia|Kirgizia",
-    "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
+    "KH": "Kampuchea|Kambodja",
+    "KN": "St Kitts|Saint Kitts",
+    "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea|N Korea",
     "KR": "Южная Корея|Корея Южная"
     "|South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한"
     "|韓國|韩国|韓国|남조선"
-    "|Corea|Corée",
+    "|Corea|Corée"
+    "|S Korea",
     "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
     "LB": "الجمهورية اللبنانية",
     "LI": "FL|Fürstentum Liechtenstein",
+    "LK": "Ceylon",
     "LU": "L",
     "LY": "Libyan Arab Jamahiriya",
     "MA": "المملكة المغربية",
@@ -95,6 +105,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "MK": "Macedonia|FYROM|FYR Macedonia|Republic of Macedonia|Former Yugoslav Republic of"
     " Macedonia|Mazedonien|Macédoine|Македония",
     "MM": "Burma|Birma|Birmanie|Birmania|Birmânia",
+    "MN": "Монгол Улс",
     "MO": "Macau|Macao|Macau SAR|Macao SAR|Macau China|Macao China|China Macau"
     "|China Macao|中国澳门"
     "|澳門|澳门|마카오",
@@ -115,6 +126,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "SH": "Saint Helena",
     "SK": "Slovak Republic|Slovenská republika|Slowakische Republik",
     "ST": "Sao Tome",
+    "SX": "St Maarten|Saint Maarten",
     "SY": "Syrian Arab Republic",
     "SZ": "Swaziland|Suazilandia|Swasiland|Swazilandia",
     "TL": "East Timor",
@@ -124,7 +136,8 @@ _OTHER_NAMES: Mapping[str, str] = {
     "TT": "Trinidad",
     "TW": "中华民国|Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
     "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國"
-    "|臺灣地區|台湾地区",
+    "|臺灣地區|台湾地区"
+    "|ROC|Formosa",
     "TZ": "Tanganyika|United Republic of Tanzania",
     "US": "USA|U S|U S A|United States of America|America|US of A|The States|Estados Unidos de"
     " América|EE UU|EEUU|E U A|EUA|États-Unis d'Amérique|Vereinigte Staaten von Amerika|Verenigde"
@@ -138,7 +151,58 @@ _OTHER_NAMES: Mapping[str, str] = {
     "VI": "US Virgin Islands|Virgin Islands US|USVI",
     "VN": "Viet Nam|越南",
     "XK": "Kosovo|Kosova|Republic of Kosovo",
-    "ZA": "RSA|Republic of South Africa",
+    "ZA": "RSA|Republic of South Africa|S Africa",
+    "ZW": "Rhodesia|Southern Rhodesia",
+}
+
+# Names as they are often misspelt. Those that are like two countries are absent.
+_MISSPELT: Mapping[str, str] = {
+    "AE": "Unted Arab Emirates",
+    "AR": "Argentian|Argentinia|Argintina",
+    "AU": "Australa|Austrailia|Austrlia|Austraila|Austalia",
+    "BE": "Belguim|Belgum|Beligum",
+    "BR": "Brazi|Barzil|Brazill",
+    "CA": "Cananda|Candada|Canda|Cannada",
+    "CH": "Switzerlnad|Swizerland|Switerland|Switzeland|Switzerlan",
+    "CO": "Columbia",
+    "CZ": "Chech Republic|Czeck Republic|Czech Repubic|Check Republic",
+    "DE": "Germnay|Grmany|Germay|Gemany|Germanny",
+    "EC": "Equador",
+    "FI": "Finlad",
+    "FR": "Frnace|Farnce|Fance",
+    "GB": "Untied Kingdom|United Kindom|United Kingdon|United Kingdome|Untied Kindom|Great Britan"
+    "|Great Brittain|Great Britian|Engalnd",
+    "GR": "Greace",
+    "IE": "Irleand|Irealnd",
+    "IL": "Isreal|Israil",
+    "IT": "Itlay|Itali",
+    "JM": "Jamacia",
+    "LI": "Lichtenstein",
+    "LU": "Luxemborg|Luxembourgh",
+    "MA": "Marocco|Morroco|Morrocco",
+    "MX": "Mexcio|Mexioc",
+    "MY": "Malasia|Malayasia|Malysia",
+    "NL": "Netherland|Nederlands|Neatherlands|Netherlans|Netherlads|Holand",
+    "NZ": "New Zeland|New Zeeland|New Zealnd|New Zealan",
+    "PH": "Phillipines|Philipines|Phillippines|Philippine|Philippins",
+    "PK": "Pakstan|Pakisatn",
+    "PL": "Poalnd",
+    "PR": "Porto Rico|Puerto Rica",
+    "PT": "Portugual|Portgual|Portugul",
+    "QA": "Quatar",
+    "RO": "Romainia|Roumania",
+    "SA": "Saudia Arabia|Saudi Arbia|Saudi Arabi",
+    "SE": "Swedan|Sweeden|Swedn",
+    "SG": "Singapor|Singpore",
+    "TH": "Thialand|Tailand|Thailan",
+    "TN": "Tunesia",
+    "TR": "Turky",
+    "UA": "Ukrain|Ukarine",
+    "US": "Untied States|United Sates|Unites States|United State|United Stated|Unitd States"
+    "|United Staes|Untied States of America|United Sates of America|Unites States of America",
+    "VE": "Venezuala|Venezula",
+    "VN": "Vietname|Viatnam",
+    "ZA": "South Afrika|South Arica",
 }
 
 _WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
@@ -305,9 +369,13 @@ def _iso_names() -> dict[str, str]:
     return names
 
 
+def _misspelt() -> dict[str, str]:
+    return {name_key(name): code for code, other in _MISSPELT.items() for name in other.split("|")}
+
+
 @cache
 def _names() -> dict[str, str]:
-    names: dict[str, str] = {}
+    names = _misspelt()
     data = files("regulars.core").joinpath("countries.txt").read_text(encoding="utf-8")
     for line in data.splitlines():
         code, _, keys = line.partition(" ")
