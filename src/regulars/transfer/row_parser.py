@@ -214,7 +214,7 @@ class RowParser:
         in `custom` under its name."""
         self.contacts.read_json(data, row)
         for name, value in data.items():
-            if self.contacts.is_further(name):
+            if self.contacts.is_further(name) and not self._has_columns(name, value):
                 continue
             if self._is_own and name == COMMENTS and isinstance(value, list):
                 if value:
@@ -244,6 +244,13 @@ class RowParser:
         if self._fallbacks:
             values = flatten(data)
             self._use_fallbacks(row, [values.get(c.heading) for c in self._fallbacks])
+
+    def _has_columns(self, name: str, value: Any) -> bool:
+        """Return whether parts of an object are columns: `defaultPhoneNumber.phoneNumber`, which is
+        null in other records."""
+        return isinstance(value, dict) and any(
+            self._targets.named(path) is not None for path in flatten({name: value})
+        )
 
     def _put_unknown(self, row: ParsedRow, name: str, value: Any) -> None:
         """Keep the value of an unknown name by the option `unknown`."""
