@@ -492,6 +492,14 @@ def test_json_documents_are_read(name: str, indent: int | None) -> None:
     assert table.summary == "JSON, UTF-8 (“Ána”)"
 
 
+@pytest.mark.parametrize("key", ["attendees", "orders"])
+def test_records_with_a_customer_in_them_are_read(key: str) -> None:
+    records = [{"n": 1, "customer": {"profile": A}}, {"n": 2, "customer": {"profile": B}}]
+    assert Table(orjson.dumps({key: records, "pagination": {"count": 2}})).data == records
+    one = {"customer": A, "orders": [{"customer": B}]}
+    assert Table(orjson.dumps(one)).data == [one]
+
+
 def test_json_lines_are_no_document() -> None:
     line = {"email": "a@x.test", "addresses": [{"city": "X"}], "items": [{"a": 1}]}
     for content in (orjson.dumps(line), orjson.dumps(line) + b"\n" + orjson.dumps(B)):

@@ -28,6 +28,8 @@ _STARTS, _ENDS = ("start_map", "start_array"), ("end_map", "end_array")
 # Objects between the root and the array of records.
 _MAX_PATH = 6
 _MAX_KEYS = 200
+# Objects between a record and its customer: `order.customer.profile`.
+_MAX_OWNERS = 2
 _ITEM = "item"
 # After the keys of an object whose keys are ids.
 _BY_ID = "*"
@@ -184,8 +186,35 @@ def _partial_value(text: str) -> Any:
 
 def _array_path(root: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys that lead to the array of records; () if the object is a record itself. An
-    array of customers precedes others, which must have a usual name."""
-    return min(_candidates(root, (), _MAX_PATH), default=((0, 0), ()))[1]
+    array of customers precedes others, which must have a usual name, or have emails of customers
+    in their objects, as orders and attendees."""
+    found = min(_candidates(root, (), _MAX_PATH), default=None)
+    if found is None:
+        return next(_arrays_with_customers(root, (), _MAX_PATH), ())
+    return found[1]
+
+
+def _arrays_with_customers(
+    root: Mapping[str, Any], path: tuple[str, ...], levels: int
+) -> Iterator[tuple[str, ...]]:
+    if _has_customer(root, _MAX_OWNERS):
+        return
+    for key in list(root)[:_MAX_KEYS]:
+        value = root[key]
+        if isinstance(value, dict) and levels:
+            yield from _arrays_with_customers(value, (*path, key), levels - 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            is_record = any(_NO_LETTER.sub("", other.lower()) in _RECORD_KEYS for other in root)
+            if not is_record and _has_customer(value[0], _MAX_OWNERS):
+                yield (*path, key)
+
+
+def _has_customer(value: Mapping[str, Any], levels: int) -> bool:
+    """Return whether an object, or one in it, has members of a customer."""
+    return _is_customer(value) or any(
+        isinstance(inner, dict) and levels > 0 and _has_customer(inner, levels - 1)
+        for inner in list(value.values())[:_MAX_KEYS]
+    )
 
 
 def _candidates(
