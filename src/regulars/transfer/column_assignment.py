@@ -11,7 +11,12 @@ from regulars.core.text import did_you_mean
 from regulars.customers.addresses import PARTS
 from regulars.transfer.address_cells import add_address_cells
 from regulars.transfer.column_choice import MAX_RECOGNISED, Chooser
-from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
+from regulars.transfer.column_profile import (
+    ColumnProfile,
+    email_share,
+    has_one_value,
+    is_email,
+)
 from regulars.transfer.column_selection import DROP, Choice
 from regulars.transfer.columns import (
     BILLING,
@@ -277,19 +282,21 @@ def _choose_email(
         return  # The first line is a customer.
     if current and not (profiles and profiles[current[0]].sample):
         return
-    if current and email_share(profiles[current[0]]) > 0:
+    is_shared = bool(current) and has_one_value(profiles[current[0]])
+    if current and email_share(profiles[current[0]]) > 0 and not is_shared:
         return
     by_share = [
-        (email_share(profile) * profile.filled, -position)
+        (not has_one_value(profile), email_share(profile) * profile.filled, -position)
         for position, profile in enumerate(profiles[: len(names)])
         if (headings[position] is not None) and email_share(profile) > 0.5
     ]
-    if not by_share:
+    if not by_share or (is_shared and not max(by_share)[0]):
         return
-    position = -max(by_share)[1]
+    position = -max(by_share)[2]
+    reason = "its values are equal" if is_shared else "it has no email addresses"
     for other in current:
         choices[other].field = None
-        choices[other].note = f"{names[other]!r} is not the email: it has no email addresses."
+        choices[other].note = f"{names[other]!r} is not the email: {reason}."
     choices[position].field, choices[position].reader = "email", None
     choices[position].note = (
         f"{names[position] or _name_of_blank(position)!r} is used as the email, because most of "

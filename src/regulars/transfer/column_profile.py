@@ -130,3 +130,8 @@ def has_circles_and_crosses(profile: ColumnProfile) -> bool:
     """Return whether the values are `O` for yes and `X` for no, as in Korea and Japan. Elsewhere an
     `X` alone marks a box as checked."""
     return {value.strip().upper() for value in profile.sample} == {"O", "X"}
+
+
+def has_one_value(profile: ColumnProfile) -> bool:
+    """Return whether a column has one value in all rows, such as the email of the shop."""
+    return profile.filled > 2 and len(profile.sample) == 1

@@ -12,6 +12,7 @@ from regulars.customers.contact_points import EMAILS, PHONES, Kind
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
+    has_one_value,
     is_mostly_without_digits,
 )
 from regulars.transfer.column_selection import DROP, Choice
@@ -154,7 +155,7 @@ def _fits(field: str, profile: ColumnProfile) -> bool:
         return not is_mostly_without_digits(profile)
     expected = _MIN_DIFFERENT * min(profile.filled, MAX_SAMPLE)
     is_shared = profile.filled >= _MIN_FILLED and len(profile.sample) < expected
-    return email_share(profile) > 0.5 and not is_shared
+    return email_share(profile) > 0.5 and not (is_shared or has_one_value(profile))
 
 
 def label_of(heading: str) -> str:
