@@ -155,6 +155,9 @@ def test_no_word_means_both_yes_and_no() -> None:
         ("John Smith (Acme Ltd)", "John", "Smith (Acme Ltd)"),
         # Particles.
         ("Ludwig van der Rohe", "Ludwig", "van der Rohe"),
+        ("Vries, Jan de", "Jan", "de Vries"),
+        ("Berg, Anna Maria, van den", "Anna Maria", "van den Berg"),
+        ("Silva, Maria da", "Maria", "da Silva"),
         ("Vincent Van Gogh", "Vincent", "Van Gogh"),
         ("VINCENT VAN GOGH", "VINCENT", "VAN GOGH"),
         ("van der Berg", "", "van der Berg"),

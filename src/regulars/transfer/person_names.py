@@ -155,11 +155,20 @@ def _of_parts(whole: str) -> Names:
     has_two_words = " " in parts[0]
     suffixes = [part for part in parts[1:] if _is_suffix_part(part, has_two_words)]
     others = [part for part in parts[1:] if part not in suffixes]
-    first, last = (" ".join(others), parts[0]) if others else _divide(parts[0])
+    first, last = _of_index(" ".join(others), parts[0]) if others else _divide(parts[0])
     tail = " ".join(suffixes)
     if not tail:
         return first, last
     return (first, f"{last} {tail}") if last else (f"{first} {tail}", "")
+
+
+def _of_index(first: str, last: str) -> Names:
+    """Return a name as indexes have it, with particles at the end: `Vries, Jan de`."""
+    known, words = _words(), first.split()
+    start = len(words)
+    while start > 1 and words[start - 1] in known.particles | known.lower_particles:
+        start -= 1
+    return " ".join(words[:start]), " ".join([*words[start:], last])
 
 
 def _is_suffix_part(part: str, after_whole_name: bool) -> bool:
