@@ -27,6 +27,9 @@ _ZIP_LAST = re.compile(
     r"(.*[^\W\d][^\d,]*?)[,\s]+"
     r"([A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d[\d-]{2,8}\d|\d{3} \d{2})"
 )
+# A state after the city, before a postal code of the United States: `Springfield, IL 62704`.
+_CITY_STATE = re.compile(r"(.*[^\W\d]),? ([A-Z]{2})")
+_ZIP_OF_US = re.compile(r"\d{5}(?:-\d{4})?")
 _SPACES_AND_COMMAS = re.compile(r"[\s,]+")
 _MAX_ADDITION = 10
 # Characters of a postal code and a city.
@@ -96,7 +99,8 @@ def is_place(text: str) -> bool:
 
 
 def compose_place(address: dict[str, Any]) -> None:
-    """Divide a postal code and a city in one cell. A text that is not both is the city."""
+    """Divide a postal code and a city in one cell, and a state between them. A text that is not
+    both is the city."""
     text = (address.pop(ZIP_CITY, None) or "").strip()
     if not text:
         return
@@ -108,6 +112,9 @@ def compose_place(address: dict[str, Any]) -> None:
         city, code = match.groups()
     else:
         code, city = ("", text) if any(map(str.isalpha, text)) else (text, "")
-    for part, value in (("zip", code), ("city", city)):
+    state = ""
+    if _ZIP_OF_US.fullmatch(code) and (with_state := _CITY_STATE.fullmatch(city)):
+        city, state = with_state.groups()
+    for part, value in (("zip", code), ("city", city), ("state", state)):
         if value and not address.get(part):
             address[part] = value

@@ -123,7 +123,8 @@ def _match_alternatives(text: str) -> Match | None:
     known = [match for match in found if match is not None]
     if len(known) == len(found) == 2 and {m.field for m in known} == {"first_name", "last_name"}:
         return replace(known[0], field="full_name")
-    if len(known) == len(found) and {m.field for m in known} == {"zip", "city"}:
+    places = {m.field for m in known} - {"state"}
+    if len(known) == len(found) and places == {"zip", "city"}:
         return replace(known[0], field="zip_city")
     if len(known) == len(found) and "line1" in {m.field for m in known} <= _STREETS:
         return replace(known[0], field="line1")
