@@ -38,6 +38,13 @@ _MAX_PLACE = 200
 _HOUSE_NUMBER = re.compile(r"\d{1,5}(?: ?\w{1,4})?")
 # The line of a format of addresses in which the postal code stands before the city.
 _ZIP_CITY = re.compile(r"(?:[A-Z]{2}-?)?\{zip\} \{city\}(?: (\{state\}))?")
+# A postal code and a city in a country of the continent of Europe, after a street with a number.
+_ANY_ZIP_CITY = re.compile(
+    r"(?:[A-Z]{1,2}-)?(?P<zip>\d{4} [A-Z]{2}|\d{4,5}|\d{2}-\d{3}|\d{4}-\d{3}|\d{3} \d{2})"
+    r" (?P<city>[^\W\d][^\d()]*)"
+)
+_NUMBER_LAST = re.compile(r"\d ?[A-Za-z]?$")
+_BRITISH = re.compile(r"(?:(?P<city>[^\d]+?) )?(?P<zip>[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2})")
 _PLACE = ("city", "zip", "zip_city", "state", "country", "line2")
 
 
@@ -72,7 +79,7 @@ def _is_labelled(value: str) -> bool:
 
 
 def _is_read(value: str) -> bool:
-    return is_whole_address(value) or _is_labelled(value)
+    return is_whole_address(value) or _is_labelled(value) or read_addresses(value) is not None
 
 
 class AddressCell(NamedTuple):
@@ -91,9 +98,12 @@ def read_addresses(cell: str) -> AddressCell | None:
         return _of_json(text)
     labelled = _labelled_addresses(text)
     lines = _lines_of(text)
-    if labelled or len(lines) < _MIN_LINES:
+    if labelled or len(lines) < _MIN_LINES - 1:
         return labelled
-    return _of_united_states(lines) or _of_country(lines)
+    found = None
+    if len(lines) >= _MIN_LINES:
+        found = _of_united_states(lines) or _of_country(lines)
+    return found or _of_united_kingdom(lines) or _without_country(lines)
 
 
 def _labelled_addresses(text: str) -> AddressCell | None:
@@ -202,6 +212,30 @@ def _of_country(lines: Sequence[str]) -> AddressCell | None:
     if place is None:
         return None
     return _with_streets(streets, **place, country=country)
+
+
+def _of_united_kingdom(lines: Sequence[str]) -> AddressCell | None:
+    """Return `10 Downing Street, London, SW1A 2AA, UK`, with or without the country, and with the
+    city before the postal code, too."""
+    country = lines[-1] if find_country(lines[-1]) == "GB" else ""
+    *streets, last = lines[:-1] if country else lines
+    place = _BRITISH.fullmatch(last)
+    if place is None or not streets:
+        return None
+    city = place["city"] or (streets.pop() if len(streets) > 1 else "")
+    if not city or _NUMBERS.search(city):
+        return None
+    return _with_streets(streets, city=city, zip=place["zip"], country=country)
+
+
+def _without_country(lines: Sequence[str]) -> AddressCell | None:
+    """Return `Hauptstr. 1, 10115 Berlin`."""
+    *streets, code_city = lines
+    place = _ANY_ZIP_CITY.fullmatch(code_city[:_MAX_PLACE])
+    # Four digits can also be the number of a house: `5 Elm St, 1200 Oak Blvd`.
+    if place is None or (len(place["zip"]) == 4 and not _NUMBER_LAST.search(streets[0])):
+        return None
+    return _with_streets(streets, **place.groupdict())
 
 
 def _place_of(country: str, text: str) -> dict[str, str] | None:
