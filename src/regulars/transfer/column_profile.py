@@ -127,9 +127,9 @@ def is_mostly_district(profile: ColumnProfile) -> bool:
 
 
 def has_circles_and_crosses(profile: ColumnProfile) -> bool:
-    """Return whether the values are `O` for yes and `X` for no, as in Korea and Japan. Elsewhere an
-    `X` alone marks a box as checked."""
-    return {value.strip().upper() for value in profile.sample} == {"O", "X"}
+    """Return whether the values are `O` for yes and `X` for no, as in Korea and Japan, or `O` and
+    `N`, for oui and non. Elsewhere an `X` alone marks a box as checked."""
+    return {value.strip().upper() for value in profile.sample} in ({"O", "X"}, {"O", "N"})
 
 
 def has_one_value(profile: ColumnProfile) -> bool:
