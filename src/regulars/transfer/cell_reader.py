@@ -8,11 +8,13 @@ from regulars.core.errors import InvalidInput
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.address_book import FLAGS, MAX_LABEL
 from regulars.customers.bulk import RowWarning
+from regulars.customers.contact_points import KINDS
 from regulars.transfer.address_cells import ADDRESS_CELL, is_whole_address, read_addresses
 from regulars.transfer.artefacts import split_street, strip_invisible
 from regulars.transfer.column_selection import CIRCLES, CONSENT, OPT_OUT, SUBSCRIBED_AT
 from regulars.transfer.column_targets import target_of
 from regulars.transfer.composed_fields import MORE_LINES
+from regulars.transfer.contact_cells import divide_cell
 from regulars.transfer.entry_fields import LABEL, entry_field
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.parsed_row import ParsedRow
@@ -26,6 +28,7 @@ _WHOLE_ADDRESS = (
     "postal code and country columns of their own."
 )
 # What a time is when nothing happened.
+_KINDS = {kind.default: kind for kind in KINDS.values()}
 _NO_TIMES = (
     "0",
     "[]",
@@ -54,11 +57,14 @@ class CellReader:
     def put(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Set a field of a customer's input from a cell or a value of JSON, without what other
         programs put around it. A cell of spaces only is empty. The items of a list are the lines
-        of a street."""
+        of a street, or emails or phones, of which the first one is the default."""
         if target.reader == ADDRESS_CELL:
             if type(value) is str and self._put_addresses(row, target, value):
                 return
             target = target_of(target.field, target.heading)
+        if type(value) is list and target.field in _KINDS and not self._is_own:
+            points = divide_cell(_KINDS[target.field], value, is_labelled=False)
+            value = points[0].value if points else value
         if type(value) is list and target.name == "line1":
             value = "\n".join(item for item in value if isinstance(item, str))
         if type(value) is str and value:

@@ -136,6 +136,11 @@ class ContactReader:
         if not self._has_lists:
             return
         values = dict(data) if self._is_own else {**flatten(data), **data}
+        for kind, default in () if self._is_own else self._defaults:
+            listed = values.get(default.heading)
+            if isinstance(listed, list):  # the first one is the default's
+                points = divide_cell(kind, listed, is_labelled=False)
+                row.points += [(kind, default, point, "") for point in points[1:]]
         columns = [column for name in values if (column := self._column_of(name))]
         self._read(columns, lambda column: values.get(column.heading), row)
 
