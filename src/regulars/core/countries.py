@@ -155,56 +155,6 @@ _OTHER_NAMES: Mapping[str, str] = {
     "ZW": "Rhodesia|Southern Rhodesia",
 }
 
-# Names as they are often misspelt. Those that are like two countries are absent.
-_MISSPELT: Mapping[str, str] = {
-    "AE": "Unted Arab Emirates",
-    "AR": "Argentian|Argentinia|Argintina",
-    "AU": "Australa|Austrailia|Austrlia|Austraila|Austalia",
-    "BE": "Belguim|Belgum|Beligum",
-    "BR": "Brazi|Barzil|Brazill",
-    "CA": "Cananda|Candada|Canda|Cannada",
-    "CH": "Switzerlnad|Swizerland|Switerland|Switzeland|Switzerlan",
-    "CO": "Columbia",
-    "CZ": "Chech Republic|Czeck Republic|Czech Repubic|Check Republic",
-    "DE": "Germnay|Grmany|Germay|Gemany|Germanny",
-    "EC": "Equador",
-    "FI": "Finlad",
-    "FR": "Frnace|Farnce|Fance",
-    "GB": "Untied Kingdom|United Kindom|United Kingdon|United Kingdome|Untied Kindom|Great Britan"
-    "|Great Brittain|Great Britian|Engalnd",
-    "GR": "Greace",
-    "IE": "Irleand|Irealnd",
-    "IL": "Isreal|Israil",
-    "IT": "Itlay|Itali",
-    "JM": "Jamacia",
-    "LI": "Lichtenstein",
-    "LU": "Luxemborg|Luxembourgh",
-    "MA": "Marocco|Morroco|Morrocco",
-    "MX": "Mexcio|Mexioc",
-    "MY": "Malasia|Malayasia|Malysia",
-    "NL": "Netherland|Nederlands|Neatherlands|Netherlans|Netherlads|Holand",
-    "NZ": "New Zeland|New Zeeland|New Zealnd|New Zealan",
-    "PH": "Phillipines|Philipines|Phillippines|Philippine|Philippins",
-    "PK": "Pakstan|Pakisatn",
-    "PL": "Poalnd",
-    "PR": "Porto Rico|Puerto Rica",
-    "PT": "Portugual|Portgual|Portugul",
-    "QA": "Quatar",
-    "RO": "Romainia|Roumania",
-    "SA": "Saudia Arabia|Saudi Arbia|Saudi Arabi",
-    "SE": "Swedan|Sweeden|Swedn",
-    "SG": "Singapor|Singpore",
-    "TH": "Thialand|Tailand|Thailan",
-    "TN": "Tunesia",
-    "TR": "Turky",
-    "UA": "Ukrain|Ukarine",
-    "US": "Untied States|United Sates|Unites States|United State|United Stated|Unitd States"
-    "|United Staes|Untied States of America|United Sates of America|Unites States of America",
-    "VE": "Venezuala|Venezula",
-    "VN": "Vietname|Viatnam",
-    "ZA": "South Afrika|South Arica",
-}
-
 _WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
 # ISO 3166-2, as in US-CA.
 _REGION = re.compile(r"([A-Z]{2})-[A-Z0-9]{1,3}")
@@ -369,13 +319,9 @@ def _iso_names() -> dict[str, str]:
     return names
 
 
-def _misspelt() -> dict[str, str]:
-    return {name_key(name): code for code, other in _MISSPELT.items() for name in other.split("|")}
-
-
 @cache
 def _names() -> dict[str, str]:
-    names = _misspelt()
+    names: dict[str, str] = {}
     data = files("regulars.core").joinpath("countries.txt").read_text(encoding="utf-8")
     for line in data.splitlines():
         code, _, keys = line.partition(" ")
