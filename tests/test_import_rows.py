@@ -413,3 +413,18 @@ def test_a_whole_name_completes_a_part_of_it(
     local.bring(content)
     (customer,) = local.customers("first_name,last_name")
     assert (customer["first_name"], customer["last_name"]) == names
+
+
+def test_the_id_and_the_tags_of_an_order_are_not_those_of_its_customer(local: Shop) -> None:
+    customer = {
+        "id": "gid7",
+        "email": "b@x.test",
+        "created_at": "2020-01-02T10:00:00Z",
+        "tags": "vip",
+    }
+    order = {"id": 5, "created_at": "2024-01-02T10:00:00Z", "tags": "big", "note": "gift"}
+    local.bring(json.dumps({**order, "customer": customer}) + "\n", name="orders.jsonl")
+    (saved,) = local.customers("email,external_ids,created_at,tags,notes,custom")
+    assert saved["external_ids"] == ["gid7"]
+    assert (saved["created_at"][:4], saved["tags"], saved["notes"]) == ("2020", ["vip"], None)
+    assert saved["custom"]["note"] == "gift"

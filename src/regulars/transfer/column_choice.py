@@ -104,7 +104,7 @@ class Chooser:
         # Columns of active and inactive customers.
         self._activities: list[int] = []
         for position, heading in enumerate(headings):
-            if not heading or position in self._continuations or siblings.is_id_of_order(heading):
+            if not heading or position in self._continuations or siblings.is_of_order(heading):
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()

@@ -16,6 +16,9 @@ _MOST, _NEARLY_ALL = 0.6, 0.9
 # Headings with the same beginning, and what stands for a single letter.
 _MIN_HEADINGS = 4
 _LETTER = "?"
+# Objects of customers in those of orders, and fields that the orders have, too.
+_OWNERS = ("customer", "buyer", "purchaser", "attendee")
+_OF_ANY_RECORD = ("external_id", "created_at", "updated_at", "tags", "notes")
 
 
 class Siblings:
@@ -26,6 +29,11 @@ class Siblings:
         keys = frozenset(map(comparable, names))
         known = dictionary()
         self._is_of_orders = not known.order_columns.isdisjoint(keys)
+        # Of JSON, as `id` and `tags` next to `customer.id` and `customer.email`.
+        self._is_around_customers = any(
+            keys.issuperset((comparable(f"{owner}.id"), comparable(f"{owner}.email")))
+            for owner in _OWNERS
+        )
         self._is_form = not known.form_columns.isdisjoint(keys)
         # CleverReach has the times at which subscribers were activated and deactivated.
         self._times = next((pair for pair in known.subscriptions if keys.issuperset(pair)), None)
@@ -39,10 +47,16 @@ class Siblings:
             )
         )
 
-    def is_id_of_order(self, heading: str) -> bool:
-        """Return whether a heading is that of the ids of orders: `Id` next to `Lineitem name`, as
-        in the exports of Shopify."""
-        return self._is_of_orders and comparable(heading) in dictionary().plain_ids
+    def is_of_order(self, heading: str) -> bool:
+        """Return whether a heading is one of orders: `Id` next to `Lineitem name`, as in the
+        exports of Shopify, or `id`, `created_at`, `tags` and `note` next to `customer.id` and
+        `customer.email`."""
+        if comparable(heading) in dictionary().plain_ids:
+            return self._is_of_orders or self._is_around_customers
+        if not self._is_around_customers or "." in heading:
+            return False
+        match = match_heading(heading)
+        return match is not None and match.field in _OF_ANY_RECORD
 
     def is_time_of_form(self, heading: str) -> bool:
         """Return whether a heading is that of the time at which a form was sent, as in the exports
