@@ -121,13 +121,16 @@ def test_combined_steps_save_what_single_steps_save(
 
 
 def test_a_killed_import_loses_only_what_it_repeats(local: Shop, tmp_path: Path) -> None:
-    text = random_file(9, 6_000)
+    text = random_file(9, 12_000)
     file = local.file("a.csv", text)
     with importing(local, file, 0.3) as process:
-        wait_until(lambda: bool(local.customers("_id")))
+        wait_until(lambda: bool(emails_of(local)))
         process.kill()
         process.communicate()
-    assert 0 < len(local.customers("_id")) < 2_500
+    with sqlite3.connect(path_of(local)) as connection:
+        (saved,) = connection.execute("SELECT state, position FROM imports").fetchall()
+    assert saved[0] == "running"
+    assert 0 < saved[1] < 12_000
     resumed = local.run("import", file, "--resume", "--json")
     (tmp_path / "other").mkdir()
     other = Shop(copy_sqlite_template(tmp_path / "other.db"), tmp_path / "other")
@@ -151,16 +154,22 @@ def test_an_import_without_space_for_its_commit_says_so(local: Shop) -> None:
 
 
 def test_a_stopped_import_has_saved_what_it_reports(local: Shop) -> None:
-    file = local.file("a.csv", random_file(6, 20_000))
+    file = local.file("a.csv", random_file(6, 40_000))
     with importing(local, file, 60.0) as process:
-        time.sleep(1.5)
+        wait_until(lambda: has_imports(local))
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     match = re.search(r"Stopped after ([0-9,]+) rows", errors)
     assert match, errors
     with sqlite3.connect(path_of(local)) as connection:
         ((position,),) = connection.execute("SELECT position FROM imports")
-    assert position == int(match[1].replace(",", "")) > 0
+    assert position == int(match[1].replace(",", ""))
+
+
+def has_imports(shop: Shop) -> bool:
+    with sqlite3.connect(path_of(shop)) as connection:
+        return bool(connection.execute("SELECT 1 FROM imports").fetchone())
 
 
 class Import:
