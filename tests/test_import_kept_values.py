@@ -11,6 +11,7 @@ import pytest
 import xlsxwriter
 
 from regulars.core.countries import find_country
+from regulars.transfer.calling_codes import put_code_before
 from regulars.transfer.number_formats import parse_format, show
 from tests.support import copy_sqlite_template
 from tests.test_import import Shop, counts
@@ -145,6 +146,45 @@ def test_values_that_are_divided_over_columns_are_put_together(local: Shop) -> N
     ana, ben = local.customers("phone,shipping_address,custom")
     assert (ana["phone"], ana["shipping_address"]["zip"]) == ("03-1111-2222", "100-0001")
     assert (ben["phone"], ben["shipping_address"], ben["custom"]) == ("", None, None)
+
+
+def test_a_calling_code_in_a_column_of_its_own_is_put_before_the_phone(local: Shop) -> None:
+    result = local.bring(
+        "email,Country Code,Phone\na@x.test,+49,030 1234567\nb@x.test,0044,07911 123456\n"
+        "c@x.test,+1,+33 1 23 45 67 89\nd@x.test,+966,966501234567\ne@x.test,'+49,12\n"
+        "f@x.test,,012\ng@x.test,+7,\n"
+    )
+    assert (counts(result), warnings(result)) == ((7, 0, 0, 0), {})
+    customers = local.customers("phone,custom")
+    assert [customer["phone"] for customer in customers] == [
+        "+49301234567",
+        "+447911123456",
+        "+33 1 23 45 67 89",
+        "+966501234567",
+        "+49 12",
+        "012",
+        "",
+    ]
+    assert [customer["custom"] for customer in customers] == [None] * 7
+    # Few of many values are something else.
+    assert put_code_before(["13", "+999"], 0, 1)[0] == "+999 13"
+    assert put_code_before(["13", "none"], 0, 1)[0] == "none 13"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "email,Country Code\na@x.test,+49\n",  # no phone
+        "email,Phone code,Mobile code,Phone\na@x.test,+49,+1,12\n",  # whose code is it?
+        "email,Phone,Dial code\na@x.test,12,+4\n",  # no country has it
+        "email,Phone,Change\na@x.test,12,+1\n",  # another number
+    ],
+)
+def test_other_calling_codes_are_kept(local: Shop, content: str) -> None:
+    local.bring(content)
+    (customer,) = local.customers("phone,custom")
+    assert customer["custom"]
+    assert customer["phone"] in ("", "12")
 
 
 def test_two_numbered_phones_are_phones_of_their_own(local: Shop) -> None:

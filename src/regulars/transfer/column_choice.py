@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from regulars.transfer.address_choice import AddressChooser
 from regulars.transfer.address_groups import PERSON, Candidate
+from regulars.transfer.calling_codes import is_calling_code, is_phone
 from regulars.transfer.column_profile import (
     ColumnProfile,
     email_share,
@@ -23,6 +24,7 @@ from regulars.transfer.column_profile import (
     is_mostly_without_letters,
 )
 from regulars.transfer.column_selection import (
+    CALLING_CODE,
     CONSENT,
     CONTINUED,
     DROP,
@@ -98,6 +100,7 @@ class Chooser:
             self._companies,
             self._headings if has_lists else None,
         )
+        self._calling_codes: list[int] = []
         statuses = []
         self._continuations = find_continuations(headings, profiles)
         siblings = Siblings(headings[:MAX_RECOGNISED])
@@ -108,6 +111,9 @@ class Chooser:
                 continue
             name = names[position]
             profile = profiles[position] if position < len(profiles) else ColumnProfile()
+            if position < MAX_RECOGNISED and is_calling_code(heading, profile):
+                self._calling_codes.append(position)
+                continue
             is_consent_status = is_status(heading) or is_status_of_consent(heading)
             if (is_consent_status and is_consent(profile)) or siblings.is_active_subscription(
                 heading, profile
@@ -150,6 +156,7 @@ class Chooser:
         for position, first in self._continuations.items():
             note = f"It is put together with column {first + 1}."
             self._chosen.choices[position] = Choice(DROP, CONTINUED, note)
+        self._choose_calling_code()
         return self._chosen.choices
 
     def _add(self, candidate: Candidate) -> None:
@@ -280,6 +287,13 @@ class Chooser:
                 choice = self._chosen.choices[min(columns)[2]]
                 choice.reader = AND_CUSTOMER
                 choice.note = f"It is the {part.replace('_', ' ')} of the customer, too."
+
+    def _choose_calling_code(self) -> None:
+        """Let a column of calling codes complete the phone numbers, if there is one of each."""
+        phones = [n for n, choice in enumerate(self._chosen.choices) if is_phone(choice.field)]
+        if phones and len(self._calling_codes) == 1:
+            note = f"Its codes are put before the numbers of {self._headings[phones[0]]!r}."
+            self._chosen.choices[self._calling_codes[0]] = Choice(DROP, CALLING_CODE, note)
 
     def _choose_name_orders(self) -> None:
         """Decide whether last names stand first in the columns of whole names."""

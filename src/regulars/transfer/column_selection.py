@@ -10,7 +10,7 @@ from regulars.transfer.column_profile import has_circles_and_crosses
 
 # Special readings of a column; see `columns.Column`.
 OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
-CONTINUED = "continued"
+CONTINUED, CALLING_CODE = "continued", "calling_code"
 CIRCLES = "circles"
 # The field of a column that is left out.
 DROP = "-"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from regulars.transfer.column_selection import CONTINUED, DROP
+from regulars.transfer.calling_codes import is_phone
+from regulars.transfer.column_selection import CALLING_CODE, CONTINUED, DROP
 from regulars.transfer.columns import COLUMNS, CUSTOM, Column, of_source, recognised
 from regulars.transfer.composed_fields import PARTS_OF_NAMES
 from regulars.transfer.contact_columns import KIND_OF
@@ -28,7 +29,8 @@ class ColumnTargets:
 
     `cells` are the positions of the columns that go to a field, each with its target and the reader
     of its plain cells. `divided` are the positions of the columns of each value that is divided
-    over several columns. `fallbacks` are columns that lend their values to another field.
+    over several columns. `calling_code` has the positions of the phone numbers and of the calling
+    codes that belong to them. `fallbacks` are columns that lend their values to another field.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ColumnTargets:
         self._orders = orders
         self.fallbacks = [column for column in columns if column.fallback]
         self.divided = _divided(columns)
+        self.calling_code = _calling_code(columns)
         self.cells = self._with_readers(
             [(column.position, target) for column in columns for target in self._targets_of(column)]
         )
@@ -113,3 +116,10 @@ def _divided(columns: Sequence[Column]) -> list[list[int]]:
         elif groups:
             groups[-1].append(column.position)
     return [group for group in groups if len(group) > 1]
+
+
+def _calling_code(columns: Sequence[Column]) -> tuple[int, int] | None:
+    """Return the positions of a column of phone numbers and of that of their calling codes."""
+    phones = [column.position for column in columns if is_phone(column.field)]
+    codes = [column.position for column in columns if column.reader == CALLING_CODE]
+    return (phones[0], codes[0]) if phones and codes else None

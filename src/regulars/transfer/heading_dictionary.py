@@ -108,6 +108,7 @@ class Dictionary:
     ids_of_subscribers: frozenset[str]
     order_columns: frozenset[str]
     plain_ids: frozenset[str]
+    calling_codes: frozenset[str]
     form_columns: frozenset[str]
     form_times: frozenset[str]
     questions: frozenset[str]
@@ -196,6 +197,7 @@ def dictionary() -> Dictionary:
         ids_of_subscribers=_keys(listed["ids_of_subscribers"]),
         order_columns=_keys(listed["order_columns"]),
         plain_ids=_keys(listed["plain_ids"]),
+        calling_codes=_keys(listed["calling_codes"]),
         form_columns=_keys(listed["form_columns"]),
         form_times=_keys(listed["form_times"]),
         questions=_keys(listed["questions"]),

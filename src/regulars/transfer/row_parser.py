@@ -18,6 +18,7 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.address_reader import AddressReader
 from regulars.transfer.artefacts import unwrap
+from regulars.transfer.calling_codes import put_code_before
 from regulars.transfer.cell_reader import CellReader
 from regulars.transfer.column_selection import (
     CONSENT,
@@ -142,6 +143,8 @@ class RowParser:
             cells_of_row = self.contacts.divide_defaults(cells_of_row, row)
             if self._divided:
                 cells_of_row = join_parts(cells_of_row, self._divided)
+            if self._targets.calling_code:
+                cells_of_row = put_code_before(cells_of_row, *self._targets.calling_code)
             for position, target, read in self._cells:
                 cell = cells_of_row[position]
                 if not cell and not self._clear:
