@@ -38,7 +38,7 @@ LANGUAGES = "en fr es de it pt nl pl tr ar ru zh ja ko".split()
 OTHER_LOCALES = (
     "en_GB en_AU en_CA en_IN fr_CA fr_CH es_MX de_AT de_CH pt_PT nl_BE ar_EG ar_MA ar_SY zh_Hant "
     "zh_Hant_HK sv da nb fi cs sk hu ro el uk id ca et sr sr_Latn sl is he vi bg lv "
-    "lt fa hi ms az hy ka kk mk gl be mr ur uz bs"
+    "lt fa hi ms az hy ka kk mk gl be mr ur uz bs hr"
 ).split()
 FORMATS = ("short", "medium", "long")
 
@@ -100,6 +100,11 @@ def ms(moment: datetime) -> int:
         ("18/3/2024 2:20 μμ", MINUTE),
         ("18 Maret 2024 pukul 14.20", MINUTE),
         ("18 marca 2024 godz. 14:20", MINUTE),
+        ("5 listopada 2023", datetime(2023, 11, 5, tzinfo=UTC)),  # Polish
+        ("5. listopada 2023.", datetime(2023, 10, 5, tzinfo=UTC)),  # Croatian
+        ("13. lip 2023.", datetime(2023, 6, 13, tzinfo=UTC)),
+        ("13 lip 2023", datetime(2023, 7, 13, tzinfo=UTC)),
+        ("13. srpnja 2023. 14:20", datetime(2023, 7, 13, 14, 20, tzinfo=UTC)),
         ("18 मार्च 2024", DAY),
         ("18 tháng 3, 2024", DAY),
         ("ngày 18 tháng 3 năm 2024", DAY),

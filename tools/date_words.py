@@ -14,8 +14,8 @@ from babel import Locale
 from regulars.transfer.date_words import fold
 
 OUTPUT = Path("src/regulars/transfer/date_names.tsv")
-# The groups are used one after the other when a date needs them. Croatian is absent: its `listopad`
-# is October, and the Polish and Czech one is November.
+# The groups are used one after the other when a date needs them. Croatian is last: some of its
+# months are others in Polish and Czech (`date_text.py`).
 LANGUAGES = (
     ("en",),
     tuple("fr es de it pt nl pl tr ar ru zh ja ko".split()),
@@ -24,6 +24,7 @@ LANGUAGES = (
         " sr_Latn sl is".split()
     ),
     tuple("fa hi ms az hy ka kk mk sq eu gl be bn mr ur uz".split()),
+    ("hr",),
 )
 
 

@@ -153,6 +153,10 @@ _INITIALS = {"r": "令和", "h": "平成", "s": "昭和", "t": "大正"}
 _NUMBERED_MONTH = re.compile(
     r"(?:ngay )?(\d{1,2}) th(?:ang|g) (\d{1,2})(?:,| nam)? (\d{4})", re.ASCII
 )
+# Croatian: the first two are other months in Polish, which has no dot after the day, and the others
+# in Czech, which has none after the year.
+_CROATIAN = re.compile(r"(?<=\d\. )(listopada|lip|(?:lis|srp)(?= \d{4}\.))(?= )")
+_CROATIAN_MONTHS = {"listopada": "october", "lip": "june", "lis": "october", "srp": "july"}
 # The year before the first of an era.
 _ERAS = {
     "令和": 2018,
@@ -229,6 +233,8 @@ def _find(before: str, after: str) -> _Found:
     text = _ERA_INITIAL.sub(lambda m: f"{_INITIALS[m[1]]}{m[2]}年{m[4]}月{m[5]}日", text)
     if " th" in text:
         text = _NUMBERED_MONTH.sub(r"\3-\2-\1", text)
+    if ". l" in text or ". s" in text:
+        text = _CROATIAN.sub(lambda m: _CROATIAN_MONTHS[m[1]], text)
     numbers: NumericDate | None = None
     days: dict[Order, int] = {}
     match = NUMERIC.search(text)

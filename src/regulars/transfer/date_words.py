@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-# The groups of languages of date_names.tsv: English, the 14 main languages, and two of others.
-_GROUPS = (1, 2, 3, 4)
+# The groups of languages of date_names.tsv: English, the 14 main languages, two of others, and
+# Croatian.
+_GROUPS = (1, 2, 3, 4, 5)
 # Common forms that CLDR does not have, by month.
 _OTHER_MONTHS = {
     "maerz": 3,
