@@ -145,6 +145,7 @@ def test_a_segment_is_created_edited_and_deleted_with_the_keyboard_alone(shop: P
     box = dialog_of(page).get_by_role("combobox", name="Search")
     expect(box).to_be_focused()
     keyboard.type("countr")
+    expect(dialog_of(page).get_by_role("option", name="country:")).to_be_visible()
     keyboard.press("ArrowDown")
     keyboard.press("Enter")
     expect(box).to_have_value("country:")
