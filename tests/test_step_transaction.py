@@ -8,12 +8,11 @@ import random
 import re
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,11 @@ def importing(shop: Shop, file: str, seconds: float) -> Iterator[subprocess.Pope
         process.communicate()
 
 
-def path_of(shop: Shop) -> Path:
-    return Path(shop.url.removeprefix("sqlite:///"))
+def read(shop: Shop, query: str) -> list[Any]:
+    """Returns the rows of a query. Python's own sqlite3 would release the locks of APSW, which the
+    commands in this process use."""
+    with closing(apsw.Connection(shop.url.removeprefix("sqlite:///"))) as connection:
+        return list(connection.execute(query))
 
 
 def random_file(seed: int, count: int) -> str:
@@ -98,8 +100,7 @@ def content(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
         "terms": "SELECT term, customer_id FROM terms ORDER BY 1, 2",
         "history": "SELECT sequence, customer_id, kind FROM history ORDER BY 1",
     }
-    with sqlite3.connect(path_of(shop)) as connection:
-        return {name: connection.execute(text).fetchall() for name, text in queries.items()}
+    return {name: read(shop, text) for name, text in queries.items()}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -127,10 +128,9 @@ def test_a_killed_import_loses_only_what_it_repeats(local: Shop, tmp_path: Path)
         wait_until(lambda: bool(emails_of(local)))
         process.kill()
         process.communicate()
-    with sqlite3.connect(path_of(local)) as connection:
-        (saved,) = connection.execute("SELECT state, position FROM imports").fetchall()
-    assert saved[0] == "running"
-    assert 0 < saved[1] < 12_000
+    ((state, position),) = read(local, "SELECT state, position FROM imports")
+    assert state == "running"
+    assert 0 < position < 12_000
     resumed = local.run("import", file, "--resume", "--json")
     (tmp_path / "other").mkdir()
     other = Shop(copy_sqlite_template(tmp_path / "other.db"), tmp_path / "other")
@@ -156,20 +156,14 @@ def test_an_import_without_space_for_its_commit_says_so(local: Shop) -> None:
 def test_a_stopped_import_has_saved_what_it_reports(local: Shop) -> None:
     file = local.file("a.csv", random_file(6, 40_000))
     with importing(local, file, 60.0) as process:
-        wait_until(lambda: has_imports(local))
+        wait_until(lambda: read(local, "SELECT 1 FROM imports"))
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     match = re.search(r"Stopped after ([0-9,]+) rows", errors)
     assert match, errors
-    with sqlite3.connect(path_of(local)) as connection:
-        ((position,),) = connection.execute("SELECT position FROM imports")
+    ((position,),) = read(local, "SELECT position FROM imports")
     assert position == int(match[1].replace(",", ""))
-
-
-def has_imports(shop: Shop) -> bool:
-    with sqlite3.connect(path_of(shop)) as connection:
-        return bool(connection.execute("SELECT 1 FROM imports").fetchone())
 
 
 class Import:
@@ -211,8 +205,7 @@ def with_import(url: str, work: Callable[[Store, Import], Awaitable[None]]) -> N
 
 
 def emails_of(shop: Shop) -> list[str]:
-    with sqlite3.connect(path_of(shop)) as connection:
-        return [email for (email,) in connection.execute("SELECT email FROM customers")]
+    return [email for (email,) in read(shop, "SELECT email FROM customers")]
 
 
 @pytest.mark.usefixtures("combined")

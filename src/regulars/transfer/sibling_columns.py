@@ -31,8 +31,7 @@ class Siblings:
         self._is_of_orders = not known.order_columns.isdisjoint(keys)
         # Of JSON, as `id` and `tags` next to `customer.id` and `customer.email`.
         self._is_around_customers = any(
-            keys.issuperset((comparable(f"{owner}.id"), comparable(f"{owner}.email")))
-            for owner in _OWNERS
+            {f"{owner}.id", f"{owner}.email"}.issubset(names) for owner in _OWNERS
         )
         self._is_form = not known.form_columns.isdisjoint(keys)
         # CleverReach has the times at which subscribers were activated and deactivated.
