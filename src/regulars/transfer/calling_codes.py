@@ -13,6 +13,7 @@ from regulars.transfer.heading_dictionary import comparable, dictionary
 from regulars.transfer.headings import match_heading
 
 _NEARLY_ALL = 0.9
+# Values that are tried before the others.
 _FIRST = 3
 _CODE = re.compile(r"\s*\(?(?:\+|00)([1-9]\d{0,2})\)?\s*")
 
@@ -42,7 +43,8 @@ def put_code_before(cells: Sequence[str], phone: int, code: int) -> list[str]:
     if number and prefix and not number.startswith(("+", "＋", "00")):
         read = read_number(number, _region_of(prefix))
         digits = _digits_of(prefix)
-        joined[phone] = (read.valid and read.e164) or f"{digits and '+'}{digits or prefix} {number}"
+        typed = f"+{digits} {number}" if digits else f"{prefix} {number}"
+        joined[phone] = read.e164 if read.valid and read.e164 else typed
     return joined
 
 

@@ -27,8 +27,9 @@ _WHOLE_ADDRESS = (
     "The whole address is in one cell, and was stored as the street. Check it, or give the city, "
     "postal code and country columns of their own."
 )
-# What a time is when nothing happened.
+# Lists of a customer, by the field of their default.
 _KINDS = {kind.default: kind for kind in KINDS.values()}
+# What a time is when nothing happened.
 _NO_TIMES = (
     "0",
     "[]",
