@@ -13,10 +13,12 @@ from uuid import uuid4
 import pytest
 
 from regulars.accounts.accounts import Accounts
+from regulars.accounts.settings import change_settings
 from regulars.core.clock import now_ms
 from regulars.core.commands import INBOUND, Command, IdempotencyRecord, Origin, Replay
 from regulars.core.errors import Rejected
 from regulars.core.external_ids import SHOP, ExternalId
+from regulars.customers.bulk import SetCustomers, SetRow
 from regulars.customers.commands import (
     Activity,
     ChangeExternalIds,
@@ -25,6 +27,7 @@ from regulars.customers.commands import (
     Reference,
     UpdateCustomer,
 )
+from regulars.customers.upsert import with_new_customer
 from regulars.customers.values import clean_values
 from regulars.directory.entities import ENTITIES
 from regulars.orders.commands import (
@@ -293,3 +296,72 @@ def test_a_value_that_changes_hands_stays_with_its_last_holder(
     with_store(server.database_url, write)
     result = run_regulars("verify", "--database-url", server.database_url)
     assert result.returncode == 0, result.stdout[-3_000:]
+
+
+def _row(generator: random.Random, number: int) -> SetRow:
+    """Return a row of an import, most often a new customer."""
+    chosen = generator.choice
+    node = {
+        "email": chosen([*_EMAILS, f"{number}@x.test", f"{number}@x.test", ""]),
+        "first_name": chosen(["Ann", "", "Łukasz"]),
+        "phone": chosen(["", "0612345678", "+33612345678", f"061234{number:04}"]),
+        "accepts_marketing": chosen([True, False]),
+        "tags": chosen([[], ["a", "b"]]),
+        "shipping_address": chosen([None, {"city": "Paris", "country": "fr"}]),
+    }
+    if chosen([True, *[False] * 6]):
+        node["emails"] = [{"email": f"{number}.further@x.test"}]
+    if chosen([True, *[False] * 6]):
+        node["external_ids"] = [{"system": "shop", "id": str(number % 3)}]
+    values, problems = clean_values({k: v for k, v in node.items() if v or chosen([0, 1])}, ())
+    return SetRow(
+        values,
+        tuple(problems),
+        take=chosen([None, None, None, number]),
+        timestamps=chosen([None, (number, number + chosen([0, 5]))]),
+        shop_ids=chosen([(), (), (ExternalId("shop", str(number % 5)),)]),
+        path=(number,),
+        version=chosen([None, None, None, None, 1]),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("country", ["", "FR"])
+def test_a_customer_computed_in_advance_is_the_one_that_the_row_creates(
+    server: Server, country: str
+) -> None:
+    create_token(server)
+
+    async def write(store: Store) -> None:
+        for seed in range(60):
+            generator = random.Random(seed)
+            accounts = await _new_accounts(store)
+            for account_id in accounts:
+                await change_settings(store, account_id, {"default_country": country})
+            options: dict[str, Any] = {
+                name: generator.random() < 0.3
+                for name in ("whole", "distinct", "keeps_consent", "adds_tags")
+                + ("phone_identifies", "contact_identifies", "phone_is_first")
+            }
+            for start in (1, 11, 21):
+                rows = tuple(_row(generator, number) for number in range(start, start + 10))
+                computed = tuple(map(with_new_customer, rows))
+                results = [
+                    await store.write(account_id, SetCustomers(rows, start, **options))
+                    for account_id, rows in zip(accounts, (rows, computed), strict=True)
+                ]
+                plain, advance = [
+                    [_comparable_row(outcome) for outcome in result.rows] for result in results
+                ]
+                assert advance == plain, seed
+            ours, theirs = [await _content(store, account_id) for account_id in accounts]
+            assert ours == theirs, seed
+
+    with_store(server.database_url, write)
+    result = run_regulars("verify", "--database-url", server.database_url)
+    assert result.returncode == 0, result.stdout[-3_000:]
+
+
+def _comparable_row(outcome: Any) -> Any:
+    row = outcome.row and {**outcome.row, "account_id": 0}
+    return outcome.outcome, row, [problem.key for problem in outcome.problems], outcome.kept_fields

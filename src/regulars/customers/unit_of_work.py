@@ -42,6 +42,8 @@ class CustomerUnitOfWork(UnitOfWork):
         super().__init__(account_id, with_additional_emails(account_id, state), entities)
         self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
         self._known_terms: dict[tuple[Any, ...], tuple[Collection[str], Collection[str]]] = {}
+        # The rows and the terms of new customers whose terms were computed before.
+        self._new_terms: dict[int, tuple[Row, Collection[str]]] = {}
 
     @property
     def shop_ids(self) -> ShopIdMap:
@@ -137,11 +139,14 @@ class CustomerUnitOfWork(UnitOfWork):
         row = {**row, BOOK: book}
         return {**row, **search_document.derive_columns(row, (BOOK,))}
 
-    def put_customer(self, row: Row) -> Row:
+    def put_customer(self, row: Row, terms: Collection[str] | None = None) -> Row:
         """Add a customer or replace its row, and return the row with search terms of the account's
-        settings."""
+        settings. `terms` are those of the row of a new customer, if they are known."""
+        known_row = row
         if self.counters["default_country"]:
             row = search_document.with_country(row, self.default_country)
+        if terms is not None and row is known_row:
+            self._new_terms[row["customer_id"]] = (row, terms)
         customers = self.rows[tables.customers]
         before = customers.get(row["customer_id"])
         self.work += index_terms.work_of(before, row)
@@ -248,6 +253,10 @@ class CustomerUnitOfWork(UnitOfWork):
         added: dict[int, Collection[str]] = {}
         removed: dict[int, Collection[str]] = {}
         for customer_id, old, row in self.rows[tables.customers].differences():
+            known_row, terms = self._new_terms.get(customer_id, (None, ()))
+            if old is None and row is known_row:
+                added[customer_id] = terms
+                continue
             if row and old and _terms_key(row) == _terms_key(old):
                 continue
             new, gone = self.changed_terms(old, row)
@@ -268,10 +277,6 @@ class CustomerUnitOfWork(UnitOfWork):
         if terms is None:
             terms = self._known_terms[key] = index_terms.changed_terms(before, after)
         return terms
-
-    def know_terms(self, row: Row, terms: Collection[str]) -> None:
-        """Take the terms of a new customer that were computed before."""
-        self._known_terms[None, _terms_key(row)] = (terms, ())
 
 
 def _additional_email(account_id: int, key: str, customer_id: int) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ from regulars.customers.bulk import (
     Step,
     counted,
 )
-from regulars.customers.commands import email_keys, has_email, keys_of_lists
+from regulars.customers.commands import email_keys, has_email, has_lists, keys_of_lists
 from regulars.customers.contact_rules import book_problems, contact_problems
 from regulars.customers.contacts import Contacts
 from regulars.customers.external_ids import MAX_AMBIGUOUS, ambiguous_phone
@@ -148,6 +148,9 @@ def _set(
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
+    if _is_plain(row, command) and unit.holder(row.values["email_key"]) is None:
+        new_values, terms, _ = _new_customer(unit, row, row.values, command.at, is_as_parsed=True)
+        return RowOutcome(CREATED, _create(unit, row, new_values, command, terms))
     uses_phone = command.phone_is_first or command.phone_identifies
     term = command.phone_term(row) if uses_phone else ""
     has_phone = command.phone_is_first and bool(term and unit.with_facet(term))
@@ -179,13 +182,16 @@ def _set(
         if earlier is not None:
             problems.insert(0, DuplicateRow(earlier, row.path))
     is_as_parsed = values is row.values or not kept_fields
+    terms = None
     is_strict = not (command.contact_identifies or row.mirrored)
     if not is_strict:
         values, consents = without_consent(stored, values)
         kept_fields += consents
     checked_values = values if is_strict else {}
     if stored is None:
-        new_values, value_problems = _new_customer(unit, row, values, command.at, is_as_parsed)
+        new_values, terms, value_problems = _new_customer(
+            unit, row, values, command.at, is_as_parsed
+        )
         of_creation = creation_problems(unit, row)
         problems += of_creation
         if all(isinstance(problem, MissingEmail) for problem in of_creation):
@@ -206,10 +212,10 @@ def _set(
     problems += book_problems(unit, stored, new_values, (*row.path, BOOK))
     if problems:
         return RowOutcome(REJECTED, stored, tuple(problems))
-    if new_values is not stored:
+    if new_values is not stored and terms is None:
         unit.changed_terms(stored, new_values)
     if stored is None:
-        row_after = _create(unit, row, new_values, command)
+        row_after = _create(unit, row, new_values, command, terms)
         outcome = CREATED
         if first_rows:
             first_rows.note(row_after["customer_id"], index)
@@ -218,6 +224,21 @@ def _set(
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
+
+
+def _is_plain(row: SetRow, command: SetCustomers) -> bool:
+    """Whether a row creates the customer that was computed for it if no customer has its email:
+    nothing else can identify a customer or be rejected."""
+    values = row.values
+    return (
+        row.new_customer is not None
+        and bool(values.get("email_key"))
+        and row.customer is None
+        and row.take is None
+        and row.version is None
+        and not (row.mirrored or row.shop_ids or command.distinct or command.phone_is_first)
+        and not (values.get("external_ids") or has_lists(values))
+    )
 
 
 def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
@@ -275,24 +296,31 @@ def with_new_customer(row: SetRow) -> SetRow:
 
 def _new_customer(
     unit: CustomerUnitOfWork, row: SetRow, values: Values, at: int, is_as_parsed: bool
-) -> tuple[Row, Sequence[Problem]]:
-    """Return the customer that a row creates with `values`, without its ids, and problems. The
-    values are as parsed if none of them was changed since."""
+) -> tuple[Row, Collection[str] | None, Sequence[Problem]]:
+    """Return the customer that a row creates with `values`, without its ids, its search terms if
+    they are known, and problems. The values are as parsed if none of them was changed since."""
     created, updated = (at, at) if row.timestamps is None else row.timestamps
-    empty = {**new_row(created), "updated_at": max(created, updated)}
+    empty = new_row(created)
+    if updated > created:
+        empty = {**empty, "updated_at": updated}
     if row.new_customer is None or not is_as_parsed:
-        return with_values(empty, values, row.path, unit.default_country)
+        customer, problems = with_values(empty, values, row.path, unit.default_country)
+        return customer, None, problems
     columns, terms = row.new_customer
-    customer = {**empty, **columns}
-    unit.know_terms(customer, terms)
-    return customer, ()
+    return {**empty, **columns}, terms, ()
 
 
-def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCustomers) -> Row:
+def _create(
+    unit: CustomerUnitOfWork,
+    row: SetRow,
+    values: Row,
+    command: SetCustomers,
+    terms: Collection[str] | None,
+) -> Row:
     customer_id = (
         unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
     )
-    created = unit.put_customer(unit.as_new(values, customer_id))
+    created = unit.put_customer(unit.as_new(values, customer_id), terms)
     unit.record(history.CREATED, created["customer_id"], command)
     return created
 
