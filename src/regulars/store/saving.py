@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from regulars.store import queries
-from regulars.store.changes import Changes, LookupKeys, State
+from regulars.store.changes import Changes, LookupKeys, State, Terms
 from regulars.store.entities import Entities
 from regulars.store.entity import (
     ACCOUNT,
@@ -276,11 +276,12 @@ def _predicted(counter: str) -> str:
 
 
 class Copy(NamedTuple):
-    """Rows of the new values of `columns`, to be copied into a table."""
+    """New rows, to be copied into a table. `make_rows` returns the values of `columns`; for a large
+    batch that takes some milliseconds."""
 
     table: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    make_rows: Callable[[], Sequence[Sequence[Any]]]
 
 
 def split_copies(
@@ -292,15 +293,23 @@ def split_copies(
     for name, table in changes.tables.items():
         if table.inserted:
             columns = [c.name for c in entities.by_name[name].table.c if c.name != "account_id"]
-            values = map(itemgetter(*columns), table.inserted)
-            rows = [(account_id, *row) for row in values]
-            copies.append(Copy(name, ["account_id", *columns], rows))
-    if changes.added_terms:
+            make_rows = partial(_values, account_id, columns, table.inserted)
+            copies.append(Copy(name, ["account_id", *columns], make_rows))
+    if added := changes.added_terms:
         names = [column.name for column in terms.c]
-        added = list(chain.from_iterable(sorted_terms(account_id, changes.added_terms.items())))
-        copies.append(Copy(terms.name, names, added))
+        make_rows = partial(_all_sorted_terms, account_id, added)
+        copies.append(Copy(terms.name, names, make_rows))
     tables = {name: table._replace(inserted=()) for name, table in changes.tables.items()}
     return replace(changes, tables=tables, added_terms={}), copies
+
+
+def _values(account_id: int, columns: Sequence[str], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """Return the account and the values of some columns of rows."""
+    return [(account_id, *values) for values in map(itemgetter(*columns), rows)]
+
+
+def _all_sorted_terms(account_id: int, added: Terms) -> list[tuple[int, str, int]]:
+    return list(chain.from_iterable(sorted_terms(account_id, added.items())))
 
 
 def sorted_terms(

@@ -196,9 +196,7 @@ class BatchWriter:
         copies: Sequence[saving.Copy] = ()
         rest = changes
         if not is_distributed and _count_inserted(changes) >= _MIN_COPIED:
-            rest, copies = await asyncio.to_thread(
-                saving.split_copies, entities, account_id, changes
-            )
+            rest, copies = saving.split_copies(entities, account_id, changes)
         shape = saving.shape_of(entities, rest, keys if predicted else ())
         to_save = (entities, account_id, state, rest)
         if is_large or _count_inserted(rest) > _MANY_ROWS:
@@ -260,11 +258,22 @@ async def _save_in_steps(
             status = await execute(connection, step, parameters)
             if must_insert and status == _NONE_INSERTED:
                 raise AccountMoved
-        for copy in copies:
-            await connection.copy_records_to_table(
-                copy.table, records=copy.rows, columns=copy.columns
-            )
+        if copies:
+            await _copy(connection, copies)
     return True
+
+
+async def _copy(connection: Any, copies: Sequence[saving.Copy]) -> None:
+    """Copy new rows. Those of the other tables are made while the database takes the first."""
+    first, *others = copies
+    rows = await asyncio.to_thread(first.make_rows)
+    making = asyncio.create_task(asyncio.to_thread(lambda: [copy.make_rows() for copy in others]))
+    try:
+        await connection.copy_records_to_table(first.table, records=rows, columns=first.columns)
+    finally:
+        rows_of_others = await making
+    for copy, rows in zip(others, rows_of_others, strict=True):
+        await connection.copy_records_to_table(copy.table, records=rows, columns=copy.columns)
 
 
 async def _load(connection: Any, entities: Entities, account_id: int, keys: LookupKeys) -> State:
