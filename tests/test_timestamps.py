@@ -9,12 +9,13 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from regulars.api.timestamps import TOKENS, from_now, prepare
+from regulars.core.dates import iso
 from tests.support import Client
 
 AT = int(datetime(2024, 3, 8, 14, 5, 7, 9_000, tzinfo=UTC).timestamp() * 1000)
@@ -58,6 +59,16 @@ def render(at: int, form: str | None, suffix: bool | None = True, now: int = AT)
 )
 def test_every_token(form: str, expected: str) -> None:
     assert render(AT, form) == expected
+
+
+def test_iso_times_are_those_of_the_standard_library() -> None:
+    first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_000)
+    span = (last - first) // timedelta(milliseconds=1)
+    generator = random.Random(1)
+    for distance in (0, span, *(generator.randint(0, span) for _ in range(2_000))):
+        time = first + timedelta(milliseconds=distance)
+        at = (time - datetime(1970, 1, 1)) // timedelta(milliseconds=1)
+        assert iso(at) == f"{time.isoformat(timespec='milliseconds')}Z"
 
 
 def test_noon_and_midnight() -> None:

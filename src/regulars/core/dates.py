@@ -125,13 +125,19 @@ def from_now(text: str, now: int) -> int | None:
     return now + distance_ms if match["to_come"] else now - distance_ms
 
 
+# Numbers as text: to look them up takes half of the time of formatting them. An export formats two
+# times for each customer.
+_MINUTES = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(1_440)]
+_SECONDS = [f"{second:02}" for second in range(60)]
+_MILLISECONDS = [f"{millisecond:03}" for millisecond in range(1_000)]
+
+
 def iso(at: int) -> str:
     """Return a time as `2024-03-18T14:20:37.000Z`."""
     days, rest = divmod(at, 86_400_000)
-    seconds, milliseconds = divmod(rest, 1_000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_day(days)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+    minute, rest = divmod(rest, 60_000)
+    second, millisecond = divmod(rest, 1_000)
+    return f"{_day(days)}T{_MINUTES[minute]}:{_SECONDS[second]}.{_MILLISECONDS[millisecond]}Z"
 
 
 @lru_cache(maxsize=1_000)
