@@ -123,6 +123,38 @@ def test_the_customer_that_was_deleted_last_is_restored(shop: Shop) -> None:
     assert shop.customer("_id first_name") == {"_id": second, "first_name": "Second"}
 
 
+def test_a_customer_returns_with_an_email_that_it_got_before_its_deletion(shop: Shop) -> None:
+    """Another Regulars sends no changes of a customer that is deleted meanwhile. So the email in
+    the trash may belong to another customer by now."""
+    expect_event_understood(shop, "contact/signup", WHOLE, 1)
+    expect_event_understood(shop, "contact/deleted", {"id": "cus_1", "_id": 1}, 3)
+    other = shop.client.create(WHOLE["email"])["id"]
+    lists = {"emails": [{"email": "new@example.com", "default": True}, {"email": "b@example.com"}]}
+    restored = {**WHOLE, "email": "new@example.com", **lists}
+    # Another customer has one of its new emails, too.
+    for taken in ("new@example.com", "b@example.com"):
+        shop.client.update(other, emails=[{"email": WHOLE["email"]}, {"email": taken}])
+        outcome = send_event(shop, RESTORED, restored, 4, attempt=9).json()["data"]
+        assert not outcome["understood"]
+        assert shop.client.emails() == [WHOLE["email"]]
+    shop.client.update(other, emails=[{"email": WHOLE["email"]}])
+    expect_event_understood(shop, RESTORED, restored, 5)
+    found = shop.client.run('{ customer(by: {email: "b@example.com"}) { _id email } }')["data"]
+    assert found == {"customer": {"_id": 1, "email": "new@example.com"}}
+    assert shop.client.emails("email:new@example.com") == ["new@example.com"]
+    assert run_regulars("verify", *shop.database).returncode == 0
+
+
+def test_a_shop_restores_a_customer_with_another_email(shop: Shop) -> None:
+    shop.expect_understood("contact/signup", WHOLE)
+    shop.expect_understood("contact/deleted", {"id": "cus_1"})
+    shop.client.create(WHOLE["email"])
+    shop.expect_understood(RESTORED, {**WHOLE, "email": "new@example.com"})
+    assert sorted(shop.client.emails()) == [WHOLE["email"], "new@example.com"]
+    assert shop.list_inbox() == []
+    assert run_regulars("verify", *shop.database).returncode == 0
+
+
 def test_events_of_another_regulars_arrive_in_any_order(shop: Shop) -> None:
     expect_event_understood(shop, "contact/signup", WHOLE, 1)
     deleted = {"id": "cus_1", "_id": 1}

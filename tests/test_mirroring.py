@@ -312,6 +312,25 @@ def test_a_customer_restored_on_the_server_is_restored(mirror: Mirror) -> None:
     assert edges[-1]["node"]["kind"] == "created"
 
 
+def test_a_customer_is_restored_with_an_email_that_it_got_before_its_deletion(
+    mirror: Mirror,
+) -> None:
+    """The feed has only the deletion then, so another customer may have the email in the trash."""
+    first, second = create_customers(mirror.remote, 2)
+    mirror.pull()
+    mirror.remote.update(first, email="new@x.test")
+    mirror.remote.delete(first)
+    mirror.remote.update(second, email="c0@x.test")
+    mirror.pull("--since", "last", "--delete")
+    mirror.assert_same()
+    restore = "mutation($i: [ID!]!) { restoreCustomers(items: $i) { customers { id } } }"
+    mirror.remote.data(restore, i=[first])
+    result = mirror.pull("--since", "last", "--delete")
+    assert (result["created"], result["rejected"]) == (0, 0)
+    assert sorted(mirror.local.emails()) == ["c0@x.test", "new@x.test"]
+    mirror.assert_same()
+
+
 def not_regulars(request: dict[str, Any], answer: Any) -> Any:
     """The service where a shop's customers live: without a feed, and with ids of its own."""
     if "changes" in request["query"] or "customerChanges" in request["query"]:

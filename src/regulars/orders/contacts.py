@@ -85,11 +85,13 @@ def restore_contact(unit: CustomerUnitOfWork, command: RestoreContact) -> Row:
 
 class _Trashed(NamedTuple):
     """A customer in the trash, and the number of the last event of another Regulars about it: 0 if
-    there is none. `by_event` is whether an event deleted it, which is then the last."""
+    there is none. `by_event` is whether an event deleted it, which is then the last. `has_list` is
+    whether it has more emails than its default."""
 
     row: Row
     event: int
     by_event: bool
+    has_list: bool
 
     def was_deleted_before(self, delivery: Delivery) -> bool:
         """Whether an event of another Regulars deleted the customer before that of a delivery."""
@@ -102,10 +104,12 @@ def _find_in_trash(unit: CustomerUnitOfWork, command: RecordContact) -> _Trashed
     for row in unit.rows[trash].all():
         if row["purge_at"] <= command.at or row["customer_id"] not in command.restored_ids:
             continue
-        events = [r["event"] for r in _ids_of(bodies.unpack(bytes(row["body"])), command)]
+        body = bodies.unpack(bytes(row["body"]))
+        events = [r["event"] for r in _ids_of(body, command)]
         by_event = (row["actor_kind"], row["actor"]) == (INBOUND, "contact/deleted")
         deleted_by = unit.shop_ids.last_event(command.shop_id)
-        trashed = _Trashed(row, max([*events, deleted_by]), by_event)
+        has_list = body.customer.get("emails") is not None
+        trashed = _Trashed(row, max([*events, deleted_by]), by_event, has_list)
         if events:
             found.append(trashed)
         elif row["customer_id"] == command.mirrored_customer_id:
@@ -125,9 +129,15 @@ def _restore(unit: CustomerUnitOfWork, command: RecordContact, trashed: _Trashed
     nothing changed."""
     customer_id = trashed.row["customer_id"]
     reference = Reference(str(customer_id), customer_id)
+    # A sender need not send what it changed before it deleted the customer.
+    is_whole = "emails" in command.lists or not trashed.has_list
+    new_email = command.values.get("email") if is_whole else None
+    of_event = RestoreCustomers(
+        (reference,), command.at, origin=command.origin, new_email=new_email
+    )
     savepoint = unit.savepoint()
     try:
-        restore(unit, RestoreCustomers((reference,), command.at, origin=command.origin))
+        restore(unit, of_event)
         return _record(unit, command)
     except Rejected as error:
         unit.roll_back(savepoint)

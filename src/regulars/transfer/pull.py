@@ -401,6 +401,7 @@ class Pull:
                 origin=self._origin,
                 updated_at=timestamp_of(node.get("updated_at")),
                 event=page.restored[node["_id"]],
+                new_email=node["email"] if node.get("emails") is not None else None,
             )
             # It is not in the trash here, a later event of the server has deleted it, or another
             # customer has its email.

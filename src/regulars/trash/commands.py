@@ -15,6 +15,7 @@ from regulars.core.commands import (
     record_lookups,
 )
 from regulars.customers.commands import Reference, customer_ids
+from regulars.customers.contact_points import email_key
 from regulars.store import LookupKeys
 
 # The background task that purges customers.
@@ -27,7 +28,9 @@ class RestoreCustomers(SmallCommand):
     `skips_conflicts`, values that another object has now are left out. `updated_at` is the time of
     the last change on another server, in the same unit; without it, it is `at`. `event` is the
     number of the restore in the feed of another Regulars: customers that a later event has deleted
-    are not found."""
+    are not found. `new_email` is the email of the one customer on another server, of which changes
+    before the deletion may be unknown here: if another customer has an email in the trash, it
+    replaces all of them."""
 
     customers: tuple[Reference, ...]
     at: int
@@ -36,6 +39,7 @@ class RestoreCustomers(SmallCommand):
     origin: Origin = COMMAND_LINE
     updated_at: int | None = None
     event: int | None = None
+    new_email: str | None = None
 
     @property
     def is_large(self) -> bool:
@@ -47,6 +51,7 @@ class RestoreCustomers(SmallCommand):
         return LookupKeys(
             customer_ids=ids,
             restored_ids=ids,
+            email_keys=frozenset([email_key(self.new_email)] if self.new_email else []),
             spend_settings=(True,),
             shop_ids=[each.id_text for each in self.customers if self.event is not None],
             **record_lookups(self.idempotency_record),

@@ -8,13 +8,20 @@ from regulars.core.commands import INBOUND
 from regulars.core.errors import Rejected, TooMuchWork
 from regulars.core.external_ids import SHOP, ExternalId, dump, load
 from regulars.customers import history
-from regulars.customers.contact_points import additional_keys
+from regulars.customers.contact_points import additional_keys, email_key
 from regulars.customers.search import index_terms, search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.customers.values import with_values
 from regulars.orders.spend import counted_currency, totals_of
 from regulars.store import Row
 from regulars.store.moving import OVERSIZED, UnbatchableCommands
-from regulars.store.tables import customers, deleted_shop_ids, orders, shop_ids
+from regulars.store.tables import (
+    additional_emails,
+    customers,
+    deleted_shop_ids,
+    orders,
+    shop_ids,
+)
 from regulars.trash import body as bodies
 from regulars.trash.commands import Conflict, PurgeCustomers, RestoreCustomers, RestoreResult
 from regulars.trash.problems import NotInTrash, RestoreConflict, TooMuchData
@@ -57,20 +64,25 @@ def restore(unit: CustomerUnitOfWork, command: RestoreCustomers) -> RestoreResul
 
 def _restore(unit: CustomerUnitOfWork, trash_row: Row, command: RestoreCustomers) -> list[Conflict]:
     """Restore a customer without the values that others have, and return these. If an email is one
-    of them, nothing is restored."""
+    of them, nothing is restored, unless there is a new one."""
     customer_id = trash_row["customer_id"]
     body = bodies.unpack(bytes(trash_row["body"]))
     key = (unit.account_id, customer_id)
-    stored = bodies.customer_row(body, *key)
+    stored: Row = bodies.customer_row(body, *key)
     emails = {stored["email_key"]: stored["email"], **additional_keys(stored)}
     taken_emails = [
         Conflict(customer_id, EMAIL, email, holder)
-        for email_key, email in emails.items()
-        if (holder := unit.holder(email_key)) is not None
+        for each, email in emails.items()
+        if (holder := unit.holder(each)) is not None
     ]
-    if taken_emails:
-        return taken_emails
     all_rows = list(bodies.rows_of(unit.entities, body, *key))
+    if taken_emails:
+        new = command.new_email
+        if not new or unit.holder(email_key(new)) is not None:
+            return taken_emails
+        of_email = {"email": new, "email_key": email_key(new)}
+        stored, _ = with_values({**stored, "emails": None}, of_email, ())
+        all_rows = [each for each in all_rows if each[0].table is not additional_emails]
     conflicts, left_out = _find_conflicts(unit, customer_id, [row for _, row in all_rows])
     taken = {
         (row["type"], row["number"], ExternalId(row["source"], row["shop_id"]))
