@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,6 +51,9 @@ LONGEST = {
 
 # What is collected stays until the end. Looking for garbage in it takes a sixth of the time.
 gc.disable()
+
+# The servers of the tests inherit what a signal means: `nohup` ignores this one, by which they reload.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # `--hypothesis-profile thorough` is what .ci/run runs (make test-full).
 # Without a deadline: an example may take long on a busy machine.
