@@ -195,6 +195,7 @@ def run_server(
     variables = {
         "REGULARS_DATABASE_URL": database_url,
         "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
+        "REGULARS_REQUEST_SECONDS": "60",  # a disk that others write to can stop for over 10 s
         **(env or {}),
     }
     file = Path(database_url.removeprefix("sqlite:///"))

@@ -74,8 +74,9 @@ def test_a_table_can_be_chosen_in_a_pipe_and_json_on_a_terminal(env: dict[str, s
 def test_ctrl_c_at_the_start_prints_one_line(
     env: dict[str, str], tmp_path: Path, command: str, seconds: float
 ) -> None:
+    exported = tmp_path / "x.csv"
     if command == "export":
-        command = f"export {tmp_path / 'x.csv'}"
+        command = f"export {exported}"
     # An interrupted import leaves a file of Python open, which is not shown by default.
     env["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"
     status, output = run_on_terminal(*command.split(), env=env, keys=CTRL_C, seconds=seconds)
@@ -86,6 +87,9 @@ def test_ctrl_c_at_the_start_prints_one_line(
         assert output.splitlines()[-1] == STOPPED
         assert output.count("regulars: ") == 1
     assert "Traceback" not in output
+    if exported.exists():  # stopped after its end: the file is whole
+        assert run_regulars("export", "-", env=env).stdout == exported.read_text()
+        exported.unlink()
     assert not list(tmp_path.glob("x.csv*"))
 
 
