@@ -3,7 +3,7 @@ document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -19,12 +19,10 @@ from graphql import (
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
-    Visitor,
     is_input_object_type,
     is_list_type,
     is_non_null_type,
     type_from_ast,
-    visit,
 )
 from graphql.utilities.coerce_input_value import coerce_input_literal
 
@@ -122,7 +120,7 @@ def _build_literal(node: ValueNode, type_: GraphQLInputType) -> Build:
     coerced once."""
     if isinstance(node, VariableNode):
         return _build_variable(node.name.value, is_required=is_non_null_type(type_))
-    if not _has_variable(node):
+    if not any(variables_in(node)):
         constant = _constant(coerce_input_literal(node, type_))
         return lambda _variables: constant()
     nullable_type = type_.of_type if is_non_null_type(type_) else type_
@@ -158,12 +156,13 @@ def _constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def _has_variable(node: ValueNode) -> bool:
-    variables: list[VariableNode] = []
-
-    class VariableVisitor(Visitor):
-        def enter_variable(self, variable: VariableNode, *_args: Any) -> None:
-            variables.append(variable)
-
-    visit(node, VariableVisitor())
-    return bool(variables)
+def variables_in(node: ValueNode) -> Iterator[str]:
+    """Yields the names of the variables in a value."""
+    if isinstance(node, VariableNode):
+        yield node.name.value
+    elif isinstance(node, ListValueNode):
+        for item in node.values:
+            yield from variables_in(item)
+    elif isinstance(node, ObjectValueNode):
+        for field in node.fields:
+            yield from variables_in(field.value)

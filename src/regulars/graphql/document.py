@@ -40,7 +40,7 @@ from regulars.graphql.errors import (
 from regulars.graphql.limits import DocumentLimits, FragmentCycleError, check_document, check_text
 from regulars.graphql.literals import Literals, Template, create_template, find_literals
 from regulars.graphql.operation import Operation
-from regulars.graphql.validation import remove_value, rules_for
+from regulars.graphql.validation import find_errors, remove_value
 
 MAX_ERRORS = 20
 CACHE_BYTES = 64 * 1024 * 1024
@@ -189,12 +189,11 @@ class DocumentCache:
         try:
             check_text(text, limits)
             document = parse(_Source(text), max_lexical_tokens=limits.tokens)
-            rules = rules_for(text)
             try:
                 check_document(document, text, limits)
+                errors = find_errors(self._schema, document, MAX_ERRORS)
             except FragmentCycleError:
-                rules = [NoFragmentCyclesRule]
-            errors = validate(self._schema, document, rules, max_errors=MAX_ERRORS)
+                errors = validate(self._schema, document, [NoFragmentCyclesRule])
             if [error.message for error in errors] == [_ABORTED]:
                 raise RecursionError
             if errors:

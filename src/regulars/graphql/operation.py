@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graphql import (
+    ArgumentNode,
+    DirectiveNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    VariableNode,
-    Visitor,
-    visit,
 )
 
-from regulars.graphql.argument_values import VariableCoercer
+from regulars.graphql.argument_values import VariableCoercer, variables_in
 from regulars.graphql.cache import CacheEntry
 from regulars.graphql.coercion import Coercers
 from regulars.graphql.errors import Locate, locate
@@ -55,11 +55,11 @@ class Operation:
         root_variables: set[str] = set()
         plan_variables: set[str] = set()
         for field in _root_fields(node.selection_set, fragments, plan_variables, set()):
-            root_variables |= _variable_names(field.arguments, fragments)
-            plan_variables |= _variable_names(field.directives, fragments)
+            root_variables.update(_argument_variables(field.arguments))
+            plan_variables.update(_directive_variables(field.directives))
             if field.selection_set:
-                plan_variables |= _variable_names([field.selection_set], fragments)
-        plan_variables |= _variable_names(node.directives, fragments)
+                plan_variables.update(_selected_variables(field.selection_set, fragments, set()))
+        plan_variables.update(_directive_variables(node.directives))
         self.used_variables = frozenset(root_variables | plan_variables)
         self.plan_variables = tuple(sorted(plan_variables))
         definitions = node.variable_definitions or ()
@@ -86,7 +86,7 @@ def _root_fields(
         if isinstance(selection, FieldNode):
             yield selection
             continue
-        directive_variables |= _variable_names(selection.directives, fragments)
+        directive_variables.update(_directive_variables(selection.directives))
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
             if name in visited_fragments:
@@ -98,22 +98,35 @@ def _root_fields(
         yield from _root_fields(inner, fragments, directive_variables, visited_fragments)
 
 
-def _variable_names(nodes: Any, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:
-    """Returns the names of the variables in the nodes and in the fragments that they spread."""
-    names: set[str] = set()
-    visited_fragments: set[str] = set()
+def _selected_variables(
+    selection_set: SelectionSetNode,
+    fragments: dict[str, FragmentDefinitionNode],
+    visited_fragments: set[str],
+) -> Iterator[str]:
+    """Yields the names of the variables in selections, also in the fragments that they spread."""
+    for selection in selection_set.selections:
+        yield from _directive_variables(selection.directives)
+        inner: SelectionSetNode | None
+        if isinstance(selection, FragmentSpreadNode):
+            name = selection.name.value
+            if name in visited_fragments:
+                continue
+            visited_fragments.add(name)
+            inner = fragments[name].selection_set
+        else:
+            assert isinstance(selection, FieldNode | InlineFragmentNode)
+            inner = selection.selection_set
+            if isinstance(selection, FieldNode):
+                yield from _argument_variables(selection.arguments)
+        if inner:
+            yield from _selected_variables(inner, fragments, visited_fragments)
 
-    class VariableVisitor(Visitor):
-        def enter_variable(self, node: VariableNode, *_args: Any) -> None:
-            names.add(node.name.value)
 
-        def enter_fragment_spread(self, node: FragmentSpreadNode, *_args: Any) -> None:
-            name = node.name.value
-            if name not in visited_fragments:
-                visited_fragments.add(name)
-                visit(fragments[name].selection_set, visitor)
-
-    visitor = VariableVisitor()
+def _directive_variables(nodes: Sequence[DirectiveNode] | None) -> Iterator[str]:
     for node in nodes or ():
-        visit(node, visitor)
-    return names
+        yield from _argument_variables(node.arguments)
+
+
+def _argument_variables(nodes: Sequence[ArgumentNode] | None) -> Iterator[str]:
+    for node in nodes or ():
+        yield from variables_in(node.value)

@@ -1,10 +1,8 @@
-"""The validation rules for a document: those of the GraphQL specification that can find an error in
-it."""
+"""Validates documents by the rules of the GraphQL specification."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,33 +11,21 @@ from graphql import (
     DeferStreamDirectiveLabel,
     DeferStreamDirectiveOnRootField,
     DeferStreamDirectiveOnValidOperationsRule,
-    FragmentsOnCompositeTypesRule,
+    DocumentNode,
     GraphQLError,
-    KnownArgumentNamesRule,
-    KnownDirectivesRule,
-    KnownFragmentNamesRule,
-    KnownTypeNamesRule,
-    MaxIntrospectionDepthRule,
-    NoFragmentCyclesRule,
-    NoUndefinedVariablesRule,
-    NoUnusedFragmentsRule,
+    GraphQLSchema,
     NoUnusedVariablesRule,
-    PossibleFragmentSpreadsRule,
     SingleFieldSubscriptionsRule,
     StreamDirectiveOnListField,
-    UniqueArgumentNamesRule,
-    UniqueDirectivesPerLocationRule,
-    UniqueFragmentNamesRule,
-    UniqueInputFieldNamesRule,
-    UniqueVariableNamesRule,
     ValuesOfCorrectTypeRule,
-    VariablesAreInputTypesRule,
-    VariablesInAllowedPositionRule,
     specified_rules,
+    validate,
 )
 from graphql.language import SKIP, ArgumentNode
 from graphql.language.visitor import EnterLeaveVisitor
 from graphql.utilities.validate_input_value import validate_input_literal
+
+from regulars.graphql.plain_documents import is_plain_and_valid
 
 # The value that a message of graphql-core repeats.
 _QUOTED_VALUE = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
@@ -135,43 +121,17 @@ def _cache_visitors(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
     return CachedRule
 
 
-# A rule can find an error only in a document that contains one of these texts. A text inside a
-# string or a comment counts too: then the rule runs in vain.
-_FRAGMENTS, _VARIABLES, _DIRECTIVES = ("...", "fragment"), ("$",), ("@",)
-_ARGUMENTS, _INTROSPECTION = ("(",), ("__",)
-_REQUIRED_TEXT: Mapping[type[ASTValidationRule], tuple[str, ...]] = {
-    FragmentsOnCompositeTypesRule: _FRAGMENTS,
-    UniqueFragmentNamesRule: _FRAGMENTS,
-    KnownFragmentNamesRule: _FRAGMENTS,
-    NoUnusedFragmentsRule: _FRAGMENTS,
-    PossibleFragmentSpreadsRule: _FRAGMENTS,
-    NoFragmentCyclesRule: _FRAGMENTS,
-    KnownTypeNamesRule: (*_FRAGMENTS, *_VARIABLES),
-    VariablesAreInputTypesRule: _VARIABLES,
-    UniqueVariableNamesRule: _VARIABLES,
-    NoUndefinedVariablesRule: _VARIABLES,
-    VariablesInAllowedPositionRule: _VARIABLES,
-    KnownDirectivesRule: _DIRECTIVES,
-    UniqueDirectivesPerLocationRule: _DIRECTIVES,
-    KnownArgumentNamesRule: _ARGUMENTS,
-    UniqueArgumentNamesRule: _ARGUMENTS,
-    UniqueInputFieldNamesRule: _ARGUMENTS,
-    _LiteralsOfCorrectTypeRule: _ARGUMENTS,
-    MaxIntrospectionDepthRule: _INTROSPECTION,
-}
 _RULES = [
-    (_cache_visitors(rule), _REQUIRED_TEXT.get(rule, ("",)))
-    for rule in (
-        *(rule for rule in specified_rules if rule not in _EXCLUDED_RULES),
-        _LiteralsOfCorrectTypeRule,
-    )
+    *(_cache_visitors(rule) for rule in specified_rules if rule not in _EXCLUDED_RULES),
+    _cache_visitors(_LiteralsOfCorrectTypeRule),
 ]
 
 
-def rules_for(text: str) -> list[type[ASTValidationRule]]:
-    """Returns the rules that can find an error in a document."""
-    return [
-        rule
-        for rule, required_texts in _RULES
-        if any(required in text for required in required_texts)
-    ]
+def find_errors(
+    schema: GraphQLSchema, document: DocumentNode, max_errors: int
+) -> list[GraphQLError]:
+    """Returns the validation errors of a document. After `max_errors`, the last one says that there
+    are more."""
+    if is_plain_and_valid(schema, document):
+        return []
+    return validate(schema, document, _RULES, max_errors=max_errors)
