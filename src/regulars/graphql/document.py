@@ -165,11 +165,9 @@ class DocumentCache:
     async def get_operation_in_thread(
         self, text: str, name: str | None, owner: Hashable = None
     ) -> Operation:
-        """`get_operation`, but parses a long document in a thread, one document at a time. Parsing
-        takes up to some tenths of a second, which must not block the event loop."""
-        operation = self.find_operation(text, name)
-        if operation is not None:
-            return operation
+        """Returns an operation that `find_operation` has not found. Parses a long document in a
+        thread, one document at a time. Parsing takes up to some tenths of a second, which must not
+        block the event loop."""
         if not _LONG_CHARACTERS < len(text) <= self._limits.characters:
             parsed = self._parse(text)
         else:

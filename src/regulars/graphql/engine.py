@@ -154,7 +154,8 @@ class Engine:
     async def get_operation_in_thread(
         self, text: str, name: str | None, owner: Hashable = None
     ) -> Operation:
-        """`get_operation`, but parses a long document in a thread."""
+        """Returns an operation that `find_operation` has not found. Parses a long document in a
+        thread."""
         return await self._documents.get_operation_in_thread(text, name, owner)
 
     def prepare(
