@@ -30,7 +30,7 @@ PAUSE_SECONDS = 0.1
 # Measured from outside, this includes everything else that the machine does.
 HEALTHZ_SECONDS = 1.5
 GROWN_BYTES = 200 * 2**20
-ATTEMPTS = 3
+ATTEMPTS = 5
 # The processor time of `measure_slowness` on two idle cores.
 ALONE_SECONDS = 0.03
 # A pause this many times over the limit is not measured again.
